@@ -1,0 +1,57 @@
+#!/usr/bin/env node
+// Starts Cellarium on the Node it needs. Plain JavaScript that old Node versions can parse, because its first task is to
+// tell a Node that is too old. In a checkout it runs the TypeScript sources, in the published package dist/.
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import * as nodeModule from 'node:module'
+import { fileURLToPath } from 'node:url'
+
+const NEEDED = 24
+
+if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
+  // Syncs to disk wait in libuv's pool; four threads (its default) would make uploads wait for each other's disk.
+  if (!process.env.UV_THREADPOOL_SIZE) process.env.UV_THREADPOOL_SIZE = '16'
+  hideSqliteNotice()
+  nodeModule.enableCompileCache()
+  const source = new URL('../src/main.ts', import.meta.url)
+  const built = new URL('../dist/main.js', import.meta.url)
+  const { main } = await import(existsSync(fileURLToPath(source)) ? source.href : built.href)
+  await main(process.argv)
+} else {
+  const own = nodeFromPackage()
+  if (own) runWith(own)
+  else {
+    console.error(
+      `Cellarium needs Node.js ${NEEDED} or newer (this is ${process.version}): install it from nodejs.org.`,
+    )
+    process.exitCode = 1
+  }
+}
+
+/** Node's SQLite announces itself as experimental at each start; that line would only worry an administrator. */
+function hideSqliteNotice() {
+  const emitWarning = process.emitWarning.bind(process)
+  process.emitWarning = (warning, ...rest) => {
+    if (!String(warning).startsWith('SQLite is an experimental feature')) emitWarning(warning, ...rest)
+  }
+}
+
+/** The Node that came with the dependencies, for a machine whose own is too old. */
+function nodeFromPackage() {
+  const platform = process.platform === 'win32' ? 'win' : process.platform
+  const file = process.platform === 'win32' ? 'bin/node.exe' : 'bin/node'
+  try {
+    const require = nodeModule.createRequire(import.meta.url)
+    return require.resolve(`node-${platform}-${process.arch}/${file}`)
+  } catch {
+    return undefined
+  }
+}
+
+function runWith(node) {
+  const child = spawn(node, process.argv.slice(1), { stdio: 'inherit' })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  child.on('exit', (code, signal) => {
+    process.exitCode = signal ? 1 : code
+  })
+}

@@ -1,0 +1,81 @@
+/**
+ * What can go wrong on purpose. Use-cases throw these; `http/errors.ts` is the one place that turns a reason into a status
+ * and a Matrix errcode, and everything that is not one of these is a defect: logged with its stack, answered 500.
+ */
+
+/** Why a caller does not get what it asked for. Each has one line in the table of `http/errors.ts`. */
+export type Reason =
+  | 'missing_token'
+  | 'unknown_token'
+  | 'guest'
+  | 'forbidden'
+  | 'not_found'
+  | 'authentication_needed'
+  | 'wrong_domain'
+  | 'unrecognized'
+  | 'wrong_method'
+  | 'unknown_host'
+  | 'bad_parameter'
+  | 'missing_parameter'
+  | 'bad_request'
+  | 'not_yet_uploaded'
+  | 'already_uploaded'
+  | 'too_large'
+  | 'too_small'
+  | 'length_mismatch'
+  | 'multipart_refused'
+  | 'limited'
+  | 'range_not_satisfiable'
+  | 'not_thumbnailable'
+  | 'homeserver_unavailable'
+  | 'storage_unavailable'
+
+export interface RefusalOptions {
+  readonly cause?: unknown
+  /** When trying again makes sense, in ms from now: sent as `Retry-After` and `retry_after_ms`. */
+  readonly retryAfterMs?: number
+  /** Further members of the JSON body, such as `soft_logout`. */
+  readonly fields?: Readonly<Record<string, unknown>>
+}
+
+/** A request is refused for a reason its sender can understand. */
+export class Refused extends Error {
+  override readonly name = 'Refused'
+  readonly reason: Reason
+  readonly options: RefusalOptions
+
+  constructor(reason: Reason, message: string, options: RefusalOptions = {}) {
+    super(message, { cause: options.cause })
+    this.reason = reason
+    this.options = options
+  }
+}
+
+/** The homeserver refused the caller; its answer is passed on as it is (M_USER_LOCKED, soft_logout, …). */
+export class RefusedByHomeserver extends Error {
+  override readonly name = 'RefusedByHomeserver'
+  readonly status: number
+  readonly body: Readonly<Record<string, unknown>>
+
+  constructor(status: number, body: Readonly<Record<string, unknown>>) {
+    super(`the homeserver answered ${status} ${String(body['errcode'])}`)
+    this.status = status
+    this.body = body
+  }
+}
+
+/** The caller went away; nobody is left to answer. Not a defect, not logged as one. */
+export class CallerGone extends Error {
+  override readonly name = 'CallerGone'
+}
+
+/** The configuration cannot be used. `problems` has one line each, with file, line and path where they are known. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'))
+    this.problems = problems
+  }
+}
