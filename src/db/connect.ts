@@ -69,8 +69,8 @@ const DEADLOCK = '40P01'
 const ATTEMPTS = 5
 
 /** bigint comes as text; ours are milliseconds and bytes, which a JavaScript number holds. */
-const getTypeParser: typeof pg.types.getTypeParser = (oid: number, format?: 'text' | 'binary') =>
-  oid === INT8 ? safeInteger : pg.types.getTypeParser(oid, format as 'text')
+const getTypeParser: typeof pg.types.getTypeParser = (oid: number, format?: 'text') =>
+  oid === INT8 ? safeInteger : pg.types.getTypeParser(oid, format)
 
 function safeInteger(text: string): number {
   const value = Number(text)
