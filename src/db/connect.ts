@@ -69,8 +69,11 @@ const DEADLOCK = '40P01'
 const ATTEMPTS = 5
 
 /** bigint comes as text; ours are milliseconds and bytes, which a JavaScript number holds. */
-const getTypeParser: typeof pg.types.getTypeParser = (oid: number, format?: 'text') =>
-  oid === INT8 ? safeInteger : pg.types.getTypeParser(oid, format)
+function typeParsers(): pg.CustomTypesConfig {
+  const types = new pg.TypeOverrides()
+  types.setTypeParser(INT8, safeInteger)
+  return types
+}
 
 function safeInteger(text: string): number {
   const value = Number(text)
@@ -88,7 +91,7 @@ async function openPostgres(options: DatabaseOptions, log: Log): Promise<Databas
     idleTimeoutMillis: 60_000,
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
-    types: { getTypeParser },
+    types: typeParsers(),
   })
   pool.on('error', (error) => log.warn({ err: error }, 'a PostgreSQL connection was lost'))
   await using closing = new AsyncDisposableStack()

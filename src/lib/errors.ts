@@ -10,6 +10,7 @@ export type Reason =
   | 'guest'
   | 'forbidden'
   | 'not_found'
+  | 'blocked_host'
   | 'authentication_needed'
   | 'wrong_domain'
   | 'unrecognized'
