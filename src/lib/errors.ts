@@ -35,6 +35,8 @@ export interface RefusalOptions {
   readonly cause?: unknown
   /** When trying again makes sense, in ms from now: sent as `Retry-After` and `retry_after_ms`. */
   readonly retryAfterMs?: number
+  /** For `range_not_satisfiable`: the `Content-Range` that says what there is. */
+  readonly contentRange?: string
   /** Further members of the JSON body, such as `soft_logout`. */
   readonly fields?: Readonly<Record<string, unknown>>
 }

@@ -76,10 +76,10 @@ interface Hints extends Disposable {
 
 function listen(notifier: Notifier, mxc: string, signal: AbortSignal): Hints {
   let hinted = false
-  let wake = () => {}
+  let wake: (() => void) | undefined
   const hint = () => {
     hinted = true
-    wake()
+    wake?.()
   }
   const off = notifier.on('uploaded', (message) => {
     if (message === mxc) hint()

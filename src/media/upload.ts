@@ -10,7 +10,7 @@ import type { Context } from './context.ts'
 import { type ObjectParts, storeObject } from './objects.ts'
 
 export interface UploadParts extends ObjectParts {
-  readonly notifier: Pick<Notifier, 'notify'>
+  readonly notifier: Notifier
   readonly clock: Clock
   readonly newMediaId: () => string
 }
