@@ -8,11 +8,15 @@ export function hashToken(token: string): string {
 
 /** Whether two secrets are equal, in a time that tells nothing about where they differ. An empty one equals none. */
 export function sameSecret(given: string, secret: string): boolean {
-  const equal = timingSafeEqual(digest(given), digest(secret))
-  return equal && secret !== ''
+  return isSecret(given, digestOf(secret)) && secret !== ''
 }
 
-/** Comparing digests keeps the lengths of the secrets to themselves as well. */
-function digest(secret: string): Buffer {
+/** The same, for a secret whose digest is at hand. */
+export function isSecret(given: string, digest: Buffer): boolean {
+  return timingSafeEqual(digestOf(given), digest)
+}
+
+/** SHA-256. Comparing digests keeps the lengths of the secrets to themselves as well. */
+export function digestOf(secret: string): Buffer {
   return hash('sha256', secret, 'buffer')
 }
