@@ -14,7 +14,7 @@ async function pixels(png: Buffer): Promise<Buffer> {
   return sharp(png).removeAlpha().raw().toBuffer()
 }
 
-const listed = JSON.parse(await readFile(new URL('seeds.json', fixtures), 'utf8')) as readonly Fixture[]
+const listed: readonly Fixture[] = JSON.parse(await readFile(new URL('seeds.json', fixtures), 'utf8'))
 
 describe('identicons', () => {
   test.each(listed)('look as MMR draws them, pixel for pixel: $seed', async ({ file, seed }) => {
