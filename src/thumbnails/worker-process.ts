@@ -58,7 +58,8 @@ export class WorkerProcess {
     })
     this.#gone = new Promise((resolve) => {
       this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`))
-      this.#child.once('error', (error) => resolve(error.message))
+      // An error of a process that did start is not its end yet.
+      this.#child.on('error', (error) => (this.pid === undefined ? resolve(error.message) : this.#end(error)))
     })
     this.ended = this.#cleanUp(folder)
   }

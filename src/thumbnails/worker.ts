@@ -1,3 +1,4 @@
+import { rmdirSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { Refused } from '../lib/errors.ts'
 import type { Reason } from '../lib/errors.ts'
@@ -26,8 +27,7 @@ export type WorkerAnswer =
 const memoryCheckMs = 25
 
 prepareGenerators()
-// exit() would wait for the decoder's threads, and nobody is left to wait for them.
-process.on('disconnect', killMyself)
+process.on('disconnect', leave)
 process.on('message', (task: WorkerTask) => void work(task).then(answer))
 await offerMyselfToTheOutOfMemoryKiller()
 answer({ kind: 'ready' })
@@ -63,6 +63,16 @@ function checkMemory(limitBytes: number): void {
   if (residentBytes > limitBytes) answer({ kind: 'out_of_memory', residentBytes }, killMyself)
 }
 
+/** The server is gone: takes the folder along, which is empty unless a decoder was interrupted. */
+function leave(): void {
+  try {
+    rmdirSync(process.cwd())
+  } finally {
+    killMyself()
+  }
+}
+
+/** exit() would wait for the decoder's threads; nobody is left to wait for them. */
 function killMyself(): void {
   process.kill(process.pid, 'SIGKILL')
 }

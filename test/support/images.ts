@@ -41,16 +41,43 @@ export function pngChunk(type: string, data: Buffer): Buffer {
   return framed
 }
 
-/** A decompression bomb: a greyscale PNG of a few kB that unpacks to `width × height` bytes. */
+/** A decompression bomb: a greyscale PNG of a few kB that says it has `width × height` pixels; its data is cut short. */
 export function pngBomb(width: number, height: number): Buffer {
+  return greyPng(width, height, 0, Math.min(width * height, 1_000_000))
+}
+
+/** A whole, valid, black PNG of a few hundred kB that cannot be decoded row by row: it is interlaced (Adam7). */
+export function interlacedPngBomb(width: number, height: number): Buffer {
+  const passes = [
+    [0, 8, 0, 8],
+    [4, 8, 0, 8],
+    [0, 4, 4, 8],
+    [2, 4, 0, 4],
+    [0, 2, 2, 4],
+    [1, 2, 0, 2],
+    [0, 1, 1, 2],
+  ] as const
+  const bytes = passes.map(([x, dx, y, dy]) => (1 + Math.ceil((width - x) / dx)) * Math.ceil((height - y) / dy))
+  return greyPng(
+    width,
+    height,
+    1,
+    bytes.reduce((sum, part) => sum + part, 0),
+  )
+}
+
+function greyPng(width: number, height: number, interlace: 0 | 1, dataBytes: number): Buffer {
   const header = Buffer.alloc(13)
   header.writeUInt32BE(width, 0)
   header.writeUInt32BE(height, 4)
-  header.writeUInt8(8, 8)
-  const signature = Buffer.from('89504e470d0a1a0a', 'hex')
-  // The rows are cut short: nothing may get as far as reading them.
-  const rows = deflateSync(Buffer.alloc(Math.min(width * height, 4_000_000)))
-  return Buffer.concat([signature, pngChunk('IHDR', header), pngChunk('IDAT', rows), pngChunk('IEND', Buffer.alloc(0))])
+  header.writeUInt8(8, 8) // bits per pixel, grey
+  header.writeUInt8(interlace, 12)
+  return Buffer.concat([
+    Buffer.from('89504e470d0a1a0a', 'hex'),
+    pngChunk('IHDR', header),
+    pngChunk('IDAT', deflateSync(Buffer.alloc(dataBytes))),
+    pngChunk('IEND', Buffer.alloc(0)),
+  ])
 }
 
 /** The same PNG, announced as animated (APNG's `acTL` before the picture's data): two frames, of which one is there. */
