@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { ConfigError, Refused } from '../lib/errors.ts'
 import { type Datastore, ObjectMissing, type OpenObject, type StoredKind } from './datastore.ts'
 import { type FileDatastoreParts, openFileDatastore } from './file.ts'
@@ -41,6 +42,16 @@ export class Datastores implements AsyncDisposable {
 
   async open(place: Place): Promise<OpenObject> {
     return await this.#at(place).open(place.location)
+  }
+
+  /** A file with the object's bytes for a local program to read: the object's own, or a copy that disposing deletes. */
+  async localFile(place: Place): Promise<{ readonly path: string } & AsyncDisposable> {
+    const datastore = this.#at(place)
+    const path = datastore.localPath?.(place.location)
+    if (path !== undefined) return { path, async [Symbol.asyncDispose]() {} }
+    await using opened = await datastore.open(place.location)
+    const whole = { start: 0, end: opened.size - 1 }
+    return await datastore.stage(opened.size === 0 ? Readable.from([]) : opened.read(whole), { maxBytes: 0 })
   }
 
   async has(place: Place): Promise<boolean> {
