@@ -34,6 +34,21 @@ export function mapNode(place: Place, entries: Iterable<readonly [string, Node]>
   return { kind: 'map', place, entries: new Map(entries) }
 }
 
+/** Values that no file holds, as a tree with one place for all of them. */
+export function asTree(values: Readonly<Record<string, unknown>>, place: Place): MapNode {
+  return mapNode(
+    place,
+    Object.entries(values).map(([key, value]) => [key, asNode(value, place)] as const),
+  )
+}
+
+function asNode(value: unknown, place: Place): Node {
+  if (Array.isArray(value)) return { kind: 'list', place, items: value.map((item) => asNode(item, place)) }
+  if (typeof value === 'object' && value !== null) return asTree({ ...value }, place)
+  const scalar = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? value : null
+  return { kind: 'scalar', place, value: scalar }
+}
+
 export function isUnset(node: Node | undefined): boolean {
   return node === undefined || (node.kind === 'scalar' && node.value === null)
 }
