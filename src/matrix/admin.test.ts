@@ -69,6 +69,20 @@ describe('the administrator of a homeserver', () => {
     await expect(isAdmin).rejects.toMatchObject({ status: 401, body: { errcode: 'M_UNKNOWN_TOKEN' } })
   })
 
+  test.each([
+    ['the user was logged out everywhere', { kind: 'user', userId: root.userId } as const],
+    ['another instance says that everything is to be forgotten', { kind: 'all' } as const],
+  ])('is asked for again after %s', async (_, forgotten) => {
+    await using double = await startHomeserver()
+    await using held = heldHomeservers()
+    double.addUser(root)
+    const hs = optionsFor(double)
+    await held.homeservers.isAdmin(hs, callerOf(root), { address })
+    held.homeservers.forget(forgotten)
+    await held.homeservers.isAdmin(hs, callerOf(root), { address })
+    expect(double.requests).toHaveLength(2)
+  })
+
   test('is nobody without asking: anonymous callers, guests, users of other servers', async () => {
     await using double = await startHomeserver()
     await using held = heldHomeservers()

@@ -135,6 +135,15 @@ describe('a logout of all devices', () => {
     expect(held.forgotten).toContainEqual({ kind: 'all' })
   })
 
+  test('that the homeserver refuses leaves the other tokens of the user alone', async () => {
+    await using double = await startHomeserver()
+    await using held = heldHomeservers()
+    const hs = await everybodyKnown(double, held)
+    double.misbehave({ status: 403, body: { errcode: 'M_FORBIDDEN' } }, 'logout')
+    expect(await logout(held, hs, phone, true)).toMatchObject({ status: 403, body: { errcode: 'M_FORBIDDEN' } })
+    expect(held.forgotten).toEqual([{ kind: 'token', tokenHash: hashToken('syt_phone') }])
+  })
+
   test.each(['logout', 'whoami'])('with a made-up token empties no cache, even while %s fails', async (failing) => {
     await using double = await startHomeserver()
     await using held = heldHomeservers()
