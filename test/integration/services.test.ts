@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import pg from 'pg'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { startProgram } from '../support/processes.ts'
 import { describeWith, freshDatabase, temporaryFolder } from '../support/services.ts'
 
@@ -46,6 +47,27 @@ test(
   },
 )
 
+describe('npm test', () => {
+  // An address that nothing listens at keeps the inner run from starting a server that its suite does not need.
+  const withoutSynapse = {
+    CELLARIUM_TEST_SYNAPSE: '/nonexistent',
+    CELLARIUM_TEST_POSTGRES: 'postgres://127.0.0.1:1/none',
+  }
+
+  test('says which suites it skipped, for want of what, and how to get it', async () => {
+    const { printed, code } = await npmTest({ ...withoutSynapse, CI: '' })
+    expect(printed).toContain('Skipped for want of synapse: Two people on a real Synapse behind a real nginx')
+    expect(printed).toContain('pip install matrix-synapse')
+    expect(code).toBe(0)
+  })
+
+  test('fails in CI when a suite was skipped', async () => {
+    const { printed, code } = await npmTest({ ...withoutSynapse, CI: 'true' })
+    expect(printed).toContain('In CI nothing may be skipped')
+    expect(code).toBe(1)
+  })
+})
+
 test('A temporary folder goes with all that is in it', async () => {
   const path = await (async () => {
     await using folder = await temporaryFolder()
@@ -60,4 +82,15 @@ async function connect(url: string): Promise<pg.Client> {
   client.on('error', () => undefined)
   await client.connect()
   return client
+}
+
+/** `npm test` for one suite, in another process. */
+async function npmTest(environment: NodeJS.ProcessEnv): Promise<{ printed: string; code: number | null }> {
+  const script = fileURLToPath(new URL('../run.ts', import.meta.url))
+  await using run = await startProgram({
+    command: [process.execPath, script, 'test/integration/synapse.test.ts'],
+    environment: { ...process.env, ...environment },
+  })
+  const { code } = await run.ended
+  return { printed: run.lines.join('\n'), code }
 }

@@ -46,10 +46,7 @@ export class Program implements AsyncDisposable {
     // Where no parent-death signal exists, an orderly exit of the test process still ends it.
     const killWithUs = () => child.kill('SIGKILL')
     process.once('exit', killWithUs)
-    this.ended = once(child, 'close').then(([code, signal]) => {
-      process.off('exit', killWithUs)
-      return { code, signal }
-    })
+    this.ended = this.#untilEnd().finally(() => process.off('exit', killWithUs))
   }
 
   get running(): boolean {
@@ -73,6 +70,16 @@ export class Program implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
+  }
+
+  async #untilEnd(): Promise<Ending> {
+    const drained = once(this.#child, 'close')
+    const [code, signal] = await once(this.#child, 'exit')
+    // Its last lines; but a child that it left behind may hold the pipes open for ever.
+    await Promise.race([drained, pause(500, undefined, { ref: false })])
+    this.#child.stdout?.destroy()
+    this.#child.stderr?.destroy()
+    return { code, signal }
   }
 
   #keep(line: string): void {

@@ -13,14 +13,13 @@ export interface ServerOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Where its configuration and data lie; given, it is kept, so that a second start finds what the first left. */
   readonly folder?: string
-  /** A program that starts the server, with its arguments, such as strace. */
+  /** A program that becomes the server, with its arguments: `strace -D …` keeps the process id the server's own. */
   readonly wrap?: readonly string[]
 }
 
 export interface Server extends AsyncDisposable {
   readonly url: string
   readonly port: number
-  /** Of the server, or of the program it was wrapped in. */
   readonly pid: number
   readonly folder: string
   readonly configFile: string

@@ -91,10 +91,12 @@ export async function temporaryFolder(): Promise<TemporaryFolder> {
 }
 
 function findSynapse(environment: NodeJS.ProcessEnv): string | undefined {
+  const given = environment['CELLARIUM_TEST_SYNAPSE']
+  if (given) return isExecutable(given) ? given : undefined
   const cache = environment['XDG_CACHE_HOME'] || join(homedir(), '.cache')
-  const installed = join(cache, 'cellarium-ci', `synapse-${SYNAPSE_VERSION}`, 'bin', 'python')
-  const python = environment['CELLARIUM_TEST_SYNAPSE'] || installed
-  return isExecutable(python) ? python : undefined
+  const programs = join(cache, 'cellarium-ci', `synapse-${SYNAPSE_VERSION}`, 'bin')
+  // The starter is written last: without it an installation was broken off, or is under way.
+  return isExecutable(join(programs, 'synapse_homeserver')) ? join(programs, 'python') : undefined
 }
 
 async function runSql(url: string, statement: string): Promise<void> {
