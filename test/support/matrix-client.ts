@@ -1,13 +1,5 @@
 /** People with a real Matrix client (`matrix-js-sdk`), for end-to-end tests. */
-import {
-  ClientEvent,
-  createClient,
-  EventType,
-  MsgType,
-  RoomEvent,
-  type MatrixClient,
-  type MatrixEvent,
-} from 'matrix-js-sdk'
+import { ClientEvent, createClient, MsgType, RoomEvent, type MatrixClient, type MatrixEvent } from 'matrix-js-sdk'
 import type { Logger } from 'matrix-js-sdk/lib/logger.js'
 
 /** Logs in with a password through the address that clients use. */
@@ -34,7 +26,7 @@ export async function startSyncing(client: MatrixClient): Promise<void> {
 export function nextPicture(client: MatrixClient): Promise<MatrixEvent> {
   return new Promise((resolve) => {
     const listener = (event: MatrixEvent) => {
-      if (event.getType() !== EventType.RoomMessage || event.getContent()['msgtype'] !== MsgType.Image) return
+      if (event.getContent()['msgtype'] !== MsgType.Image) return
       client.off(RoomEvent.Timeline, listener)
       resolve(event)
     }
