@@ -10,6 +10,7 @@ export type Reason =
   | 'guest'
   | 'forbidden'
   | 'not_found'
+  | 'blocked_host'
   | 'authentication_needed'
   | 'wrong_domain'
   | 'unrecognized'
@@ -34,6 +35,8 @@ export interface RefusalOptions {
   readonly cause?: unknown
   /** When trying again makes sense, in ms from now: sent as `Retry-After` and `retry_after_ms`. */
   readonly retryAfterMs?: number
+  /** For `range_not_satisfiable`: the `Content-Range` that says what there is. */
+  readonly contentRange?: string
   /** Further members of the JSON body, such as `soft_logout`. */
   readonly fields?: Readonly<Record<string, unknown>>
 }
@@ -74,8 +77,8 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError'
   readonly problems: readonly string[]
 
-  constructor(problems: readonly string[]) {
-    super(problems.join('\n'))
+  constructor(problems: readonly string[], options: { readonly cause?: unknown } = {}) {
+    super(problems.join('\n'), options)
     this.problems = problems
   }
 }

@@ -1,0 +1,33 @@
+import { z } from 'zod'
+import { networks, PRIVATE_NETWORKS } from '../networks.ts'
+import { mainOnly, option, section, text, whole } from '../option.ts'
+
+export const federation = section('Other Matrix servers: whose media are fetched and served.', {
+  backoffAt: option(whole(), 20, {
+    ...mainOnly,
+    planned: true,
+    description: 'After this many failures in a row a remote server is left alone for a while; 0 or below means 20.',
+  }),
+  ignoredHosts: option(z.array(text()), [], {
+    ...mainOnly,
+    example: ['example.com'],
+    description: 'Media of these servers are neither served nor fetched, except for repository administrators.',
+  }),
+  onlyHosts: option(z.array(text()), [], {
+    ...mainOnly,
+    planned: true,
+    example: ['example.com'],
+    description: 'When not empty, only media of these servers (and our own) are fetched and served.',
+  }),
+  allowedNetworks: option(networks(), ['0.0.0.0/0', '::/0'], {
+    ...mainOnly,
+    planned: true,
+    description:
+      'Networks in which remote servers may be; an address must be in one of these and in no disallowed one.',
+  }),
+  disallowedNetworks: option(networks(), PRIVATE_NETWORKS, {
+    ...mainOnly,
+    planned: true,
+    description: 'Networks that are never dialled for federation, whatever a remote server claims.',
+  }),
+})

@@ -1,0 +1,50 @@
+import { z } from 'zod'
+import { choice, mainOnly, needed, option, text, textThat, whole } from '../option.ts'
+
+const SERVER_NAME = /^(?:[A-Za-z0-9.-]{1,255}|\d{1,3}(?:\.\d{1,3}){3}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/
+const isServerName = (value: string) => SERVER_NAME.test(value)
+const isHttpUrl = (value: string) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)
+
+export const serverName = () => textThat(isServerName, 'a server name like example.org, example.org:8448 or [::1]:8448')
+export const csApi = () => textThat(isHttpUrl, 'an address that begins with http:// or https://')
+export const adminApiKind = () =>
+  z.preprocess((value) => (value === '' ? 'matrix' : value), choice(['matrix', 'synapse', 'dendrite']))
+
+/** What is said of one homeserver, in `homeservers` or at the top of its per-domain file. */
+export const homeserverKeys = {
+  csApi: needed(csApi(), {
+    ...mainOnly,
+    example: 'https://example.org/',
+    description: "Base address of the homeserver's client-server API, as seen from here.",
+  }),
+  backoffAt: option(whole(), 10, {
+    ...mainOnly,
+    description:
+      'After this many failures in a row the homeserver is not asked for a minute; 0 or below means 10. Raise it for homeservers that are restarted often.',
+  }),
+  adminApiKind: option(adminApiKind(), 'matrix', {
+    ...mainOnly,
+    example: 'synapse',
+    description: 'How to ask whether a user is an administrator of the homeserver: synapse, dendrite, or plain matrix.',
+  }),
+  signingKeyPath: option(text(), '', {
+    ...mainOnly,
+    example: '/data/example.org.key',
+    description: 'Signing key for requests to other servers (authenticated media). Without one they are made unsigned.',
+  }),
+}
+
+export const homeserver = z.object({
+  name: needed(serverName(), {
+    ...mainOnly,
+    example: 'example.org',
+    description: 'Server name, as in @user:NAME; requests name it in their Host header.',
+  }),
+  ...homeserverKeys,
+})
+
+export const homeservers = z.array(homeserver).default([]).meta({
+  reload: 'live',
+  scope: 'main',
+  description: 'The homeservers served here. A per-domain file can add further ones.',
+})

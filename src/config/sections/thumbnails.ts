@@ -1,0 +1,92 @@
+import { z } from 'zod'
+import { anywhere, atStart, decimal, flag, mainOnly, needed, option, section, text, whole } from '../option.ts'
+
+const TYPES = [
+  'image/jpeg',
+  'image/jpg',
+  'image/png',
+  'image/apng',
+  'image/gif',
+  'image/heif',
+  'image/heic',
+  'image/webp',
+  'image/bmp',
+  'image/tiff',
+  'audio/mpeg',
+  'audio/ogg',
+  'audio/wav',
+  'audio/flac',
+]
+
+const SIZES = [
+  { width: 32, height: 32 },
+  { width: 96, height: 96 },
+  { width: 320, height: 240 },
+  { width: 640, height: 480 },
+  { width: 768, height: 240 },
+  { width: 800, height: 600 },
+]
+
+const size = z.object({
+  width: needed(whole({ min: 1, max: 16_384 }), { ...anywhere, example: 96, description: 'Width in pixels.' }),
+  height: needed(whole({ min: 1, max: 16_384 }), { ...anywhere, example: 96, description: 'Height in pixels.' }),
+})
+
+export const thumbnails = section('Small pictures of larger files.', {
+  maxSourceBytes: option(whole({ min: 0 }), 10_485_760, {
+    ...anywhere,
+    description: 'Largest file to make a thumbnail of, in bytes; 0 = no limit.',
+  }),
+  maxPixels: option(whole({ min: 1 }), 32_000_000, {
+    ...anywhere,
+    description: 'Most pixels (width × height) of a picture to make a thumbnail of.',
+  }),
+  numWorkers: option(whole({ min: 1 }), 100, {
+    ...atStart,
+    description: 'Most thumbnails made at a time; the machine’s cores limit it further.',
+  }),
+  types: option(z.array(text()), TYPES, {
+    ...anywhere,
+    description:
+      'Types of files to make thumbnails of. This version knows JPEG, PNG, GIF and WebP; the others are accepted and follow. image/svg+xml and video/mp4 can be added, too.',
+  }),
+  maxAnimateSizeBytes: option(whole({ min: 0 }), 10_485_760, {
+    ...anywhere,
+    planned: true,
+    description: 'Largest file to make an animated thumbnail of, in bytes.',
+  }),
+  sizes: option(z.array(size).min(1), SIZES, {
+    ...anywhere,
+    description: 'Sizes that are made. A client gets the smallest that is not smaller than what it asks for.',
+  }),
+  dynamicSizing: option(flag(), false, {
+    ...anywhere,
+    description: 'Make any size that clients ask for. Costs disk and time, and lets strangers make you work.',
+  }),
+  allowAnimated: option(flag(), true, { ...anywhere, planned: true, description: 'Offer animated thumbnails.' }),
+  defaultAnimated: option(flag(), false, {
+    ...anywhere,
+    planned: true,
+    description: 'Send animated thumbnails to clients that do not say what they want.',
+  }),
+  stillFrame: option(decimal({ min: 0, max: 1 }), 0.5, {
+    ...anywhere,
+    planned: true,
+    description: 'Which frame of an animation stands for it: 0 = the first, 1 = the last.',
+  }),
+  expireAfterDays: option(whole({ min: 0 }), 0, {
+    ...mainOnly,
+    planned: true,
+    description: 'Remove thumbnails after this many days without use; 0 = never.',
+  }),
+  negotiate: option(flag(), false, {
+    ...anywhere,
+    planned: true,
+    description: 'Send WebP or AVIF to clients whose Accept header asks for them.',
+  }),
+  preGenerate: option(flag(), false, {
+    ...anywhere,
+    planned: true,
+    description: 'Make all configured sizes when a file is uploaded.',
+  }),
+})

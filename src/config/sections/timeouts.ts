@@ -1,0 +1,15 @@
+import { anywhere, option, section, whole } from '../option.ts'
+
+export const timeouts = section('How long to wait for others, in seconds.', {
+  urlPreviewTimeoutSeconds: option(whole({ min: 1 }), 10, {
+    ...anywhere,
+    planned: true,
+    description: 'For a page that is previewed.',
+  }),
+  federationTimeoutSeconds: option(whole({ min: 1 }), 120, {
+    ...anywhere,
+    planned: true,
+    description: 'For other Matrix servers.',
+  }),
+  clientServerTimeoutSeconds: option(whole({ min: 1 }), 30, { ...anywhere, description: 'For our own homeserver.' }),
+})

@@ -1,0 +1,39 @@
+import { EventEmitter } from 'node:events'
+
+/** What instances tell each other. Messages are small texts without secrets. */
+export interface Topics {
+  /** The content of `mxc://…` is here now. */
+  readonly uploaded: string
+  /** What a logout made worthless, as JSON (`Forgotten` of `matrix/homeserver.ts`). */
+  readonly forgotten: string
+}
+
+export type Topic = keyof Topics
+
+/**
+ * Tells every instance, this one included, that something happened. Only hints: one that is lost costs whoever waits for it a
+ * few seconds, never a wrong answer, so waiters also look for themselves now and then.
+ */
+export interface Notifier extends AsyncDisposable {
+  notify(topic: Topic, message: string): void
+  /** Calls `listener` for each message until the returned function is called. */
+  on(topic: Topic, listener: (message: string) => void): () => void
+}
+
+/** For one instance alone: listeners of this process. */
+export class LocalNotifier implements Notifier {
+  readonly #events = new EventEmitter().setMaxListeners(0)
+
+  notify(topic: Topic, message: string): void {
+    this.#events.emit(topic, message)
+  }
+
+  on(topic: Topic, listener: (message: string) => void): () => void {
+    this.#events.on(topic, listener)
+    return () => this.#events.off(topic, listener)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#events.removeAllListeners()
+  }
+}

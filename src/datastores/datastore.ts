@@ -1,0 +1,55 @@
+import type { StagedFile, StageOptions } from './staging.ts'
+
+/** What a datastore may be given to keep, in MMR's words (`forKinds`; `all` stands for every one). */
+export type StoredKind = 'thumbnails' | 'remote_media' | 'local_media' | 'archives'
+
+/** Bytes `start` to `end`, both included, counted from 0. */
+export interface ByteRange {
+  readonly start: number
+  readonly end: number
+}
+
+/**
+ * A place that keeps objects. Objects never change once they are put, and locations are the datastore's own: callers keep
+ * the text and give it back as it is.
+ *
+ * The contract, which `test/contract/datastore.ts` holds every implementation to:
+ * - `put` is all or nothing, and durable when it resolves: what it stored survives a power cut. Each put makes a location of
+ *   its own, so deleting one object never touches another. It uses the staged file up.
+ * - `open` throws `ObjectMissing` before anything was read when the object is not there.
+ * - `delete` of something that is not there is fine.
+ * - Other errors mean that the datastore cannot be used at the moment, and say nothing about the object.
+ */
+export interface Datastore extends AsyncDisposable {
+  readonly id: string
+  /** A place for administrators to recognise: a path, a bucket. */
+  readonly uri: string
+  readonly kinds: ReadonlySet<StoredKind>
+  /** Receives bytes into a file of this datastore's own, to be put here. */
+  stage(source: AsyncIterable<Uint8Array>, options: StageOptions): Promise<StagedFile>
+  put(staged: StagedFile): Promise<string>
+  open(location: string): Promise<OpenObject>
+  has(location: string): Promise<boolean>
+  delete(location: string): Promise<void>
+  /** Throws what is wrong when objects cannot be read or written at the moment. */
+  check(): Promise<void>
+}
+
+/** An object that is there and can be read, once, in parts or as a whole. Dispose it when done, in whatever way. */
+export interface OpenObject extends AsyncDisposable {
+  readonly size: number
+  /**
+   * The bytes of `range` in order. A chunk is only valid until the next one is asked for: buffers are used again, so that a
+   * large file costs two of them.
+   */
+  read(range: ByteRange): AsyncIterable<Uint8Array>
+}
+
+/** The object is not in the datastore: it was lost, or deleted meanwhile. */
+export class ObjectMissing extends Error {
+  override readonly name = 'ObjectMissing'
+
+  constructor(datastore: string, location: string, options?: ErrorOptions) {
+    super(`datastore ${datastore} has no object ${location}`, options)
+  }
+}

@@ -1,0 +1,82 @@
+import { mkdir, open } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+
+const FILES_PER_FOLDER = 4096
+
+/**
+ * Gives new files their folder. Files that come together lie together: one folder is filled by one process until it has
+ * 4,096 files or the day (UTC) ends. So folders stay small, two instances on one shared disk never write into the same one,
+ * and uploads at the same time share one sync of their folder.
+ */
+export class Folders {
+  readonly #base: string
+  readonly #newName: () => string
+  readonly #now: () => number
+  #current: { readonly day: string; readonly folder: Promise<Folder>; files: number } | undefined
+
+  constructor(base: string, parts: { readonly newName: () => string; readonly now: () => number }) {
+    this.#base = base
+    this.#newName = parts.newName
+    this.#now = parts.now
+  }
+
+  /** The folder for the next file; it exists, and lasts. */
+  async next(): Promise<Folder> {
+    const day = new Date(this.#now()).toISOString().slice(0, 10).replaceAll('-', '/')
+    if (!this.#current || this.#current.day !== day || this.#current.files >= FILES_PER_FOLDER) {
+      const folder = makeFolder(this.#base, join(day, this.#newName()))
+      this.#current = { day, folder, files: 0 }
+      // A folder that could not be made is not offered again.
+      folder.catch(() => (this.#current = undefined))
+    }
+    this.#current.files++
+    return await this.#current.folder
+  }
+}
+
+async function makeFolder(base: string, name: string): Promise<Folder> {
+  const path = join(base, name)
+  const firstMade = await mkdir(path, { recursive: true, mode: 0o750 })
+  if (firstMade !== undefined) {
+    for (let made = path; made.length >= firstMade.length; made = dirname(made)) await syncFolder(dirname(made))
+  }
+  return new Folder(base, name)
+}
+
+/** A folder of objects, whose entries many uploads make durable together. */
+export class Folder {
+  /** Relative to the datastore: `2026/11/21/k3f9a2c1`. */
+  readonly name: string
+  readonly #path: string
+  #running: Promise<void> | undefined
+  #next: Promise<void> | undefined
+
+  constructor(base: string, name: string) {
+    this.name = name
+    this.#path = join(base, name)
+  }
+
+  /** Resolves when everything that was renamed into the folder before the call is on disk. */
+  sync(): Promise<void> {
+    // A sync under way may have begun before our rename; the one after it serves everybody who came meanwhile.
+    if (this.#next) return this.#next
+    if (!this.#running) return this.#begin()
+    this.#next = this.#running.catch(() => {}).then(() => this.#begin())
+    return this.#next
+  }
+
+  #begin(): Promise<void> {
+    this.#next = undefined
+    const run = syncFolder(this.#path).finally(() => {
+      if (this.#running === run) this.#running = undefined
+    })
+    this.#running = run
+    return run
+  }
+}
+
+/** Makes a folder's entries durable. */
+export async function syncFolder(path: string): Promise<void> {
+  await using folder = await open(path, 'r')
+  await folder.sync()
+}

@@ -1,0 +1,80 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdir, open, readdir, rm, stat, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Refused } from '../lib/errors.ts'
+
+/** A file that was received whole and is on stable storage, but not yet anybody's. Disposing it deletes what is left of it. */
+export interface StagedFile extends AsyncDisposable {
+  readonly path: string
+  readonly size: number
+  /** Lower-case hex SHA-256. */
+  readonly sha256: string
+}
+
+export interface StageOptions {
+  /** Bytes above which receiving ends with `too_large`; 0: no limit. */
+  readonly maxBytes: number
+  /** How many bytes were announced; receiving another number ends with `length_mismatch`. */
+  readonly expectedBytes?: number | undefined
+}
+
+/**
+ * Receives `source` into a new file of `folder` in one pass: limit, hash, write, sync. Nothing is left behind when that
+ * fails. A source that breaks off ends with its own error.
+ */
+export async function stage(
+  folder: string,
+  source: AsyncIterable<Uint8Array>,
+  options: StageOptions,
+): Promise<StagedFile> {
+  const path = join(folder, randomBytes(16).toString('hex'))
+  await using undo = new AsyncDisposableStack()
+  await using file = await open(path, 'wx', 0o640)
+  undo.defer(() => unlink(path))
+  const { size, sha256 } = await receive(file, source, options)
+  undo.move()
+  return { path, size, sha256, [Symbol.asyncDispose]: () => rm(path, { force: true }) }
+}
+
+type Sink = Awaited<ReturnType<typeof open>>
+
+async function receive(
+  file: Sink,
+  source: AsyncIterable<Uint8Array>,
+  { maxBytes, expectedBytes }: StageOptions,
+): Promise<{ size: number; sha256: string }> {
+  const hash = createHash('sha256')
+  let size = 0
+  for await (const chunk of source) {
+    size += chunk.length
+    if (maxBytes > 0 && size > maxBytes) throw new Refused('too_large', `files may have ${maxBytes} bytes at most`)
+    hash.update(chunk)
+    await writeAll(file, chunk)
+  }
+  if (expectedBytes !== undefined && size !== expectedBytes) {
+    throw new Refused('length_mismatch', `${expectedBytes} bytes were announced, ${size} came`)
+  }
+  await file.datasync()
+  return { size, sha256: hash.digest('hex') }
+}
+
+async function writeAll(file: Sink, chunk: Uint8Array): Promise<void> {
+  for (let written = 0; written < chunk.length;) {
+    const { bytesWritten } = await file.write(chunk, written, chunk.length - written)
+    written += bytesWritten
+  }
+}
+
+/** Makes the staging folder and deletes what a crash left in it: files untouched for `olderThanMs`. Gives how many. */
+export async function sweepStaging(folder: string, olderThanMs: number, now: number): Promise<number> {
+  await mkdir(folder, { recursive: true, mode: 0o750 })
+  let swept = 0
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name)
+    const { mtimeMs } = await stat(path)
+    if (mtimeMs > now - olderThanMs) continue
+    await rm(path, { force: true, recursive: true })
+    swept++
+  }
+  return swept
+}

@@ -1,0 +1,162 @@
+import { compiled, type Queryable, unit } from './query.ts'
+import { type OfferedObject, settleObject, type StoredObject } from './objects.ts'
+import { fillPending, type ReservationState } from './pending.ts'
+import type { MediaKind } from './schema.ts'
+import { countUsage } from './usage.ts'
+
+/** A name of some content: what is known of an MXC URI, and where its bytes are. */
+export interface MediaRecord {
+  readonly origin: string
+  readonly mediaId: string
+  readonly sha256: string
+  readonly size: number
+  readonly datastore: string
+  readonly location: string
+  readonly kind: MediaKind
+  readonly contentType: string
+  readonly uploadName: string | null
+  readonly uploader: string | null
+  readonly createdAt: number
+  readonly accessedAt: number | null
+  readonly authenticatedAt: number | null
+  readonly quarantinedAt: number | null
+}
+
+/** The record of `mxc://origin/mediaId`, if its content is here. */
+export const findMedia = async (db: Queryable, origin: string, mediaId: string): Promise<MediaRecord | undefined> =>
+  (await mediaByName(db, { origin, mediaId }))[0]
+
+const mediaByName = compiled((db, name: { origin: string; mediaId: string }) =>
+  db
+    .selectFrom('media')
+    .innerJoin('objects', 'objects.sha256', 'media.sha256')
+    .select([
+      'media.origin as origin',
+      'media.media_id as mediaId',
+      'media.sha256 as sha256',
+      'objects.size as size',
+      'objects.datastore as datastore',
+      'objects.location as location',
+      'media.kind as kind',
+      'media.content_type as contentType',
+      'media.upload_name as uploadName',
+      'media.uploader as uploader',
+      'media.created_at as createdAt',
+      'media.accessed_at as accessedAt',
+      'media.authenticated_at as authenticatedAt',
+      'media.quarantined_at as quarantinedAt',
+    ])
+    .where('media.origin', '=', name.origin)
+    .where('media.media_id', '=', name.mediaId),
+)
+
+/** Whether any name of this content is quarantined: then the content is refused under every name. */
+export const isBlockedContent = async (db: Queryable, sha256: string): Promise<boolean> =>
+  (await blockedByHash(db, { sha256 })).length > 0
+
+const blockedByHash = compiled((db, { sha256 }: { sha256: string }) =>
+  db
+    .selectFrom('media')
+    .select('media_id')
+    .where('sha256', '=', sha256)
+    .where('quarantined_at', 'is not', null)
+    .limit(1),
+)
+
+export interface CommittedMedia {
+  readonly origin: string
+  readonly mediaId: string
+  readonly kind: MediaKind
+  readonly contentType: string
+  readonly uploadName: string | null
+  readonly uploader: string | null
+  readonly createdAt: number
+  /** Only authenticated callers may have it from now on. */
+  readonly authenticated: boolean
+  readonly object: OfferedObject
+  /** The id was reserved by `create`: the reservation is used up in the same transaction. */
+  readonly reserved: boolean
+}
+
+export type CommitResult =
+  | { readonly outcome: 'stored'; readonly mediaId: string; readonly object: StoredObject }
+  /** The same user sent the same bytes under the same name before: the MXC URI of then is the answer. */
+  | { readonly outcome: 'existing'; readonly mediaId: string; readonly object: StoredObject }
+  | { readonly outcome: 'blocked' }
+  | { readonly outcome: 'object_gone' }
+  | { readonly outcome: Exclude<ReservationState, 'open'> }
+
+/** The one short transaction of an upload: settles the object, checks what may have changed meanwhile, names the content. */
+export const commitMedia = unit('commitMedia', async (tx, media: CommittedMedia): Promise<CommitResult> => {
+  if (media.reserved) {
+    const state = await fillPending(tx, media)
+    if (state !== 'open') return { outcome: state }
+  }
+  const object = await settleObject(tx, media.object, media.createdAt)
+  if (!object) return { outcome: 'object_gone' }
+  if (await isBlockedContent(tx, object.sha256)) return { outcome: 'blocked' }
+  const before = media.reserved || media.uploader === null ? undefined : await sameUpload(tx, media)
+  if (before) return { outcome: 'existing', mediaId: before.mediaId, object }
+  await insertMedia(tx, {
+    ...media,
+    sha256: object.sha256,
+    authenticatedAt: media.authenticated ? media.createdAt : null,
+  })
+  await countNames(tx, media, object)
+  return { outcome: 'stored', mediaId: media.mediaId, object }
+})
+
+const insertMedia = compiled((tx, media: CommittedMedia & { sha256: string; authenticatedAt: number | null }) =>
+  tx.insertInto('media').values({
+    origin: media.origin,
+    media_id: media.mediaId,
+    sha256: media.sha256,
+    kind: media.kind,
+    content_type: media.contentType,
+    upload_name: media.uploadName,
+    uploader: media.uploader,
+    created_at: media.createdAt,
+    accessed_at: media.createdAt,
+    authenticated_at: media.authenticatedAt,
+  }),
+)
+
+async function sameUpload(tx: Queryable, media: CommittedMedia): Promise<{ mediaId: string } | undefined> {
+  const { origin, uploader, uploadName } = media
+  const same = await uploadsOfContent(tx, { origin, uploader, sha256: media.object.sha256 })
+  return same.find((row) => row.uploadName === uploadName)
+}
+
+const uploadsOfContent = compiled((tx, of: { origin: string; uploader: string | null; sha256: string }) =>
+  tx
+    .selectFrom('media')
+    .select(['media_id as mediaId', 'upload_name as uploadName'])
+    .where('sha256', '=', of.sha256)
+    .where('uploader', '=', of.uploader)
+    .where('origin', '=', of.origin)
+    .where('kind', '=', 'upload')
+    .orderBy('created_at'),
+)
+
+function countNames(tx: Queryable, media: CommittedMedia, object: StoredObject): Promise<void> {
+  const change = { changeId: media.mediaId, bytes: object.size, files: 1 }
+  const server = { ...change, subject: `server:${media.origin}` }
+  return countUsage(tx, media.uploader === null ? [server] : [server, { ...change, subject: `user:${media.uploader}` }])
+}
+
+/** Notes when media were last read; `at` never moves a time back. */
+export const touchMedia = unit(
+  'touchMedia',
+  async (tx, reads: readonly { readonly origin: string; readonly mediaId: string; readonly at: number }[]) => {
+    for (const read of reads) await setAccessed(tx, read)
+  },
+)
+
+const setAccessed = compiled((tx, read: { origin: string; mediaId: string; at: number }) =>
+  tx
+    .updateTable('media')
+    .set({ accessed_at: read.at })
+    .where('origin', '=', read.origin)
+    .where('media_id', '=', read.mediaId)
+    .where((is) => is.or([is('accessed_at', 'is', null), is('accessed_at', '<', read.at)])),
+)

@@ -1,0 +1,89 @@
+import { compiled, lockRows, type Queryable } from './query.ts'
+import { countUsage } from './usage.ts'
+
+/** Where the bytes of a SHA-256 are. */
+export interface StoredObject {
+  readonly sha256: string
+  readonly size: number
+  readonly datastore: string
+  readonly location: string
+}
+
+/**
+ * What an upload brings to a commit: its content, and where that was put. `fresh` bytes were put by this very upload;
+ * otherwise the object row named here was found, its bytes seen, and nothing was put. `replaces` names a row whose bytes
+ * are gone: the fresh ones take its place (MMR keeps pointing at the lost ones for ever, matrix-media-repo#232).
+ */
+export interface OfferedObject extends StoredObject {
+  readonly fresh: boolean
+  readonly replaces?: { readonly datastore: string; readonly location: string }
+}
+
+/** What `sha256` is stored as, if it is. */
+export const findObject = async (db: Queryable, sha256: string): Promise<StoredObject | undefined> =>
+  (await objectByHash(db, { sha256 }))[0]
+
+const objectByHash = compiled((db, { sha256 }: { sha256: string }) =>
+  db.selectFrom('objects').select(['sha256', 'size', 'datastore', 'location']).where('sha256', '=', sha256),
+)
+
+const lockObject = compiled((tx, { sha256 }: { sha256: string }) =>
+  lockRows(
+    tx,
+    tx.selectFrom('objects').select(['sha256', 'size', 'datastore', 'location']).where('sha256', '=', sha256),
+  ),
+)
+
+const insertObject = compiled((tx, row: StoredObject & { now: number }) =>
+  tx
+    .insertInto('objects')
+    .values({
+      sha256: row.sha256,
+      size: row.size,
+      datastore: row.datastore,
+      location: row.location,
+      created_at: row.now,
+    })
+    .onConflict((conflict) => conflict.column('sha256').doNothing())
+    .returning('sha256'),
+)
+
+/**
+ * Settles which bytes a hash stands for, inside the transaction that will point at them: the row is locked, so that it
+ * cannot be deleted in between. Gives undefined when bytes that were found before are no longer there (the caller puts its
+ * own and comes again).
+ */
+export async function settleObject(
+  tx: Queryable,
+  offered: OfferedObject,
+  now: number,
+): Promise<StoredObject | undefined> {
+  const { sha256, size, datastore, location } = offered
+  if (offered.fresh) {
+    const inserted = await insertObject(tx, { sha256, size, datastore, location, now })
+    if (inserted.length > 0) {
+      await countUsage(tx, [{ subject: `datastore:${datastore}`, changeId: location, bytes: size, files: 1 }])
+      return { sha256, size, datastore, location }
+    }
+  }
+  const [stored] = await lockObject(tx, { sha256 })
+  if (!stored) return undefined
+  const lost = offered.replaces
+  if (offered.fresh && lost && stored.datastore === lost.datastore && stored.location === lost.location) {
+    await replaceObject(tx, stored, offered)
+    return { sha256, size, datastore, location }
+  }
+  return stored
+}
+
+async function replaceObject(tx: Queryable, lost: StoredObject, found: StoredObject): Promise<void> {
+  await tx
+    .updateTable('objects')
+    .set({ datastore: found.datastore, location: found.location })
+    .where('sha256', '=', lost.sha256)
+    .execute()
+  await countUsage(tx, [
+    { subject: `datastore:${lost.datastore}`, changeId: `${found.location} lost`, bytes: -lost.size, files: -1 },
+    { subject: `datastore:${found.datastore}`, changeId: found.location, bytes: found.size, files: 1 },
+  ])
+}

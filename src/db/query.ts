@@ -1,0 +1,65 @@
+import { type Compilable, type CompiledQuery, type Kysely, PostgresAdapter, sql } from 'kysely'
+import type { Schema } from './schema.ts'
+
+/** Something queries run on: the reading side of a database, or a transaction of a write unit. */
+export type Queryable = Kysely<Schema>
+
+/**
+ * One transaction's worth of statements, without any input or output of its own. Units run where the database's writer is
+ * (for SQLite in another thread), so arguments and results are plain data and refusals are results, not exceptions.
+ */
+export interface Unit<Args, Result> {
+  readonly unit: string
+  readonly run: (tx: Queryable, args: Args) => Promise<Result>
+}
+
+/** Declares a write unit. Its name identifies it across threads; `units.ts` knows every file that has some. */
+export function unit<Args, Result>(
+  name: string,
+  run: (tx: Queryable, args: Args) => Promise<Result>,
+): Unit<Args, Result> {
+  return { unit: name, run }
+}
+
+/** Whether `db` is PostgreSQL: for the few places where the engines have to differ. */
+export function isPostgres(db: Queryable): boolean {
+  return db.getExecutor().adapter instanceof PostgresAdapter
+}
+
+/** Locks the rows a write unit is going to rely on. SQLite has one writer, so there it adds nothing. */
+export function lockRows<Query extends { forUpdate(): Query }>(db: Queryable, query: Query): Query {
+  return isPostgres(db) ? query.forUpdate() : query
+}
+
+/** Lets one transaction at a time go on for `key`, until it ends. SQLite has one writer, so there it adds nothing. */
+export async function oneAtATime(tx: Queryable, key: string): Promise<void> {
+  if (isPostgres(tx)) await sql`select pg_advisory_xact_lock(hashtextextended(${key}, 0))`.execute(tx)
+}
+
+class Placeholder {
+  readonly argument: string
+  constructor(argument: string) {
+    this.argument = argument
+  }
+}
+
+/**
+ * A query that is built and compiled once per database engine and then only bound: building costs more than SQLite needs to
+ * answer. `build` must use each argument as a plain value and must not look into it.
+ */
+export function compiled<Args extends object, Row>(
+  build: (db: Queryable, args: Args) => Compilable<Row>,
+): (db: Queryable, args: Args) => Promise<Row[]> {
+  const placeholders = new Proxy({}, { get: (_, name) => new Placeholder(String(name)) }) as Args
+  const perAdapter = new WeakMap<object, CompiledQuery<Row>>()
+  return async (db, args) => {
+    const { adapter } = db.getExecutor()
+    let query = perAdapter.get(adapter)
+    if (!query) perAdapter.set(adapter, (query = build(db, placeholders).compile()))
+    const parameters = query.parameters.map((value) =>
+      value instanceof Placeholder ? (args as Record<string, unknown>)[value.argument] : value,
+    )
+    const { rows } = await db.executeQuery<Row>({ ...query, parameters })
+    return rows
+  }
+}

@@ -1,0 +1,71 @@
+/** The tables, as `migrations/` makes them. Times are milliseconds since 1970, sizes bytes, hashes lower-case hex SHA-256. */
+
+/** Why a media row exists: a user's upload, a copy of another server's file, or a picture fetched for a URL preview. */
+export type MediaKind = 'upload' | 'remote' | 'preview'
+
+export interface ObjectsTable {
+  sha256: string
+  size: number
+  datastore: string
+  location: string
+  created_at: number
+}
+
+export interface MediaTable {
+  origin: string
+  media_id: string
+  sha256: string
+  kind: MediaKind
+  content_type: string
+  upload_name: string | null
+  uploader: string | null
+  created_at: number
+  accessed_at: number | null
+  /** Since when it is served to authenticated callers only (MSC3916's freeze); null: to everybody. */
+  authenticated_at: number | null
+  quarantined_at: number | null
+}
+
+export interface ThumbnailsTable {
+  source_sha256: string
+  width: number
+  height: number
+  method: string
+  /** `still`; later `animated` and other encodings. */
+  variant: string
+  sha256: string
+  content_type: string
+  created_at: number
+  accessed_at: number | null
+}
+
+export interface PendingMediaTable {
+  origin: string
+  media_id: string
+  uploader: string
+  created_at: number
+  expires_at: number
+}
+
+export interface UsageTotalsTable {
+  /** `user:@a:example.org`, `server:example.org` or `datastore:main`. */
+  subject: string
+  bytes: number
+  files: number
+}
+
+export interface UsageChangesTable {
+  subject: string
+  change_id: string
+  bytes: number
+  files: number
+}
+
+export interface Schema {
+  objects: ObjectsTable
+  media: MediaTable
+  thumbnails: ThumbnailsTable
+  pending_media: PendingMediaTable
+  usage_totals: UsageTotalsTable
+  usage_changes: UsageChangesTable
+}

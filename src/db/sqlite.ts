@@ -1,0 +1,84 @@
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { Kysely, SqliteAdapter, SqliteDialect } from 'kysely'
+import { ConfigError } from '../lib/errors.ts'
+import type { Queryable } from './query.ts'
+import type { Schema } from './schema.ts'
+
+const KEPT_STATEMENTS = 200
+
+/** Opens the file for writing: write-ahead log, every commit synced to disk before it counts. */
+export function openForWriting(path: string): DatabaseSync {
+  const database = new DatabaseSync(path, { timeout: 10_000, enableForeignKeyConstraints: true })
+  database.exec('PRAGMA journal_mode = WAL')
+  database.exec('PRAGMA synchronous = FULL')
+  return database
+}
+
+/** Opens the file for reading beside the writer: sees each commit as soon as it is made. */
+export function openForReading(path: string): DatabaseSync {
+  return new DatabaseSync(path, { readOnly: true, timeout: 10_000 })
+}
+
+/** Kysely on one connection of Node's own SQLite. */
+export function kyselyOn(database: DatabaseSync): Queryable {
+  return new Kysely<Schema>({ dialect: new Dialect({ database: adapt(database) }) })
+}
+
+class Dialect extends SqliteDialect {
+  override createAdapter(): SqliteAdapter {
+    return new Adapter()
+  }
+}
+
+/** Kysely's says that SQLite cannot change tables in a transaction. It can, and a migration is all or nothing. */
+class Adapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true
+  }
+}
+
+/** The part of better-sqlite3's shape that Kysely asks for, with prepared statements kept. */
+function adapt(database: DatabaseSync) {
+  const kept = new Map<string, ReturnType<typeof statement>>()
+  return {
+    close: () => database.close(),
+    prepare(text: string) {
+      let found = kept.get(text)
+      if (!found) {
+        if (kept.size >= KEPT_STATEMENTS) kept.clear()
+        kept.set(text, (found = statement(database.prepare(text))))
+      }
+      return found
+    },
+  }
+}
+
+function statement(prepared: StatementSync) {
+  return {
+    reader: prepared.columns().length > 0,
+    all: (parameters: readonly unknown[]) => prepared.all(...(parameters as SQLInputValue[])),
+    run: (parameters: readonly unknown[]) => prepared.run(...(parameters as SQLInputValue[])),
+    iterate: (parameters: readonly unknown[]) => prepared.iterate(...(parameters as SQLInputValue[])),
+  }
+}
+
+/**
+ * Makes this process the only server on the file, until it ends in whatever way: an exclusive lock on a file beside it,
+ * which the operating system drops with the process. Tools do not take it; they may work beside a server.
+ */
+export function lockForServer(path: string): Disposable {
+  const lock = new DatabaseSync(`${path}.lock`)
+  try {
+    lock.exec('BEGIN EXCLUSIVE')
+  } catch (cause) {
+    lock.close()
+    throw new ConfigError(
+      [
+        `another Cellarium server uses ${path}: stop it, or give each instance the same PostgreSQL database ` +
+          '(database.postgres) to run several',
+      ],
+      { cause },
+    )
+  }
+  return { [Symbol.dispose]: () => lock.close() }
+}

@@ -1,0 +1,81 @@
+import { compiled, type Queryable, unit } from './query.ts'
+import { type OfferedObject, settleObject, type StoredObject } from './objects.ts'
+
+/** Which thumbnail of some content: the size asked for after MMR's choice among the configured ones, in pixels. */
+export interface ThumbnailKey {
+  readonly sourceSha256: string
+  readonly width: number
+  readonly height: number
+  readonly method: string
+  readonly variant: string
+}
+
+/** A thumbnail that is stored. Its object may be the source itself, where that is small enough. */
+export interface ThumbnailRecord extends StoredObject {
+  readonly contentType: string
+}
+
+/** The stored thumbnail, if there is one. */
+export const findThumbnail = async (db: Queryable, key: ThumbnailKey): Promise<ThumbnailRecord | undefined> =>
+  (await thumbnailByKey(db, key))[0]
+
+const thumbnailByKey = compiled((db, key: ThumbnailKey) =>
+  db
+    .selectFrom('thumbnails')
+    .innerJoin('objects', 'objects.sha256', 'thumbnails.sha256')
+    .select([
+      'objects.sha256 as sha256',
+      'objects.size as size',
+      'objects.datastore as datastore',
+      'objects.location as location',
+      'thumbnails.content_type as contentType',
+    ])
+    .where('thumbnails.source_sha256', '=', key.sourceSha256)
+    .where('thumbnails.width', '=', key.width)
+    .where('thumbnails.height', '=', key.height)
+    .where('thumbnails.method', '=', key.method)
+    .where('thumbnails.variant', '=', key.variant),
+)
+
+export interface CommittedThumbnail extends ThumbnailKey {
+  readonly contentType: string
+  readonly createdAt: number
+  readonly object: OfferedObject
+}
+
+export type ThumbnailCommitResult =
+  | { readonly outcome: 'stored'; readonly object: StoredObject }
+  | { readonly outcome: 'object_gone' }
+  /** The content it was made of was deleted meanwhile: nothing was kept. */
+  | { readonly outcome: 'source_gone' }
+
+/** Stores a thumbnail's object and row. A thumbnail that another instance stored first is replaced, being the same picture. */
+export const commitThumbnail = unit(
+  'commitThumbnail',
+  async (tx, thumbnail: CommittedThumbnail): Promise<ThumbnailCommitResult> => {
+    const source = await tx
+      .selectFrom('objects')
+      .select('sha256')
+      .where('sha256', '=', thumbnail.sourceSha256)
+      .executeTakeFirst()
+    if (!source) return { outcome: 'source_gone' }
+    const object = await settleObject(tx, thumbnail.object, thumbnail.createdAt)
+    if (!object) return { outcome: 'object_gone' }
+    const made = { sha256: object.sha256, content_type: thumbnail.contentType, created_at: thumbnail.createdAt }
+    await tx
+      .insertInto('thumbnails')
+      .values({
+        source_sha256: thumbnail.sourceSha256,
+        width: thumbnail.width,
+        height: thumbnail.height,
+        method: thumbnail.method,
+        variant: thumbnail.variant,
+        ...made,
+      })
+      .onConflict((conflict) =>
+        conflict.columns(['source_sha256', 'width', 'height', 'method', 'variant']).doUpdateSet(made),
+      )
+      .execute()
+    return { outcome: 'stored', object }
+  },
+)

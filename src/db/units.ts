@@ -1,0 +1,18 @@
+import * as media from './media.ts'
+import * as pending from './pending.ts'
+import type { Unit } from './query.ts'
+import * as thumbnails from './thumbnails.ts'
+import * as usage from './usage.ts'
+
+/** Every write unit by its name, for the thread that runs them. A new file of queries gets its line here. */
+export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
+  [media, pending, thumbnails, usage].flatMap((file) =>
+    Object.values(file)
+      .filter(isUnit)
+      .map((found) => [found.unit, found] as const),
+  ),
+)
+
+function isUnit(value: unknown): value is Unit<never, unknown> {
+  return typeof value === 'object' && value !== null && 'unit' in value && 'run' in value
+}

@@ -1,0 +1,83 @@
+import { sql } from 'kysely'
+import { compiled, type Queryable, unit } from './query.ts'
+
+/** Stored bytes and files of a subject (`user:…`, `server:…`, `datastore:…`). */
+export interface Usage {
+  readonly bytes: number
+  readonly files: number
+}
+
+export interface UsageChange extends Usage {
+  readonly subject: string
+  /** Makes the change's row its own: anything that does not come twice for one subject. */
+  readonly changeId: string
+}
+
+/** Records differences of usage, in the transaction of what caused them. */
+export async function countUsage(tx: Queryable, changes: readonly UsageChange[]): Promise<void> {
+  for (const change of changes) await insertChange(tx, change)
+}
+
+const insertChange = compiled((tx, change: UsageChange) =>
+  tx.insertInto('usage_changes').values({
+    subject: change.subject,
+    change_id: change.changeId,
+    bytes: change.bytes,
+    files: change.files,
+  }),
+)
+
+/** What a subject uses now: its total and whatever was not folded into it yet. */
+export async function usageOf(db: Queryable, subject: string): Promise<Usage> {
+  const rows = await usageRows(db, { subject })
+  return {
+    bytes: rows.reduce((sum, row) => sum + row.bytes, 0),
+    files: rows.reduce((sum, row) => sum + row.files, 0),
+  }
+}
+
+const usageRows = compiled((db, { subject }: { subject: string }) =>
+  db
+    .selectFrom('usage_totals')
+    .select(['bytes', 'files'])
+    .where('subject', '=', subject)
+    .unionAll(db.selectFrom('usage_changes').select(['bytes', 'files']).where('subject', '=', subject)),
+)
+
+/**
+ * Folds up to `limit` differences into the totals and gives how many there were. Two instances that fold at once take
+ * different rows: whoever deletes a row adds it.
+ */
+export const foldUsage = unit('foldUsage', async (tx, { limit }: { limit: number }): Promise<number> => {
+  const oldest = await tx.selectFrom('usage_changes').select(['subject', 'change_id']).limit(limit).execute()
+  const sums = new Map<string, { bytes: number; files: number }>()
+  let folded = 0
+  for (const row of oldest) {
+    const taken = await tx
+      .deleteFrom('usage_changes')
+      .where('subject', '=', row.subject)
+      .where('change_id', '=', row.change_id)
+      .returning(['bytes', 'files'])
+      .executeTakeFirst()
+    if (!taken) continue
+    folded++
+    const sum = sums.get(row.subject) ?? { bytes: 0, files: 0 }
+    sums.set(row.subject, { bytes: sum.bytes + taken.bytes, files: sum.files + taken.files })
+  }
+  // In one order everywhere, so that two folding instances cannot lock each other out.
+  for (const [subject, sum] of [...sums].toSorted(([a], [b]) => (a < b ? -1 : 1))) await addToTotal(tx, subject, sum)
+  return folded
+})
+
+async function addToTotal(tx: Queryable, subject: string, sum: Usage): Promise<void> {
+  await tx
+    .insertInto('usage_totals')
+    .values({ subject, bytes: sum.bytes, files: sum.files })
+    .onConflict((conflict) =>
+      conflict.column('subject').doUpdateSet({
+        bytes: sql<number>`usage_totals.bytes + excluded.bytes`,
+        files: sql<number>`usage_totals.files + excluded.files`,
+      }),
+    )
+    .execute()
+}

@@ -1,0 +1,40 @@
+import type { ByteRange, OpenObject } from '../datastores/datastore.ts'
+
+/** A JSON body, such as every endpoint but the media themselves answers. */
+export interface JsonAnswer {
+  readonly kind: 'json'
+  readonly status: number
+  readonly body: unknown
+  /** Further headers, name and value in turn. */
+  readonly headers?: readonly string[]
+}
+
+/** A file: some stored media, a thumbnail, or a small picture made on the spot. */
+export interface FileAnswer {
+  readonly kind: 'file'
+  readonly size: number
+  /** What makes two answers the same file, for `ETag`: the SHA-256 of stored objects. */
+  readonly tag: string
+  readonly contentType: string
+  readonly disposition: 'inline' | 'attachment'
+  readonly fileName: string | null
+  /** Opens the bytes; called once, and only if some are to be sent. */
+  readonly open: () => Promise<OpenObject>
+  /** Bytes to send at most for a range without an end; 0: no limit. */
+  readonly openRangeBytes: number
+}
+
+export type Answer = JsonAnswer | FileAnswer
+
+export const json = (body: unknown, status = 200): JsonAnswer => ({ kind: 'json', status, body })
+
+/** Bytes that are in memory anyway, in the shape of an opened object. */
+export function openBuffer(bytes: Uint8Array): OpenObject {
+  return {
+    size: bytes.length,
+    async *read({ start, end }: ByteRange) {
+      yield bytes.subarray(start, end + 1)
+    },
+    async [Symbol.asyncDispose]() {},
+  }
+}

@@ -1,0 +1,92 @@
+import type { MainConfig } from '../config/schema.ts'
+import { Refused, RefusedByHomeserver } from '../lib/errors.ts'
+import { anonymous, type Caller, sharedSecretCaller, userIdOf } from '../matrix/caller.ts'
+import type { Homeservers } from '../matrix/homeserver.ts'
+import type { Call } from './call.ts'
+
+/** Who may call a route. */
+export type Who =
+  /** Nobody is asked for a token. */
+  | 'anyone'
+  /** A token is looked at only where it makes a difference. */
+  | 'optional'
+  | 'user'
+  | 'user_or_guest'
+
+export interface AuthParts {
+  readonly homeservers: Pick<Homeservers, 'whoami'>
+}
+
+export interface Credentials {
+  readonly token: string
+  readonly userId?: string | undefined
+  readonly deviceId?: string | undefined
+}
+
+/** Finds out who calls, and refuses whoever may not call a route for `who`. Comes before everything else about a request. */
+export async function authenticate(parts: AuthParts, call: Call, who: Who): Promise<void> {
+  if (who === 'anyone' || who === 'optional') return
+  const credentials = requireCredentials(call)
+  call.caller = await identify(parts, call, credentials)
+  if (who === 'user' && call.caller.kind === 'user' && call.caller.isGuest) {
+    throw new Refused('guest', 'Guests cannot use this endpoint')
+  }
+}
+
+/**
+ * Who calls a route with an optional token. A token that is no good is as none; a homeserver that cannot say whether it is
+ * good is an error, because the answer would be wrong.
+ */
+export async function identifyIfPossible(parts: AuthParts, call: Call): Promise<Caller> {
+  if (call.caller.kind !== 'anonymous') return call.caller
+  const credentials = credentialsOf(call)
+  if (!credentials) return anonymous
+  try {
+    call.caller = await identify(parts, call, credentials)
+  } catch (error) {
+    const noGood =
+      error instanceof RefusedByHomeserver || (error instanceof Refused && error.reason === 'unknown_token')
+    if (!noGood) throw error
+  }
+  return call.caller
+}
+
+async function identify(parts: AuthParts, call: Call, credentials: Credentials): Promise<Caller> {
+  const admin = sharedSecretCaller(call.main.sharedSecretAuth, credentials.token)
+  if (admin) return admin
+  return await parts.homeservers.whoami(call.homeserver, credentials, { address: call.address, signal: call.signal })
+}
+
+/** Whether the caller administers the whole repository: listed in `admins`, or holding the shared secret. */
+export function isRepositoryAdmin(main: MainConfig, caller: Caller): boolean {
+  if (caller.kind === 'shared_secret') return true
+  const userId = userIdOf(caller)
+  return userId !== undefined && main.admins.includes(userId)
+}
+
+/** The token a request came with, or `missing_token`. */
+export function requireCredentials(call: Call): Credentials {
+  const credentials = credentialsOf(call)
+  if (!credentials) throw new Refused('missing_token', 'no token provided (required)')
+  return credentials
+}
+
+/** `Authorization: Bearer`, or, where the configuration allows it, `?access_token=`; with it what an appservice asserts. */
+function credentialsOf(call: Call): Credentials | undefined {
+  const token = tokenOf(call)
+  if (!token) return undefined
+  const { url = '' } = call.request
+  if (!url.includes('?')) return { token }
+  return {
+    token,
+    userId: call.query.get('user_id') ?? undefined,
+    deviceId: call.query.get('device_id') ?? call.query.get('org.matrix.msc3202.device_id') ?? undefined,
+  }
+}
+
+function tokenOf(call: Call): string | undefined {
+  const { authorization } = call.request.headers
+  if (authorization !== undefined) return /^Bearer +(\S+) *$/i.exec(authorization)?.[1]
+  if (!call.main.repo.allowQueryToken) return undefined
+  return call.query.get('access_token') ?? undefined
+}

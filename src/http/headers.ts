@@ -1,0 +1,90 @@
+/** What every answer carries. Sources: specification, "Web browser clients" and "Content repository"; Synapse's practice. */
+export const COMMON_HEADERS: readonly string[] = pairs({
+  'Access-Control-Allow-Origin': '*',
+  'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT, DELETE, OPTIONS',
+  'Access-Control-Allow-Headers':
+    'Origin, X-Requested-With, Content-Type, Accept, Authorization, Date, Range, If-Range, If-None-Match',
+  'Access-Control-Expose-Headers':
+    'Content-Disposition, Content-Length, Content-Range, Accept-Ranges, ETag, Retry-After, X-Request-Id',
+  'Content-Security-Policy':
+    "sandbox; default-src 'none'; script-src 'none'; plugin-types application/pdf; style-src 'unsafe-inline'; media-src 'self'; object-src 'self';",
+  'X-Content-Security-Policy': 'sandbox;',
+  'Cross-Origin-Resource-Policy': 'cross-origin',
+  'X-Content-Type-Options': 'nosniff',
+  'X-Robots-Tag': 'noindex, nofollow, noarchive, noimageindex',
+  'Referrer-Policy': 'no-referrer',
+  Server: 'Cellarium',
+})
+
+/** Three days, as MMR. Content under a media id never changes; shared caches must not hold what may need authentication. */
+export const MEDIA_CACHE_CONTROL = 'private, max-age=259200, immutable'
+
+function pairs(headers: Readonly<Record<string, string>>): string[] {
+  return Object.entries(headers).flat()
+}
+
+/** Types that browsers may show in place; all others are attachments. Source: specification, "Serving inline content". */
+const INLINE_TYPES: ReadonlySet<string> = new Set([
+  'text/css',
+  'text/plain',
+  'text/csv',
+  'application/json',
+  'application/ld+json',
+  'image/jpeg',
+  'image/gif',
+  'image/png',
+  'image/apng',
+  'image/webp',
+  'image/avif',
+  'video/mp4',
+  'video/webm',
+  'video/ogg',
+  'video/quicktime',
+  'audio/mp4',
+  'audio/webm',
+  'audio/aac',
+  'audio/mpeg',
+  'audio/ogg',
+  'audio/wave',
+  'audio/wav',
+  'audio/x-wav',
+  'audio/x-pn-wav',
+  'audio/flac',
+  'audio/x-flac',
+])
+
+/** Whether a browser may show this type in place, by type and subtype alone. */
+export function dispositionOf(contentType: string): 'inline' | 'attachment' {
+  const [essence = ''] = contentType.split(';', 1)
+  return INLINE_TYPES.has(essence.trim().toLowerCase()) ? 'inline' : 'attachment'
+}
+
+/** Text that was uploaded without saying its charset; nearly all of it is UTF-8, and `nosniff` keeps browsers from guessing. */
+const TEXT_TYPES: ReadonlySet<string> = new Set([
+  'text/css',
+  'text/csv',
+  'text/html',
+  'text/calendar',
+  'text/plain',
+  'text/javascript',
+  'text/xml',
+  'application/json',
+  'application/ld+json',
+  'application/rtf',
+  'image/svg+xml',
+])
+
+/** The type to answer with: the uploaded one, with `charset=UTF-8` where it is bare text. Source: MSC2701. */
+export function servedType(contentType: string): string {
+  return TEXT_TYPES.has(contentType) ? `${contentType}; charset=UTF-8` : contentType
+}
+
+const MEDIA_TYPE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+\/[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*(;[\t\x20-\x7e]*)?$/
+const LONGEST_TYPE = 255
+export const UNKNOWN_TYPE = 'application/octet-stream'
+
+/** The type to record for an upload: what its sender says, as it is, if it is a media type at all (RFC 9110 §8.3.1). */
+export function uploadedType(header: string | undefined): string {
+  const type = header?.trim() ?? ''
+  return type.length <= LONGEST_TYPE && MEDIA_TYPE.test(type) ? type : UNKNOWN_TYPE
+}

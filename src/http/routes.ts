@@ -1,0 +1,92 @@
+import * as account from './account.ts'
+import type { Answer } from './answers.ts'
+import type { Who } from './auth.ts'
+import type { Call } from './call.ts'
+import * as media from './download.ts'
+import * as information from './information.ts'
+import type { HttpParts } from './parts.ts'
+import * as uploads from './upload.ts'
+
+export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE'
+
+export interface Route {
+  /** What metrics and logs call it: MMR's names. */
+  readonly action: string
+  readonly methods: readonly Method[]
+  readonly paths: readonly string[]
+  readonly who: Who
+  readonly handler: (parts: HttpParts, call: Call) => Promise<Answer>
+  /** Answers whatever the Host is, also one that is not configured. */
+  readonly anyHost?: true
+}
+
+const GET: readonly Method[] = ['GET']
+const GET_HEAD: readonly Method[] = ['GET', 'HEAD']
+const POST: readonly Method[] = ['POST']
+const PUT: readonly Method[] = ['PUT']
+
+/** `_matrix/media/r0|v1|v3/…`: clients, homeservers and their e-mails still use every one of them. */
+const legacy = (...paths: readonly string[]) =>
+  paths.flatMap((path) => ['r0', 'v1', 'v3'].map((version) => `/_matrix/media/${version}/${path}`))
+const client = (...paths: readonly string[]) => paths.map((path) => `/_matrix/client/v1/media/${path}`)
+const session = (path: string) => ['r0', 'v1', 'v3'].map((version) => `/_matrix/client/${version}/${path}`)
+
+const DOWNLOAD = ['download/:server/:mediaId', 'download/:server/:mediaId/:fileName'] as const
+const THUMBNAIL = 'thumbnail/:server/:mediaId'
+const USAGE = '/_matrix/media/unstable/org.matrix.msc4034/usage'
+
+/** The whole API on one screen. What a path has for one method only answers 405 to the others, and 204 to OPTIONS. */
+export const routes: readonly Route[] = [
+  { action: 'upload', methods: POST, paths: legacy('upload'), who: 'user', handler: uploads.upload },
+  { action: 'create', methods: POST, paths: ['/_matrix/media/v1/create'], who: 'user', handler: uploads.create },
+  {
+    action: 'upload_async',
+    methods: PUT,
+    paths: legacy('upload/:server/:mediaId'),
+    who: 'user',
+    handler: uploads.fill,
+  },
+  { action: 'download', methods: GET_HEAD, paths: client(...DOWNLOAD), who: 'user_or_guest', handler: media.download },
+  { action: 'download', methods: GET_HEAD, paths: legacy(...DOWNLOAD), who: 'optional', handler: media.download },
+  { action: 'thumbnail', methods: GET_HEAD, paths: client(THUMBNAIL), who: 'user_or_guest', handler: media.thumbnail },
+  { action: 'thumbnail', methods: GET_HEAD, paths: legacy(THUMBNAIL), who: 'optional', handler: media.thumbnail },
+  {
+    action: 'config',
+    methods: GET,
+    paths: [...client('config'), ...legacy('config')],
+    who: 'user',
+    handler: information.config,
+  },
+  { action: 'usage', methods: GET, paths: [USAGE], who: 'user', handler: information.usage },
+  {
+    action: 'identicon',
+    methods: GET_HEAD,
+    paths: legacy('identicon/*'),
+    who: 'anyone',
+    handler: information.identicon,
+  },
+  { action: 'logout', methods: POST, paths: session('logout'), who: 'anyone', handler: account.logout },
+  { action: 'logout_all', methods: POST, paths: session('logout/all'), who: 'anyone', handler: account.logoutAll },
+  {
+    action: 'client_versions',
+    methods: GET,
+    paths: ['/_matrix/client/versions'],
+    who: 'anyone',
+    handler: account.versions,
+  },
+  {
+    action: 'get_version',
+    methods: GET,
+    paths: ['/_matrix/media/version'],
+    who: 'anyone',
+    handler: information.version,
+  },
+  {
+    action: 'healthz',
+    methods: GET_HEAD,
+    paths: ['/healthz'],
+    who: 'anyone',
+    handler: information.health,
+    anyHost: true,
+  },
+]

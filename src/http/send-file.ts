@@ -1,0 +1,104 @@
+import { create } from 'content-disposition'
+import parseRange from 'range-parser'
+import type { ByteRange } from '../datastores/datastore.ts'
+import { CallerGone, Refused } from '../lib/errors.ts'
+import type { FileAnswer } from './answers.ts'
+import type { Call } from './call.ts'
+import { COMMON_HEADERS, MEDIA_CACHE_CONTROL, servedType } from './headers.ts'
+
+/**
+ * Sends a file, or the part of it that is asked for, as RFC 9110 says: `If-None-Match`, single ranges with `If-Range`, HEAD.
+ * Access was decided before; nothing here may answer differently for who is not allowed the file.
+ */
+export async function sendFile(call: Call, file: FileAnswer, connection: readonly string[]): Promise<void> {
+  const etag = `"${file.tag}"`
+  const { headers, method } = call.request
+  if (matches(headers['if-none-match'], etag)) {
+    call.response.writeHead(304, [...connection, ...COMMON_HEADERS, 'ETag', etag, 'Cache-Control', MEDIA_CACHE_CONTROL])
+    call.response.end()
+    return
+  }
+  const range = rangeOf(call, file, etag)
+  const part: ByteRange = range ?? { start: 0, end: file.size - 1 }
+  if (method === 'HEAD') {
+    writeHead(call, file, { range, part, etag, connection })
+    call.response.end()
+    return
+  }
+  // Opened before the head is written: that the bytes are gone must not show only in the middle of a 200.
+  await using opened = await file.open()
+  writeHead(call, file, { range, part, etag, connection })
+  await sendBody(call, file.size === 0 ? [] : opened.read(part))
+}
+
+interface Head {
+  readonly range: ByteRange | undefined
+  readonly part: ByteRange
+  readonly etag: string
+  readonly connection: readonly string[]
+}
+
+function writeHead(call: Call, file: FileAnswer, { range, part, etag, connection }: Head): void {
+  const { fileName, disposition: type } = file
+  const headers = [
+    ...connection,
+    ...COMMON_HEADERS,
+    'Content-Type',
+    servedType(file.contentType),
+    'Content-Disposition',
+    fileName === null ? type : create(fileName, { type, fallback: false }),
+    'Content-Length',
+    String(part.end - part.start + 1),
+    'Accept-Ranges',
+    'bytes',
+    'Cache-Control',
+    MEDIA_CACHE_CONTROL,
+    'ETag',
+    etag,
+  ]
+  if (range) headers.push('Content-Range', `bytes ${part.start}-${part.end}/${file.size}`)
+  call.response.writeHead(range ? 206 : 200, headers)
+}
+
+/** Each chunk is handed to the socket before the next is asked for: its buffer is used again. */
+async function sendBody(call: Call, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
+  const { response } = call
+  try {
+    for await (const chunk of chunks) {
+      if (response.destroyed) throw new CallerGone('the connection ended during the download')
+      await new Promise<void>((resolve, reject) =>
+        response.write(chunk, (error) =>
+          error ? reject(new CallerGone('the connection ended', { cause: error })) : resolve(),
+        ),
+      )
+    }
+    response.end()
+  } catch (error) {
+    // The head is out: an unfinished body must not look finished.
+    response.destroy()
+    throw error
+  }
+}
+
+/** The part of the file that is asked for; undefined for the whole. Several ranges at once are answered with the whole. */
+function rangeOf(call: Call, file: FileAnswer, etag: string): ByteRange | undefined {
+  const { range: header, 'if-range': ifRange } = call.request.headers
+  if (!header || file.size === 0 || (ifRange !== undefined && ifRange !== etag)) return undefined
+  const ranges = parseRange(file.size, header)
+  // RFC 9110 §14.2: a range in a form that is not understood is ignored.
+  if (ranges === -2 || (ranges !== -1 && (ranges.type !== 'bytes' || ranges.length !== 1))) return undefined
+  const range = ranges === -1 ? undefined : ranges[0]
+  if (!range) {
+    throw new Refused('range_not_satisfiable', `the file has ${file.size} bytes`, {
+      contentRange: `bytes */${file.size}`,
+    })
+  }
+  const openEnded = /^\s*bytes\s*=\s*\d+\s*-\s*$/i.test(header)
+  if (!openEnded || file.openRangeBytes <= 0) return range
+  return { start: range.start, end: Math.min(range.end, range.start + file.openRangeBytes - 1) }
+}
+
+function matches(header: string | undefined, etag: string): boolean {
+  if (header === undefined) return false
+  return header.split(',').some((one) => one.trim() === '*' || one.trim().replace(/^W\//, '') === etag)
+}

@@ -1,0 +1,61 @@
+import { Refused } from '../lib/errors.ts'
+import { userIdOf } from '../matrix/caller.ts'
+import { formatMxc, isMediaId } from '../matrix/ids.ts'
+import * as pending from '../media/pending.ts'
+import * as uploads from '../media/upload.ts'
+import { type Answer, json } from './answers.ts'
+import type { Call } from './call.ts'
+import { uploadedType } from './headers.ts'
+import type { HttpParts } from './parts.ts'
+
+/** `POST upload`. Source: specification, "POST /_matrix/media/v3/upload". */
+export async function upload(parts: HttpParts, call: Call): Promise<Answer> {
+  const uploaded = await uploads.receive(parts, call, incoming(call))
+  return json({ content_uri: formatMxc(uploaded) })
+}
+
+/** `POST create`: a media id now, its content later. Source: MSC2246. */
+export async function create(parts: HttpParts, call: Call): Promise<Answer> {
+  const created = await pending.create(parts, call, userIdOf(call.caller) ?? '')
+  return json({ content_uri: formatMxc(created), unused_expires_at: created.expiresAt })
+}
+
+/** `PUT upload`: the content of a reserved media id. Source: MSC2246. */
+export async function fill(parts: HttpParts, call: Call): Promise<Answer> {
+  const mediaId = call.param('mediaId')
+  if (call.param('server') !== call.homeserver.name) {
+    throw new Refused('wrong_domain', 'Upload request is for another domain.')
+  }
+  if (!isMediaId(mediaId)) throw new Refused('not_found', 'Media expired or not found.')
+  await uploads.fill(parts, call, mediaId, incoming(call))
+  return json({})
+}
+
+function incoming(call: Call): uploads.Incoming {
+  const { headers } = call.request
+  const contentType = headers['content-type']
+  // Synapse's CVE-2024-52805: a form is not the file in it, and would be stored with its boundaries.
+  if (contentType && /^\s*multipart\/form-data\b/i.test(contentType)) {
+    throw new Refused('multipart_refused', 'send the file itself as the body, not a multipart/form-data form')
+  }
+  const length = headers['content-length']
+  return {
+    body: call.body(),
+    expectedBytes: length === undefined ? undefined : Number(length),
+    contentType: uploadedType(contentType),
+    uploadName: uploadName(call.query.get('filename')),
+  }
+}
+
+const LONGEST_NAME = 255
+
+/** The name to record: without folders and control characters; null for none. MMR records `.` there, which is no name. */
+function uploadName(given: string | null): string | null {
+  // oxlint-disable-next-line no-control-regex -- control characters are what this takes out
+  const name = (given ?? '').replaceAll(/[\u0000-\u001f\u007f]/g, '').replace(/\/+$/, '')
+  const base = name.slice(name.lastIndexOf('/') + 1)
+  if (base.length > LONGEST_NAME) {
+    throw new Refused('bad_parameter', `filename has ${base.length} characters; ${LONGEST_NAME} are allowed`)
+  }
+  return base === '' || base === '.' || base === '..' ? null : base
+}

@@ -1,0 +1,125 @@
+import { RefusedByHomeserver } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
+import type { Credentials } from './appservices.ts'
+import { errcodeOf, unavailable } from './client.ts'
+import type { Answer, Call, JsonObject } from './client.ts'
+import { serverOf } from './ids.ts'
+import type { Found } from './lookups.ts'
+import type { HomeserverOptions } from './options.ts'
+
+const KEEP_UNKNOWN_TOKEN_MS = 30_000
+/** A user who does not exist: only an administrator is not refused when looking at others (MMR behaviour). */
+const MADE_UP_USER = '@media.repo.admin.check'
+const OURS = 'v1.11'
+
+/** Whose token it is. The token itself is not part of it: it must not stay in memory. */
+export interface Identity {
+  readonly kind: 'user'
+  readonly userId: string
+  readonly isGuest: boolean
+  readonly deviceId?: string | undefined
+}
+
+/** The homeserver's definite word that it does not know the token, perhaps with `soft_logout`. */
+export interface UnknownToken {
+  readonly kind: 'unknown_token'
+  readonly status: number
+  readonly body: JsonObject
+}
+
+/** The body of `/_matrix/client/versions`. */
+export interface ClientVersions {
+  readonly versions: readonly string[]
+  readonly unstable_features: JsonObject
+}
+
+/**
+ * What the answer to whoami says, and for how long that may be relied on: `accessTokens.maxCacheTimeSeconds`, of an unknown
+ * token half a minute at most.
+ *
+ * @throws {RefusedByHomeserver} for other refusals of the caller (locked, suspended, may not act as this user): these may
+ * end at any time and are not kept
+ * @throws {Refused} `homeserver_unavailable` when the answer cannot be one of this homeserver
+ */
+export function readWhoami(homeserver: HomeserverOptions, answer: Answer): Found<Identity | UnknownToken> {
+  const maxCacheMs = homeserver.accessTokens.maxCacheTimeSeconds * 1000
+  if (answer.status < 300) return { value: readIdentity(homeserver, answer.body ?? {}), keepMs: maxCacheMs }
+  const { status, body } = refusalOf(homeserver, answer)
+  if (status !== 401 || errcodeOf(answer) !== 'M_UNKNOWN_TOKEN') throw new RefusedByHomeserver(status, body)
+  return { value: { kind: 'unknown_token', status, body }, keepMs: Math.min(maxCacheMs, KEEP_UNKNOWN_TOKEN_MS) }
+}
+
+/** How to ask whether the owner of a token is an administrator. */
+export function adminQuestion(homeserver: HomeserverOptions, credentials: Credentials): Call {
+  const folder = homeserver.adminApiKind === 'synapse' ? '/_synapse/admin/v1' : '/_matrix/client/v3/admin'
+  const user = encodeURIComponent(`${MADE_UP_USER}:${homeserver.name}`)
+  return {
+    method: 'GET',
+    path: `${folder}/whois/${user}`,
+    query: { user_id: credentials.userId },
+    token: credentials.token,
+  }
+}
+
+/**
+ * Whether the answer to that says so. An answer that is neither yes nor 403 makes nobody an administrator, and is logged,
+ * since `adminApiKind` is probably wrong.
+ *
+ * @throws {RefusedByHomeserver} when the token has become invalid
+ */
+export function readAdmin(log: Log, homeserver: HomeserverOptions, answer: Answer): boolean {
+  if (answer.status < 300) return true
+  if (answer.status === 403) return false
+  if (answer.status === 401 && answer.body && errcodeOf(answer)) throw new RefusedByHomeserver(401, answer.body)
+  const { name, adminApiKind } = homeserver
+  const fields = { homeserver: name, adminApiKind, status: answer.status, errcode: errcodeOf(answer) }
+  log.warn(fields, 'the homeserver cannot tell who is an administrator: check adminApiKind, or list them in admins')
+  return false
+}
+
+/**
+ * The versions and unstable features in an answer, with v1.11 added if it is not there.
+ *
+ * @throws {Refused} `homeserver_unavailable` when there are none
+ */
+export function readVersions(homeserver: HomeserverOptions, answer: Answer): ClientVersions {
+  const versions = answer.body?.['versions']
+  if (answer.status >= 300 || !Array.isArray(versions)) throw notAHomeserver(homeserver, answer)
+  const known = versions.filter((version) => typeof version === 'string')
+  const features = answer.body?.['unstable_features']
+  return {
+    versions: known.includes(OURS) ? known : [...known, OURS],
+    unstable_features: typeof features === 'object' && features !== null ? { ...features } : {},
+  }
+}
+
+function readIdentity(homeserver: HomeserverOptions, body: JsonObject): Identity {
+  const userId = body['user_id']
+  if (typeof userId !== 'string') throw notAHomeserver(homeserver, { status: 200, body, retryAfterMs: undefined })
+  if (serverOf(userId) !== homeserver.name) {
+    const cause = new Error(`${homeserver.csApi} says that the caller is ${userId}`)
+    throw unavailable(homeserver, 'knows the caller as a user of another server: check its csApi', { cause })
+  }
+  const deviceId = body['device_id']
+  return {
+    kind: 'user',
+    userId,
+    // MSC3069's name was used before the specification took `is_guest` over.
+    isGuest: body['is_guest'] === true || body['org.matrix.msc3069.is_guest'] === true,
+    deviceId: typeof deviceId === 'string' ? deviceId : undefined,
+  }
+}
+
+/** A refusal in the homeserver's own words. One without an errcode, or a 404, comes from something else at that address. */
+function refusalOf(homeserver: HomeserverOptions, answer: Answer): { status: number; body: JsonObject } {
+  const { status, body } = answer
+  if (![400, 401, 403].includes(status) || !body || errcodeOf(answer) === undefined)
+    throw notAHomeserver(homeserver, answer)
+  return { status, body }
+}
+
+function notAHomeserver(homeserver: HomeserverOptions, answer: Answer) {
+  const body = JSON.stringify(answer.body ?? '').slice(0, 200)
+  const cause = new Error(`${homeserver.csApi} answered ${answer.status} ${body}`)
+  return unavailable(homeserver, 'does not answer as a homeserver does: check its csApi', { cause })
+}

@@ -1,0 +1,148 @@
+import { isIP } from 'node:net'
+import { request } from 'undici'
+import type { Dispatcher } from 'undici'
+import { Refused } from '../lib/errors.ts'
+import type { HomeserverOptions } from './options.ts'
+
+const LARGEST_ANSWER = 1024 * 1024
+const USER_AGENT = 'Cellarium'
+
+/** A request to a homeserver. */
+export interface Call {
+  readonly method: 'GET' | 'POST'
+  /** The path below `csApi`, with a leading slash. */
+  readonly path: string
+  readonly query?: Readonly<Record<string, string | undefined>>
+  readonly token?: string
+  /** The IP address of the client on whose behalf the request is made; left out if it is none. */
+  readonly address?: string | undefined
+}
+
+/** What a homeserver answered: yes (2xx) or no (4xx). */
+export interface Answer {
+  readonly status: number
+  /** The JSON object in the answer; undefined if a refusal came without one. */
+  readonly body: JsonObject | undefined
+  /** How long the homeserver asks to wait, in ms. */
+  readonly retryAfterMs: number | undefined
+}
+
+export type JsonObject = Readonly<Record<string, unknown>>
+
+/**
+ * Sends a request to a homeserver, within `timeouts.clientServerTimeoutSeconds` from first to last byte (0: undici's
+ * own 5 minutes). Redirects are not
+ * followed, so that a token goes nowhere but to `csApi`.
+ *
+ * @throws {Error} when it gave no usable answer: no connection, too late, 5xx, a redirect, a success that is not JSON. The
+ * message names the address, for the log.
+ */
+export async function callHomeserver(
+  parts: { readonly dispatcher: Dispatcher; readonly now: number },
+  homeserver: Pick<HomeserverOptions, 'csApi' | 'timeouts'>,
+  call: Call,
+): Promise<Answer> {
+  const url = addressOf(homeserver.csApi, call)
+  const timeoutMs = Math.ceil(homeserver.timeouts.clientServerTimeoutSeconds * 1000)
+  try {
+    const response = await request(url, {
+      method: call.method,
+      dispatcher: parts.dispatcher,
+      signal: timeoutMs > 0 ? AbortSignal.timeout(timeoutMs) : null,
+      headers: headersOf(call),
+      ...(call.method === 'POST' && { body: '{}' }),
+    })
+    const body = jsonObject(await readText(response.body))
+    const refused = response.statusCode >= 400 && response.statusCode < 500
+    if (!refused && (response.statusCode < 200 || response.statusCode > 299)) throw unusable(response.statusCode, body)
+    if (!refused && !body) throw new Error(`answered ${response.statusCode} without a JSON object`)
+    return {
+      status: response.statusCode,
+      body,
+      retryAfterMs: retryAfter(response.headers['retry-after'], body, parts.now),
+    }
+  } catch (cause) {
+    throw new Error(`${call.method} ${url}: ${messageOf(cause)}`, { cause })
+  }
+}
+
+/**
+ * What a caller is told when the homeserver cannot answer for it. The address stays in the cause, for the log: callers have
+ * no business with it.
+ */
+export function unavailable(
+  homeserver: Pick<HomeserverOptions, 'name'>,
+  what: string,
+  options: { readonly cause?: unknown; readonly retryAfterMs?: number | undefined } = {},
+): Refused {
+  const { cause, retryAfterMs } = options
+  const message = `The homeserver of ${homeserver.name} ${what}`
+  return new Refused('homeserver_unavailable', message, { cause, ...(retryAfterMs !== undefined && { retryAfterMs }) })
+}
+
+/** The Matrix error code in an answer. */
+export function errcodeOf(answer: Answer): string | undefined {
+  const errcode = answer.body?.['errcode']
+  return typeof errcode === 'string' ? errcode : undefined
+}
+
+function addressOf(csApi: string, call: Call): string {
+  const query = new URLSearchParams()
+  for (const [key, value] of Object.entries(call.query ?? {})) if (value !== undefined) query.set(key, value)
+  const search = query.size > 0 ? `?${query.toString()}` : ''
+  return `${csApi.replace(/\/+$/, '')}${call.path}${search}`
+}
+
+function headersOf(call: Call): Record<string, string> {
+  return {
+    accept: 'application/json',
+    'user-agent': USER_AGENT,
+    ...(call.method === 'POST' && { 'content-type': 'application/json' }),
+    ...(call.token !== undefined && { authorization: `Bearer ${call.token}` }),
+    ...(isIP(call.address ?? '') > 0 && { 'x-forwarded-for': call.address, 'x-real-ip': call.address }),
+  }
+}
+
+async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ''
+  let size = 0
+  for await (const chunk of body) {
+    size += chunk.length
+    if (size > LARGEST_ANSWER) throw new Error(`answered with more than ${LARGEST_ANSWER} bytes`)
+    text += decoder.decode(chunk, { stream: true })
+  }
+  return text + decoder.decode()
+}
+
+/** The object that a text is in JSON. What is none needs no report of its own: the caller says what it was needed for. */
+function jsonObject(text: string): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function unusable(status: number, body: JsonObject | undefined): Error {
+  return new Error(`answered ${status} ${JSON.stringify(body ?? '').slice(0, 200)}`)
+}
+
+/** `Retry-After` in seconds or as a date (RFC 9110 §10.2.3), else Matrix' older `retry_after_ms`. */
+function retryAfter(
+  header: string | string[] | undefined,
+  body: JsonObject | undefined,
+  now: number,
+): number | undefined {
+  if (typeof header === 'string') {
+    const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now
+    if (Number.isFinite(ms)) return Math.max(0, ms)
+  }
+  const inBody = body?.['retry_after_ms']
+  return typeof inBody === 'number' && Number.isFinite(inBody) ? Math.max(0, inBody) : undefined
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,105 @@
+import { hash } from 'node:crypto'
+import { Agent } from 'undici'
+import type { Clock } from '../lib/clock.ts'
+import { Refused } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
+import { Breaker, BreakerOpen } from './breaker.ts'
+import { callHomeserver, unavailable } from './client.ts'
+import type { Answer, Call } from './client.ts'
+import type { HomeserverOptions } from './options.ts'
+
+const CONNECTIONS = 64
+
+/**
+ * What a call is for. Each purpose has its own back-off: a homeserver that fails at what any user can ask for as often as
+ * they like (whether they are an administrator) must still be asked about tokens.
+ */
+type Purpose = 'users' | 'administrators'
+
+interface Connection {
+  /** What kept answers depend on. */
+  readonly fingerprint: string
+  readonly serial: number
+  readonly csApi: string
+  readonly breakers: Readonly<Record<Purpose, Breaker>>
+}
+
+/** The connections to all homeservers: kept alive, bounded, and paused while a homeserver keeps failing. */
+export class Connections implements AsyncDisposable {
+  readonly #log: Log
+  readonly #clock: Clock
+  // HTTP/1.1 only: homeservers behind `csApi` are near by, and a reset of one HTTP/2 connection would fail all its calls.
+  readonly #agent = new Agent({ connections: CONNECTIONS, allowH2: false })
+  readonly #byName = new Map<string, Connection>()
+  readonly #fingerprints = new WeakMap<HomeserverOptions, string>()
+  #serial = 0
+
+  constructor(parts: { readonly log: Log; readonly clock: Clock }) {
+    this.#log = parts.log
+    this.#clock = parts.clock
+  }
+
+  /**
+   * The homeserver's yes (2xx) or no (4xx, but not 429).
+   *
+   * @throws {Refused} `homeserver_unavailable` when it gives none; its cause names the address. After `backoffAt` of these in
+   * a row it is not asked for a while. A no is never counted.
+   */
+  async call(homeserver: HomeserverOptions, purpose: Purpose, call: Call): Promise<Answer> {
+    const breaker = this.#of(homeserver).breakers[purpose]
+    const parts = { dispatcher: this.#agent, now: this.#clock.now() }
+    try {
+      const answer = await breaker.run(homeserver.backoffAt, () => callHomeserver(parts, homeserver, call))
+      if (answer.status !== 429) return answer
+      throw unavailable(homeserver, 'gets too many requests', { retryAfterMs: answer.retryAfterMs })
+    } catch (error) {
+      if (error instanceof Refused) throw error
+      if (!(error instanceof BreakerOpen)) throw unavailable(homeserver, 'cannot be reached', { cause: error })
+      const { retryAfterMs } = error
+      throw unavailable(homeserver, 'has failed repeatedly and is not asked now', { cause: error, retryAfterMs })
+    }
+  }
+
+  /** A number that changes with the homeserver's configuration: answers kept under another one are out of date. */
+  serialOf(homeserver: HomeserverOptions): number {
+    return this.#of(homeserver).serial
+  }
+
+  /** Ends the calls under way as failed and closes the connections. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#agent.destroy()
+  }
+
+  #of(homeserver: HomeserverOptions): Connection {
+    const { name, csApi } = homeserver
+    const fingerprint = this.#fingerprintOf(homeserver)
+    const known = this.#byName.get(name)
+    if (known?.fingerprint === fingerprint) return known
+    const breakers =
+      known?.csApi === csApi
+        ? known.breakers
+        : { users: this.#newBreaker(name, 'users'), administrators: this.#newBreaker(name, 'administrators') }
+    this.#serial += 1
+    const connection = { fingerprint, serial: this.#serial, csApi, breakers }
+    this.#byName.set(name, connection)
+    return connection
+  }
+
+  #fingerprintOf(homeserver: HomeserverOptions): string {
+    const known = this.#fingerprints.get(homeserver)
+    if (known !== undefined) return known
+    const { csApi, adminApiKind, accessTokens } = homeserver
+    const fingerprint = hash('sha256', JSON.stringify([csApi, adminApiKind, accessTokens]))
+    this.#fingerprints.set(homeserver, fingerprint)
+    return fingerprint
+  }
+
+  #newBreaker(homeserver: string, purpose: Purpose): Breaker {
+    const log = this.#log.child({ homeserver, purpose })
+    return new Breaker({
+      clock: this.#clock,
+      onOpen: (pauseMs, error) => log.warn({ pauseMs, err: error }, 'the homeserver keeps failing and is left alone'),
+      onClose: () => log.info('the homeserver answers again'),
+    })
+  }
+}

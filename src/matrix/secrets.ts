@@ -1,0 +1,22 @@
+import type { Buffer } from 'node:buffer'
+import { hash, timingSafeEqual } from 'node:crypto'
+
+/** SHA-256 of an access token, in hex: what stands for it in caches and in messages between instances. */
+export function hashToken(token: string): string {
+  return hash('sha256', token, 'hex')
+}
+
+/** Whether two secrets are equal, in a time that tells nothing about where they differ. An empty one equals none. */
+export function sameSecret(given: string, secret: string): boolean {
+  return isSecret(given, digestOf(secret)) && secret !== ''
+}
+
+/** The same, for a secret whose digest is at hand. */
+export function isSecret(given: string, digest: Buffer): boolean {
+  return timingSafeEqual(digestOf(given), digest)
+}
+
+/** SHA-256. Comparing digests keeps the lengths of the secrets to themselves as well. */
+export function digestOf(secret: string): Buffer {
+  return hash('sha256', secret, 'buffer')
+}

@@ -1,0 +1,71 @@
+import type { Datastores } from '../datastores/datastores.ts'
+import { ObjectMissing, type OpenObject } from '../datastores/datastore.ts'
+import { findMedia, type MediaRecord } from '../db/media.ts'
+import { Refused } from '../lib/errors.ts'
+import type { Mxc } from '../matrix/ids.ts'
+import type { StoredObject } from '../db/objects.ts'
+import type { Log } from '../lib/log.ts'
+import type { Context } from './context.ts'
+import { type PendingParts, waitForUpload } from './pending.ts'
+import type { Reads } from './reads.ts'
+
+export interface DownloadParts extends Pick<PendingParts, 'db' | 'notifier' | 'clock'> {
+  readonly datastores: Datastores
+  readonly reads: Reads
+}
+
+export interface Wanted extends Mxc {
+  /** Finds out whether the caller proves who it is, as authenticated media demand (MSC3916). Asked only where it matters. */
+  readonly isAuthenticated: () => Promise<boolean>
+  /** Repository administrators may also see what `federation.ignoredHosts` hides. */
+  readonly seesIgnoredHosts: () => Promise<boolean>
+  readonly ignoredHosts: readonly string[]
+  /** How long to wait for content that was announced by `create`, in ms. */
+  readonly timeoutMs: number
+}
+
+/**
+ * The record of some media that the caller may have, once its content is here: found, or waited for. Every access rule is
+ * applied here and nowhere else, so that downloads, thumbnails, HEAD, ranges and conditional requests cannot differ.
+ */
+export async function findAllowed(parts: DownloadParts, ctx: Context, wanted: Wanted): Promise<MediaRecord> {
+  await refuseIgnoredHost(wanted)
+  const found = await findMedia(parts.db.read, wanted.origin, wanted.mediaId)
+  const record = found ?? (await waitForUpload(parts, ctx, wanted, wanted.timeoutMs))
+  if (!record) throw notFound()
+  if (record.quarantinedAt !== null) throw notFound()
+  if (record.authenticatedAt !== null && !(await wanted.isAuthenticated())) {
+    throw new Refused('authentication_needed', 'authentication is required to download this media')
+  }
+  parts.reads.note(record)
+  return record
+}
+
+const notFound = () => new Refused('not_found', 'Not found')
+
+async function refuseIgnoredHost(wanted: Wanted): Promise<void> {
+  if (wanted.ignoredHosts.length === 0) return
+  const origin = wanted.origin.toLowerCase()
+  if (!wanted.ignoredHosts.some((host) => host.toLowerCase() === origin)) return
+  if (!(await wanted.seesIgnoredHosts())) throw new Refused('blocked_host', 'Media blocked or not found')
+}
+
+/** Opens the bytes of a record. Bytes that are gone are `not_found` for the caller, and an error in the log. */
+export async function openObject(
+  parts: Pick<DownloadParts, 'datastores'>,
+  ctx: { readonly log: Log },
+  object: StoredObject,
+): Promise<OpenObject> {
+  try {
+    const opened = await parts.datastores.open(object)
+    if (opened.size === object.size) return opened
+    await opened[Symbol.asyncDispose]()
+    throw new ObjectMissing(object.datastore, object.location, {
+      cause: new Error(`the file has ${opened.size} bytes, its record says ${object.size}`),
+    })
+  } catch (error) {
+    if (!(error instanceof ObjectMissing)) throw error
+    ctx.log.error({ err: error, sha256: object.sha256 }, 'an object is lost; uploading the same file again heals it')
+    throw new Refused('not_found', 'Not found', { cause: error })
+  }
+}

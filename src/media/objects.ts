@@ -1,0 +1,77 @@
+import type { Database } from '../db/connect.ts'
+import { findObject, type OfferedObject, type StoredObject } from '../db/objects.ts'
+import type { Datastore } from '../datastores/datastore.ts'
+import type { Datastores } from '../datastores/datastores.ts'
+import type { StagedFile } from '../datastores/staging.ts'
+import type { Log } from '../lib/log.ts'
+
+export interface ObjectParts {
+  readonly db: Pick<Database, 'read' | 'write'>
+  readonly datastores: Datastores
+  readonly log: Log
+}
+
+const ATTEMPTS = 3
+
+/**
+ * Puts staged content where it can be pointed at, and runs `commit`, the short transaction that points at it. Content that is
+ * stored already is not put again, unless its bytes are gone: then the same bytes heal it. Bytes that were put and that no
+ * record ended up pointing at are deleted again, whatever went wrong.
+ */
+export async function storeObject<Result extends { readonly outcome: string; readonly object?: StoredObject }>(
+  parts: ObjectParts,
+  staged: StagedFile,
+  datastore: Datastore,
+  commit: (object: OfferedObject) => Promise<Result>,
+): Promise<Result> {
+  for (let attempt = 1; ; attempt++) {
+    const offered = await offer(parts, staged, datastore)
+    const result = await committed(parts, offered, commit)
+    // Found bytes may be deleted before the commit locks their row. The staged file is still here: put it this time.
+    if (result.outcome !== 'object_gone' || offered.fresh || attempt === ATTEMPTS) return result
+  }
+}
+
+async function offer(parts: ObjectParts, staged: StagedFile, datastore: Datastore): Promise<OfferedObject> {
+  const { sha256, size } = staged
+  const found = await findObject(parts.db.read, sha256)
+  if (found && (await parts.datastores.has(found))) return { ...found, fresh: false }
+  if (found)
+    parts.log.warn({ sha256, datastore: found.datastore, location: found.location }, 'a lost object comes back')
+  const location = await datastore.put(staged)
+  const fresh = { sha256, size, datastore: datastore.id, location, fresh: true }
+  return found ? { ...fresh, replaces: { datastore: found.datastore, location: found.location } } : fresh
+}
+
+async function committed<Result extends { readonly object?: StoredObject }>(
+  parts: ObjectParts,
+  offered: OfferedObject,
+  commit: (object: OfferedObject) => Promise<Result>,
+): Promise<Result> {
+  await using undo = new AsyncDisposableStack()
+  if (offered.fresh) undo.defer(() => discard(parts, offered))
+  const result = await commit(offered)
+  if (result.object && samePlace(result.object, offered)) undo.move()
+  return result
+}
+
+/**
+ * A commit that failed may still have been made (the connection broke while PostgreSQL answered), so bytes are only deleted
+ * when the records say that they are nobody's. When even that cannot be asked, they stay: a sweep finds them.
+ */
+async function discard(parts: ObjectParts, object: OfferedObject): Promise<void> {
+  try {
+    const stored = await findObject(parts.db.read, object.sha256)
+    if (stored && samePlace(stored, object)) return
+    await parts.datastores.delete(object)
+  } catch (error) {
+    parts.log.warn(
+      { err: error, datastore: object.datastore, location: object.location },
+      'could not delete unused bytes',
+    )
+  }
+}
+
+function samePlace(a: StoredObject, b: StoredObject): boolean {
+  return a.datastore === b.datastore && a.location === b.location
+}

@@ -1,0 +1,130 @@
+import type { Notifier } from '../coordination/notifier.ts'
+import type { StagedFile } from '../datastores/staging.ts'
+import { type CommitResult, commitMedia, isBlockedContent } from '../db/media.ts'
+import { type ReservationState, reservationState } from '../db/pending.ts'
+import type { Clock } from '../lib/clock.ts'
+import { Refused } from '../lib/errors.ts'
+import { userIdOf } from '../matrix/caller.ts'
+import { formatMxc, type Mxc } from '../matrix/ids.ts'
+import type { Context } from './context.ts'
+import { type ObjectParts, storeObject } from './objects.ts'
+
+export interface UploadParts extends ObjectParts {
+  readonly notifier: Notifier
+  readonly clock: Clock
+  readonly newMediaId: () => string
+}
+
+/** Content on its way in, and what its sender says of it. */
+export interface Incoming {
+  readonly body: AsyncIterable<Uint8Array>
+  /** `Content-Length`, where there is one. */
+  readonly expectedBytes: number | undefined
+  readonly contentType: string
+  /** Without path; null when none was given. */
+  readonly uploadName: string | null
+}
+
+/** What an upload became. */
+export interface Uploaded extends Mxc {
+  readonly size: number
+  readonly sha256: string
+}
+
+/**
+ * Receives a user's upload under a new media id, or under the one that the same user got for the same bytes and name before
+ * (MMR behaviour). When it resolves, bytes and record are on stable storage.
+ */
+export async function receive(parts: UploadParts, ctx: Context, incoming: Incoming): Promise<Uploaded> {
+  return await receiveAs(parts, ctx, incoming, { mediaId: parts.newMediaId(), reserved: false })
+}
+
+/** Receives the content of a media id that `create` gave to the same user. Source: specification, "PUT upload". */
+export async function fill(parts: UploadParts, ctx: Context, mediaId: string, incoming: Incoming): Promise<Uploaded> {
+  const wanted = { origin: ctx.homeserver.name, mediaId, uploader: userIdOf(ctx.caller) ?? null }
+  // Asked before the body is read: that an id is taken must win over whatever may be wrong with the body.
+  refuseUnlessOpen(await reservationState(parts.db.read, wanted, parts.clock.now()))
+  return await receiveAs(parts, ctx, incoming, { mediaId, reserved: true })
+}
+
+async function receiveAs(
+  parts: UploadParts,
+  ctx: Context,
+  incoming: Incoming,
+  as: { readonly mediaId: string; readonly reserved: boolean },
+): Promise<Uploaded> {
+  const began = parts.clock.now()
+  const { homeserver } = ctx
+  refuseBySize(incoming.expectedBytes, homeserver.uploads)
+  const datastore = parts.datastores.choose('local_media', homeserver.datastores)
+  await using staged = await datastore.stage(incoming.body, {
+    maxBytes: homeserver.uploads.maxBytes,
+    expectedBytes: incoming.expectedBytes,
+  })
+  refuseBySize(staged.size, homeserver.uploads)
+  await refuseBlocked(parts, staged)
+  const result = await storeObject(parts, staged, datastore, (object) =>
+    parts.db.write(commitMedia, {
+      origin: homeserver.name,
+      mediaId: as.mediaId,
+      reserved: as.reserved,
+      kind: 'upload',
+      contentType: incoming.contentType,
+      uploadName: incoming.uploadName,
+      uploader: userIdOf(ctx.caller) ?? null,
+      createdAt: began,
+      authenticated: homeserver.freezeUnauthenticatedMedia,
+      object,
+    }),
+  )
+  return finish(parts, homeserver.name, staged, result)
+}
+
+interface SizeLimits {
+  readonly maxBytes: number
+  readonly minBytes: number
+}
+
+function refuseBySize(size: number | undefined, { maxBytes, minBytes }: SizeLimits): void {
+  if (size === undefined) return
+  if (maxBytes > 0 && size > maxBytes) throw new Refused('too_large', `files may have ${maxBytes} bytes at most`)
+  if (size < minBytes) throw new Refused('too_small', `files must have ${minBytes} bytes at least`)
+}
+
+async function refuseBlocked(parts: UploadParts, staged: StagedFile): Promise<void> {
+  if (await isBlockedContent(parts.db.read, staged.sha256)) throw blocked()
+}
+
+const blocked = () => new Refused('forbidden', 'this content is not allowed here')
+
+function finish(parts: UploadParts, origin: string, staged: StagedFile, result: CommitResult): Uploaded {
+  switch (result.outcome) {
+    case 'stored':
+    case 'existing': {
+      const { mediaId } = result
+      parts.notifier.notify('uploaded', formatMxc({ origin, mediaId }))
+      return { origin, mediaId, size: staged.size, sha256: staged.sha256 }
+    }
+    case 'blocked':
+      throw blocked()
+    case 'object_gone':
+      throw new Refused('storage_unavailable', 'the content was deleted while it was uploaded; please try again')
+    default:
+      refuseUnlessOpen(result.outcome)
+      throw new Error(`unexpected outcome ${result.outcome}`)
+  }
+}
+
+function refuseUnlessOpen(state: ReservationState): void {
+  switch (state) {
+    case 'open':
+      return
+    case 'already_uploaded':
+      throw new Refused('already_uploaded', 'This media has already been uploaded.')
+    case 'other_uploader':
+      throw new Refused('forbidden', 'You do not have permission to upload this media.')
+    case 'expired':
+    case 'not_reserved':
+      throw new Refused('not_found', 'Media expired or not found.')
+  }
+}

@@ -1,0 +1,49 @@
+import type { ThumbnailSize } from './sizes.ts'
+
+/** What is checked before a file is decoded. */
+export interface ThumbnailLimits {
+  /** Larger source files are refused; 0 means any size. */
+  readonly maxSourceBytes: number
+  /** Sources whose width × height reaches this are refused, as MMR does. */
+  readonly maxPixels: number
+}
+
+/** One thumbnail to make: from a path, to a path, at most `width × height` pixels. Plain data: it travels between processes. */
+export interface ThumbnailJob extends ThumbnailSize {
+  readonly source: string
+  /** Written by the worker, used by nobody else; removed again when no thumbnail comes of it. */
+  readonly target: string
+  readonly limits: ThumbnailLimits
+  /** `thumbnails.types`: the source types that the administrator lets be decoded. */
+  readonly types: readonly string[]
+}
+
+/**
+ * What came of a job: a thumbnail in the target, or the answer that the original, being no larger than asked, is the
+ * thumbnail. `contentType` is what the bytes are, whatever their sender called them. Sizes in pixels.
+ */
+export type Generated =
+  | {
+      readonly kind: 'thumbnail'
+      readonly contentType: string
+      readonly width: number
+      readonly height: number
+      readonly bytes: number
+    }
+  | { readonly kind: 'original'; readonly contentType: string; readonly width: number; readonly height: number }
+
+/** Makes thumbnails of some types. One file in `generators/` each, listed in `generators.ts`. */
+export interface Generator {
+  /** The types it takes, as their bytes say, each with the names in `thumbnails.types` that enable it. */
+  readonly types: ReadonlyMap<string, readonly string[]>
+  /** Settings of the process it works in, made once, before its first job. */
+  prepare(): void
+  /**
+   * Checks the source's size in pixels, then decodes it and writes the target.
+   *
+   * @param contentType the type of the source's bytes, one of `types`
+   * @param timeLimitMs when to give up
+   * @throws Refused `too_large`, or `not_thumbnailable` when the file cannot be decoded
+   */
+  generate(job: ThumbnailJob, contentType: string, timeLimitMs: number): Promise<Generated>
+}

@@ -1,0 +1,153 @@
+import { rm } from 'node:fs/promises'
+import { extname, resolve } from 'node:path'
+import PQueue from 'p-queue'
+import { Refused } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
+import type { Generated, ThumbnailJob } from './job.ts'
+import { WorkerProcess } from './worker-process.ts'
+
+export interface ThumbnailPoolOptions {
+  /** How many processes may decode at the same time (`thumbnails.numWorkers`). */
+  readonly workers: number
+  /** How long one job may take once a worker has it; the time in the queue does not count. */
+  readonly jobTimeoutMs: number
+  /** How much a worker may hold, about 75 MiB of it being its own; 1 GiB if not given. */
+  readonly memoryLimitBytes?: number
+  /** How many jobs may wait for a worker. */
+  readonly queueLimit: number
+  readonly log: Log
+  /** How long a worker without work is kept; a minute if not given. */
+  readonly idleMs?: number
+  /** What the workers run; for tests. */
+  readonly workerFile?: URL
+}
+
+const defaultMemoryLimitBytes = 1024 ** 3
+const defaultIdleMs = 60_000
+const retryWhenFullMs = 2000
+
+/** Decodes files in processes of its own, started when there is work and ended when there has been none for a while. */
+export class ThumbnailPool {
+  readonly #options: ThumbnailPoolOptions
+  readonly #queue: PQueue
+  readonly #workers = new Set<WorkerProcess>()
+  /** The last one was used last, so that those not needed grow old. */
+  readonly #idle: { readonly worker: WorkerProcess; readonly timer: NodeJS.Timeout }[] = []
+  #closed = false
+
+  constructor(options: ThumbnailPoolOptions) {
+    this.#options = options
+    this.#queue = new PQueue({ concurrency: options.workers })
+  }
+
+  /**
+   * Makes a thumbnail. When the promise is settled, nobody touches the job's files any more, and there is a target only
+   * if it gave a thumbnail.
+   *
+   * @throws Refused `too_large` or `not_thumbnailable` for the file's sake, `limited` when too many jobs wait.
+   * @throws the signal's reason, soon after it aborts: a job that waits leaves the queue, a running one is ended.
+   */
+  async generate(job: ThumbnailJob, signal: AbortSignal): Promise<Generated> {
+    signal.throwIfAborted()
+    if (this.#closed) throw stopping()
+    if (this.#queue.size >= this.#options.queueLimit) {
+      throw new Refused('limited', `Too many thumbnails are being made (${this.#queue.size} wait); try again later`, {
+        retryAfterMs: retryWhenFullMs,
+      })
+    }
+    const absolute = { ...job, source: resolve(job.source), target: resolve(job.target) }
+    return this.#enqueue(absolute, signal)
+  }
+
+  /** Ends all workers; jobs that wait or run are refused. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.all([...this.#workers].map((worker) => worker.end(stopping())))
+    await this.#queue.onIdle()
+  }
+
+  async #enqueue(job: ThumbnailJob, signal: AbortSignal): Promise<Generated> {
+    // The queue knows this signal only while the job waits: it would give a running job's place away at once, while its
+    // worker is still at it.
+    const waiting = new AbortController()
+    const leave = () => waiting.abort(signal.reason)
+    signal.addEventListener('abort', leave, { once: true })
+    try {
+      return await this.#queue.add(
+        () => {
+          signal.removeEventListener('abort', leave)
+          return this.#run(job, signal)
+        },
+        { signal: waiting.signal },
+      )
+    } finally {
+      signal.removeEventListener('abort', leave)
+    }
+  }
+
+  async #run(job: ThumbnailJob, signal: AbortSignal): Promise<Generated> {
+    const worker = await this.#takeWorker()
+    try {
+      return await worker.run(job, signal)
+    } catch (error) {
+      await rm(job.target, { force: true })
+      throw error
+    } finally {
+      await this.#giveBack(worker)
+    }
+  }
+
+  async #takeWorker(): Promise<WorkerProcess> {
+    if (this.#closed) throw stopping()
+    for (let idle = this.#idle.pop(); idle; idle = this.#idle.pop()) {
+      clearTimeout(idle.timer)
+      if (idle.worker.reusable) return idle.worker
+    }
+    return this.#startWorker()
+  }
+
+  async #startWorker(): Promise<WorkerProcess> {
+    const {
+      jobTimeoutMs,
+      log,
+      memoryLimitBytes = defaultMemoryLimitBytes,
+      workerFile: file = ownWorkerFile(),
+    } = this.#options
+    const worker = await WorkerProcess.start({ file, jobTimeoutMs, memoryLimitBytes, log })
+    this.#workers.add(worker)
+    void worker.ended.then(() => this.#forget(worker))
+    if (!this.#closed) return worker
+    await worker.end(stopping())
+    throw stopping()
+  }
+
+  async #giveBack(worker: WorkerProcess): Promise<void> {
+    if (!worker.reusable || this.#closed) return worker.end(notNeeded())
+    const timer = setTimeout(() => void worker.end(notNeeded()), this.#options.idleMs ?? defaultIdleMs)
+    this.#idle.push({ worker, timer: timer.unref() })
+  }
+
+  #forget(worker: WorkerProcess): void {
+    this.#workers.delete(worker)
+    const index = this.#idle.findIndex((idle) => idle.worker === worker)
+    for (const { timer } of index < 0 ? [] : this.#idle.splice(index, 1)) clearTimeout(timer)
+  }
+}
+
+/** A pool without workers: the first job starts the first one. Close it when no more thumbnails are wanted. */
+export function openThumbnailPool(options: ThumbnailPoolOptions): ThumbnailPool {
+  return new ThumbnailPool(options)
+}
+
+/** `worker.ts` beside this file, or `worker.js` where this file is JavaScript (the published package). */
+function ownWorkerFile(): URL {
+  return new URL(`worker${extname(import.meta.url)}`, import.meta.url)
+}
+
+function stopping(): Refused {
+  return new Refused('limited', 'The server is stopping', { retryAfterMs: retryWhenFullMs })
+}
+
+function notNeeded(): Error {
+  return new Error('the thumbnail worker is not needed any more')
+}

@@ -1,0 +1,212 @@
+import { fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Refused } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
+import type { Generated, ThumbnailJob } from './job.ts'
+import type { WorkerAnswer, WorkerTask } from './worker.ts'
+
+export interface WorkerOptions {
+  /** The module that the process runs. */
+  readonly file: URL
+  readonly jobTimeoutMs: number
+  readonly memoryLimitBytes: number
+  readonly log: Log
+}
+
+/** A machine under load needs seconds for what usually takes a quarter of one. */
+const startTimeoutMs = 15_000
+/** A caller that leaves lets its worker finish within this time: starting another one costs as much. */
+const graceMs = 250
+const stderrKept = 2000
+
+/** A decoder in a process of its own: own process group, own folder, empty environment. Takes one job at a time. */
+export class WorkerProcess {
+  /** Fulfilled when the process has ended, for whatever reason, and its folder is gone. */
+  readonly ended: Promise<void>
+  readonly #child: ChildProcess
+  readonly #options: WorkerOptions
+  readonly #gone: Promise<string>
+  #receive: (answer: WorkerAnswer) => void = () => {}
+  #stderr = ''
+  #endedBy: Error | undefined
+  #alive = true
+  #residentBytes = 0
+
+  /** @throws Error when the process cannot be started: a defect of the installation, not of a file. */
+  static async start(options: WorkerOptions): Promise<WorkerProcess> {
+    const worker = new WorkerProcess(options, await mkdtemp(join(tmpdir(), 'cellarium-worker-')))
+    await worker.#started()
+    return worker
+  }
+
+  private constructor(options: WorkerOptions, folder: string) {
+    this.#options = options
+    this.#child = fork(options.file, {
+      cwd: folder,
+      env: workerEnvironment(folder),
+      execArgv: [],
+      // A group of its own: a Ctrl-C in the terminal is the server's to handle. On Windows it would open a window.
+      detached: process.platform !== 'win32',
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    })
+    this.#child.on('message', (answer: WorkerAnswer) => this.#receive(answer))
+    this.#child.stderr?.on('data', (text: Buffer) => {
+      this.#stderr = (this.#stderr + text.toString()).slice(-stderrKept)
+    })
+    this.#gone = new Promise((resolve) => {
+      this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`))
+      // An error of a process that did start is not its end yet.
+      this.#child.on('error', (error) => (this.pid === undefined ? resolve(error.message) : this.#end(error)))
+    })
+    this.ended = this.#cleanUp(folder)
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
+  /** Whether another job may be given to it: it runs, and holds less than half of the memory that a job may take. */
+  get reusable(): boolean {
+    return this.#alive && !this.#endedBy && this.#residentBytes < this.#options.memoryLimitBytes / 2
+  }
+
+  /**
+   * Does a job. When the promise is settled, the worker touches the job's files no more.
+   *
+   * @throws Refused what the generator says; `not_thumbnailable` when the process crashed, took too long or too much memory:
+   *   it is the file that did that, as far as anybody can tell, and it would do it again.
+   * @throws the signal's reason when it aborts.
+   */
+  async run(job: ThumbnailJob, signal: AbortSignal): Promise<Generated> {
+    signal.throwIfAborted()
+    const { jobTimeoutMs: timeLimitMs, memoryLimitBytes } = this.#options
+    const tooLong = new Refused('not_thumbnailable', `Cannot make a thumbnail: it takes longer than ${timeLimitMs} ms`)
+    const timers = [setTimeout(() => this.#giveUp(tooLong), timeLimitMs)]
+    const leave = () => timers.push(setTimeout(() => this.#end(toError(signal.reason)), graceMs))
+    signal.addEventListener('abort', leave, { once: true })
+    try {
+      const answer = this.#nextAnswer()
+      this.#send({ job, timeLimitMs, memoryLimitBytes })
+      const result = await this.#read(await answer)
+      signal.throwIfAborted()
+      return result
+    } finally {
+      signal.removeEventListener('abort', leave)
+      for (const timer of timers) clearTimeout(timer)
+    }
+  }
+
+  /** Ends the process at once and gives `reason` to whoever waits for a job. */
+  async end(reason: Error): Promise<void> {
+    this.#end(reason)
+    await this.ended
+  }
+
+  async #started(): Promise<void> {
+    const timer = setTimeout(() => this.#end(new Error(`no answer within ${startTimeoutMs} ms`)), startTimeoutMs)
+    const answer = await this.#nextAnswer()
+    clearTimeout(timer)
+    if (answer.kind === 'ready') return
+    await this.ended
+    const why = this.#endedBy?.message ?? (answer.kind === 'gone' ? answer.how : answer.kind)
+    throw new Error(`the thumbnail worker ${this.#options.file.pathname} does not start: ${why} ${this.#stderr}`.trim())
+  }
+
+  #nextAnswer(): Promise<WorkerAnswer | Gone> {
+    const answered = new Promise<WorkerAnswer>((resolve) => {
+      this.#receive = resolve
+    })
+    return Promise.race([answered, this.#gone.then((how): Gone => ({ kind: 'gone', how }))])
+  }
+
+  #send(task: WorkerTask): void {
+    // That it could not be sent shows in the end of the process.
+    this.#child.send(task, (error) => error && this.#end(error))
+  }
+
+  async #read(answer: WorkerAnswer | Gone): Promise<Generated> {
+    if (answer.kind === 'done') {
+      this.#residentBytes = answer.residentBytes
+      return answer.generated
+    }
+    if (answer.kind === 'refused') {
+      throw new Refused(answer.reason, answer.message, { cause: answer.cause })
+    }
+    if (answer.kind === 'failed') throw new Error(answer.message, { cause: answer.stack })
+    if (answer.kind === 'out_of_memory') {
+      this.#giveUp(
+        new Refused('not_thumbnailable', 'Cannot make a thumbnail: decoding this file takes too much memory'),
+      )
+    }
+    await this.ended
+    throw this.#whyItEnded(answer.kind === 'gone' ? answer.how : answer.kind)
+  }
+
+  #whyItEnded(how: string): Error {
+    const cause = new Error(`the thumbnail worker ended: ${how} ${this.#stderr}`.trim())
+    return (
+      this.#endedBy ?? new Refused('not_thumbnailable', 'Cannot make a thumbnail: decoding this file failed', { cause })
+    )
+  }
+
+  /** Ends the process for what the file does to it. */
+  #giveUp(reason: Refused): void {
+    this.#options.log.warn({ pid: this.pid, reason: reason.message }, 'ending a thumbnail worker')
+    this.#end(reason)
+  }
+
+  async #cleanUp(folder: string): Promise<void> {
+    const how = await this.#gone
+    const { log } = this.#options
+    this.#alive = false
+    if (!this.#endedBy) log.warn({ pid: this.pid, how, stderr: this.#stderr }, 'a thumbnail worker ended by itself')
+    try {
+      await rm(folder, { recursive: true, force: true, maxRetries: 3 })
+    } catch (error) {
+      log.warn({ err: error, folder }, "a thumbnail worker's folder could not be removed")
+    }
+  }
+
+  #end(reason: Error): void {
+    if (!this.#alive) return
+    this.#endedBy ??= reason
+    killGroup(this.#child)
+  }
+}
+
+interface Gone {
+  readonly kind: 'gone'
+  readonly how: string
+}
+
+/** Nothing of the server's environment, which may hold secrets. Two arenas keep glibc from hoarding what decoders free. */
+function workerEnvironment(folder: string): NodeJS.ProcessEnv {
+  const systemRoot = process.env['SystemRoot']
+  return {
+    MALLOC_ARENA_MAX: '2',
+    UV_THREADPOOL_SIZE: '2',
+    TMPDIR: folder,
+    // Without it Windows starts no process.
+    ...(systemRoot === undefined ? {} : { SystemRoot: systemRoot }),
+  }
+}
+
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined || process.platform === 'win32') {
+    child.kill('SIGKILL')
+    return
+  }
+  try {
+    process.kill(-child.pid, 'SIGKILL')
+  } catch (error) {
+    // It has ended by itself in the meantime.
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
+  }
+}
+
+function toError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error('the caller left', { cause: reason })
+}
