@@ -2,7 +2,7 @@
  * What `npm test` runs: starts the services that are to be had, runs vitest with the arguments given, ends the services, and
  * says which suites were skipped for want of which service. In CI (CI=true) a skipped suite is a failure.
  */
-import { readFile } from 'node:fs/promises'
+import { chmod, readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { startPostgres } from './support/postgres.ts'
@@ -18,18 +18,23 @@ process.exitCode = await main(process.argv.slice(2))
 
 async function main(args: readonly string[]): Promise<number> {
   await using cleanup = new AsyncDisposableStack()
-  const record = join(cleanup.use(await temporaryFolder()).path, 'skipped')
+  const folder = cleanup.use(await temporaryFolder()).path
+  // Searchable, not readable: some services run as another user, in a folder of their own below this one.
+  await chmod(folder, 0o711)
+  const record = join(folder, 'skipped')
   const stopped = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopped.abort(signal))
 
   const postgres = await providePostgres(cleanup)
   announce(postgres)
   if (stopped.signal.aborted) return 1
-  const code = await runVitest(
-    args,
-    { CELLARIUM_TEST_POSTGRES: postgres, CELLARIUM_TEST_SKIPPED: record },
-    stopped.signal,
-  )
+  const given = {
+    CELLARIUM_TEST_POSTGRES: postgres,
+    CELLARIUM_TEST_SKIPPED: record,
+    // Tests that are broken off leave their folders; below ours they go with it.
+    TMPDIR: folder,
+  }
+  const code = await runVitest(args, given, stopped.signal)
   const skipped = await readSkipped(record)
   report(skipped)
   return code === 0 && skipped.length > 0 && inCi() ? 1 : code
