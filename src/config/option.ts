@@ -64,6 +64,11 @@ export function textThat(holds: (value: string) => boolean, problem: string) {
   return z.preprocess((value) => (isBare(value) ? String(value) : value), z.string().refine(holds, problem))
 }
 
+/** Reports a problem that concerns several options, as a complete sentence. */
+export function complain(context: z.RefinementCtx, path: (string | number)[], sentence: string): void {
+  context.addIssue({ code: 'custom', path, message: sentence, params: { complete: true } })
+}
+
 /** true or false; also the words that YAML 1.1 and the parser of MMR take for them, quoted or not. */
 export function flag() {
   return z.preprocess((value) => (typeof value === 'string' ? toBoolean(value) : value), z.boolean())
@@ -73,6 +78,14 @@ export function flag() {
 export function whole(limits: { readonly min?: number; readonly max?: number } = {}) {
   const { min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER } = limits
   return z.preprocess(toNumber, z.int().min(min).max(max))
+}
+
+/** A whole number for which MMR takes everything below 0 as 0 ("off" or "no limit"), and so do we. */
+export function wholeFromZero() {
+  return z.preprocess((value) => {
+    const number = toNumber(value)
+    return typeof number === 'number' ? Math.max(0, number) : number
+  }, z.int())
 }
 
 /** A number with decimals. */

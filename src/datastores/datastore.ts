@@ -30,6 +30,8 @@ export interface Datastore extends AsyncDisposable {
   put(staged: StagedFile): Promise<string>
   open(location: string): Promise<OpenObject>
   has(location: string): Promise<boolean>
+  /** Where a local program can read the object, if the datastore is on this machine. Nobody may change that file. */
+  localPath?(location: string): string
   delete(location: string): Promise<void>
   /** Throws what is wrong when objects cannot be read or written at the moment. */
   check(): Promise<void>

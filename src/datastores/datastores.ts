@@ -1,3 +1,5 @@
+import { Readable } from 'node:stream'
+import { isDeepStrictEqual } from 'node:util'
 import { ConfigError, Refused } from '../lib/errors.ts'
 import { type Datastore, ObjectMissing, type OpenObject, type StoredKind } from './datastore.ts'
 import { type FileDatastoreParts, openFileDatastore } from './file.ts'
@@ -18,22 +20,41 @@ export interface Place {
   readonly location: string
 }
 
+interface Configured {
+  readonly config: DatastoreConfig
+  readonly datastore: Datastore
+}
+
 /** Every datastore of every homeserver, by id. */
 export class Datastores implements AsyncDisposable {
-  readonly #byId: ReadonlyMap<string, Datastore>
+  readonly #parts: FileDatastoreParts
+  #byId: ReadonlyMap<string, Configured> = new Map()
 
-  constructor(all: Iterable<Datastore>) {
-    this.#byId = new Map([...all].map((datastore) => [datastore.id, datastore]))
+  constructor(parts: FileDatastoreParts) {
+    this.#parts = parts
   }
 
   get all(): Iterable<Datastore> {
-    return this.#byId.values()
+    return [...this.#byId.values()].map(({ datastore }) => datastore)
+  }
+
+  /**
+   * Makes the datastores those of `configs`, all or none: what is configured as before stays as it is. One that is no longer
+   * configured is only forgotten, so that downloads from it end well.
+   */
+  async configure(configs: readonly DatastoreConfig[]): Promise<void> {
+    const next = configs.map(async (config): Promise<[string, Configured]> => {
+      const before = this.#byId.get(config.id)
+      if (before && isDeepStrictEqual(before.config, config)) return [config.id, before]
+      return [config.id, { config, datastore: await openDatastore(config, this.#parts) }]
+    })
+    this.#byId = new Map(await Promise.all(next))
   }
 
   /** The datastore for a new object of `kind`, among those the homeserver may use. */
   choose(kind: StoredKind, usable: readonly { readonly id: string }[]): Datastore {
     for (const { id } of usable) {
-      const datastore = this.#byId.get(id)
+      const datastore = this.#byId.get(id)?.datastore
       if (datastore?.kinds.has(kind)) return datastore
     }
     throw new Refused('storage_unavailable', `no datastore is configured for ${kind} (datastores[].forKinds)`)
@@ -43,8 +64,18 @@ export class Datastores implements AsyncDisposable {
     return await this.#at(place).open(place.location)
   }
 
+  /** A file with the object's bytes for a local program to read: the object's own, or a copy that disposing deletes. */
+  async localFile(place: Place): Promise<{ readonly path: string } & AsyncDisposable> {
+    const datastore = this.#at(place)
+    const path = datastore.localPath?.(place.location)
+    if (path !== undefined) return { path, async [Symbol.asyncDispose]() {} }
+    await using opened = await datastore.open(place.location)
+    const whole = { start: 0, end: opened.size - 1 }
+    return await datastore.stage(opened.size === 0 ? Readable.from([]) : opened.read(whole), { maxBytes: 0 })
+  }
+
   async has(place: Place): Promise<boolean> {
-    return (await this.#byId.get(place.datastore)?.has(place.location)) ?? false
+    return (await this.#byId.get(place.datastore)?.datastore.has(place.location)) ?? false
   }
 
   async delete(place: Place): Promise<void> {
@@ -52,24 +83,16 @@ export class Datastores implements AsyncDisposable {
   }
 
   #at(place: Place): Datastore {
-    const datastore = this.#byId.get(place.datastore)
-    if (datastore) return datastore
+    const configured = this.#byId.get(place.datastore)
+    if (configured) return configured.datastore
     throw new ObjectMissing(place.datastore, place.location, {
       cause: new Error(`no datastore with the id ${place.datastore} is configured`),
     })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#byId.values()].map((datastore) => datastore[Symbol.asyncDispose]()))
+    await Promise.all([...this.all].map((datastore) => datastore[Symbol.asyncDispose]()))
   }
-}
-
-/** Opens every configured datastore. */
-export async function openDatastores(
-  configured: readonly DatastoreConfig[],
-  parts: FileDatastoreParts,
-): Promise<Datastores> {
-  return new Datastores(await Promise.all(configured.map((one) => openDatastore(one, parts))))
 }
 
 /** The registry: a new type of datastore is one file and one line here. */

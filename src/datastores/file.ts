@@ -52,7 +52,7 @@ class FileDatastore implements Datastore {
   async put(staged: StagedFile): Promise<string> {
     const folder = await this.#folders.next()
     const location = `${folder.name}/${basename(staged.path)}`
-    await rename(staged.path, join(this.#base, location))
+    await rename(staged.path, this.localPath(location))
     try {
       await folder.sync()
     } catch (error) {
@@ -75,7 +75,7 @@ class FileDatastore implements Datastore {
 
   async #openFile(location: string): Promise<FileHandle> {
     try {
-      return await open(join(this.#base, location), 'r')
+      return await open(this.localPath(location), 'r')
     } catch (error) {
       throw isMissing(error) ? new ObjectMissing(this.id, location, { cause: error }) : error
     }
@@ -83,15 +83,19 @@ class FileDatastore implements Datastore {
 
   async has(location: string): Promise<boolean> {
     try {
-      return (await stat(join(this.#base, location))).isFile()
+      return (await stat(this.localPath(location))).isFile()
     } catch (error) {
       if (isMissing(error)) return false
       throw error
     }
   }
 
+  localPath(location: string): string {
+    return join(this.#base, location)
+  }
+
   async delete(location: string): Promise<void> {
-    await rm(join(this.#base, location), { force: true })
+    await rm(this.localPath(location), { force: true })
   }
 
   async check(): Promise<void> {

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../lib/clock.ts'
-import { CallerGone } from '../lib/errors.ts'
+import { waitFor } from '../lib/shared-work.ts'
 
 /** The answer to a look-up. */
 export interface Found<Value> {
@@ -111,19 +111,5 @@ export class SharedLookups<Value> {
       const keys = this.#keysByTag.get(tag)
       if (keys?.delete(key) && keys.size === 0) this.#keysByTag.delete(tag)
     }
-  }
-}
-
-/** The promise's result, unless the signal aborts first. */
-async function waitFor<Value>(promise: Promise<Value>, signal: AbortSignal | undefined): Promise<Value> {
-  if (!signal) return promise
-  const gone = Promise.withResolvers<never>()
-  const leave = () => gone.reject(new CallerGone('the caller hung up', { cause: signal.reason }))
-  if (signal.aborted) leave()
-  signal.addEventListener('abort', leave, { once: true })
-  try {
-    return await Promise.race([promise, gone.promise])
-  } finally {
-    signal.removeEventListener('abort', leave)
   }
 }

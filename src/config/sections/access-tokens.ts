@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { anywhere, flag, needed, option, section, text, textThat, whole } from '../option.ts'
+import { anywhere, flag, needed, option, section, text, textThat, wholeFromZero } from '../option.ts'
 
 const namespace = z.object({
   regex: needed(textThat(isRegex, 'a regular expression that JavaScript understands'), {
@@ -29,7 +29,7 @@ const appservice = z.object({
 })
 
 export const accessTokens = section('How access tokens are checked.', {
-  maxCacheTimeSeconds: option(whole({ min: 0 }), 0, {
+  maxCacheTimeSeconds: option(wholeFromZero(), 0, {
     ...anywhere,
     description:
       'How long the homeserver’s word on a token is remembered, in seconds; 0 = it is asked for every request. /logout must come through this server when it is not 0.',

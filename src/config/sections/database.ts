@@ -1,12 +1,19 @@
-import { atStart, option, section, text, whole } from '../option.ts'
+import { atStart, option, section, text, textThat, whole } from '../option.ts'
+
+const PLACEHOLDER = 'your_username:your_password@'
+const PLACEHOLDER_PROBLEM = 'the address of your own database, not the example of the sample (or nothing, for SQLite)'
 
 export const database = section('Where the records are kept: PostgreSQL, or a SQLite file when none is named.', {
-  postgres: option(text(), '', {
-    ...atStart,
-    secret: true,
-    example: 'postgres://cellarium:password@localhost/cellarium?sslmode=disable',
-    description: 'PostgreSQL address, as a URL or in the key=value form, read as libpq reads it. Empty: SQLite.',
-  }),
+  postgres: option(
+    textThat((dsn) => !dsn.includes(PLACEHOLDER), PLACEHOLDER_PROBLEM),
+    '',
+    {
+      ...atStart,
+      secret: true,
+      example: 'postgres://cellarium:password@localhost/cellarium?sslmode=disable',
+      description: 'PostgreSQL address, as a URL or in the key=value form, read as libpq reads it. Empty: SQLite.',
+    },
+  ),
   sqlite: option(text(), '', {
     ...atStart,
     example: './data/cellarium.sqlite',

@@ -1,7 +1,7 @@
-import { anywhere, atStart, mainOnly, option, section, whole } from '../option.ts'
+import { anywhere, atStart, mainOnly, option, section, whole, wholeFromZero } from '../option.ts'
 
 export const downloads = section('What users may fetch, and from where.', {
-  maxBytes: option(whole({ min: 0 }), 104_857_600, {
+  maxBytes: option(wholeFromZero(), 104_857_600, {
     ...anywhere,
     description: 'Largest file to fetch from other servers, in bytes; 0 = no limit.',
   }),
@@ -15,7 +15,7 @@ export const downloads = section('What users may fetch, and from where.', {
     planned: true,
     description: 'How long a failed fetch from another server is remembered before it is tried again.',
   }),
-  expireAfterDays: option(whole({ min: 0 }), 0, {
+  expireAfterDays: option(wholeFromZero(), 0, {
     ...mainOnly,
     planned: true,
     description: 'Forget media of other servers after this many days without use; 0 = never.',

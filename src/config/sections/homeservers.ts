@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { choice, mainOnly, needed, option, text, textThat, whole } from '../option.ts'
+import { anywhere, choice, complain, mainOnly, needed, option, text, textThat, whole } from '../option.ts'
 
 const SERVER_NAME = /^(?:[A-Za-z0-9.-]{1,255}|\d{1,3}(?:\.\d{1,3}){3}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/
 const isServerName = (value: string) => SERVER_NAME.test(value)
@@ -13,22 +13,22 @@ export const adminApiKind = () =>
 /** What is said of one homeserver, in `homeservers` or at the top of its per-domain file. */
 export const homeserverKeys = {
   csApi: needed(csApi(), {
-    ...mainOnly,
+    ...anywhere,
     example: 'https://example.org/',
     description: "Base address of the homeserver's client-server API, as seen from here.",
   }),
   backoffAt: option(whole(), 10, {
-    ...mainOnly,
+    ...anywhere,
     description:
       'After this many failures in a row the homeserver is not asked for a minute; 0 or below means 10. Raise it for homeservers that are restarted often.',
   }),
   adminApiKind: option(adminApiKind(), 'matrix', {
-    ...mainOnly,
+    ...anywhere,
     example: 'synapse',
     description: 'How to ask whether a user is an administrator of the homeserver: synapse, dendrite, or plain matrix.',
   }),
   signingKeyPath: option(text(), '', {
-    ...mainOnly,
+    ...anywhere,
     example: '/data/example.org.key',
     description: 'Signing key for requests to other servers (authenticated media). Without one they are made unsigned.',
   }),
@@ -43,8 +43,18 @@ export const homeserver = z.object({
   ...homeserverKeys,
 })
 
-export const homeservers = z.array(homeserver).default([]).meta({
-  reload: 'live',
-  scope: 'main',
-  description: 'The homeservers served here. A per-domain file can add further ones.',
-})
+export const homeservers = z
+  .array(homeserver)
+  .superRefine((entries, context) => {
+    const names = entries.map((entry) => entry.name)
+    for (const [index, name] of names.entries()) {
+      const first = names.indexOf(name)
+      if (first !== index) complain(context, [index, 'name'], `${name} is already the name of homeservers[${first}]`)
+    }
+  })
+  .default([])
+  .meta({
+    reload: 'live',
+    scope: 'main',
+    description: 'The homeservers served here. A per-domain file can add further ones.',
+  })

@@ -1,5 +1,17 @@
 import { z } from 'zod'
-import { anywhere, atStart, decimal, flag, mainOnly, needed, option, section, text, whole } from '../option.ts'
+import {
+  anywhere,
+  atStart,
+  decimal,
+  flag,
+  mainOnly,
+  needed,
+  option,
+  section,
+  text,
+  whole,
+  wholeFromZero,
+} from '../option.ts'
 
 const TYPES = [
   'image/jpeg',
@@ -74,7 +86,7 @@ export const thumbnails = section('Small pictures of larger files.', {
     planned: true,
     description: 'Which frame of an animation stands for it: 0 = the first, 1 = the last.',
   }),
-  expireAfterDays: option(whole({ min: 0 }), 0, {
+  expireAfterDays: option(wholeFromZero(), 0, {
     ...mainOnly,
     planned: true,
     description: 'Remove thumbnails after this many days without use; 0 = never.',

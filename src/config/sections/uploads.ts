@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { anywhere, flag, needed, option, section, text, textThat, whole } from '../option.ts'
+import { anywhere, flag, needed, option, section, text, textThat, whole, wholeFromZero } from '../option.ts'
 
 const window = z.object({
   seconds: needed(whole({ min: 1 }), {
@@ -56,7 +56,7 @@ const quota = z.object({
 })
 
 export const uploads = section('What users may upload.', {
-  maxBytes: option(whole({ min: 0 }), 104_857_600, {
+  maxBytes: option(wholeFromZero(), 104_857_600, {
     ...anywhere,
     description: 'Largest upload in bytes; 0 = no limit.',
   }),
@@ -68,7 +68,7 @@ export const uploads = section('What users may upload.', {
     ...anywhere,
     description: 'Largest upload to tell clients, where a proxy allows less: 0 = as maxBytes, -1 = no limit.',
   }),
-  maxPending: option(whole({ min: 0 }), 5, {
+  maxPending: option(wholeFromZero(), 5, {
     ...anywhere,
     description: 'Most media ids a user may have reserved without uploading; 0 = no limit.',
   }),

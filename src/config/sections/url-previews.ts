@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { networks, PRIVATE_NETWORKS } from '../networks.ts'
-import { anywhere, atStart, flag, mainOnly, option, section, text, whole } from '../option.ts'
+import { anywhere, atStart, flag, mainOnly, option, section, text, whole, wholeFromZero } from '../option.ts'
 
 const planned = { ...anywhere, planned: true } as const
 
@@ -40,7 +40,7 @@ export const urlPreviews = section('Previews of web pages in chats.', {
     example: ['*.example.com', 'example.org/private/*'],
     description: 'Hosts and paths (with * for anything) that are never previewed.',
   }),
-  expireAfterDays: option(whole({ min: 0 }), 0, {
+  expireAfterDays: option(wholeFromZero(), 0, {
     ...mainOnly,
     planned: true,
     description: 'Forget previews after this many days; 0 = never.',

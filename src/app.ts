@@ -1,0 +1,119 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ConfigStore } from './config/store.ts'
+import type { MainConfig } from './config/schema.ts'
+import type { Snapshot } from './config/snapshot.ts'
+import { LocalNotifier, type Notifier } from './coordination/notifier.ts'
+import { PostgresNotifier } from './coordination/postgres-notifier.ts'
+import { Datastores } from './datastores/datastores.ts'
+import { openDatabase } from './db/connect.ts'
+import { parseDsn } from './db/dsn.ts'
+import type { ThumbnailRecord } from './db/thumbnails.ts'
+import { startMetricsListener } from './http/metrics-listener.ts'
+import { type HttpServer, startHttp } from './http/server.ts'
+import { systemClock } from './lib/clock.ts'
+import type { Log } from './lib/log.ts'
+import { type Metrics, openMetrics } from './lib/metrics.ts'
+import { SharedWork } from './lib/shared-work.ts'
+import { openReporter } from './lib/telemetry.ts'
+import { VERSION } from './lib/version.ts'
+import { type Forgotten, openHomeservers } from './matrix/homeserver.ts'
+import { newMediaId } from './matrix/ids.ts'
+import { Reads } from './media/reads.ts'
+import { startUpkeep } from './tasks/upkeep.ts'
+import { openThumbnailPool } from './thumbnails/pool.ts'
+
+/** A running server. Disposing it ends everything, in the reverse order of how it was begun. */
+export interface App extends AsyncDisposable {
+  readonly http: HttpServer
+}
+
+const THUMBNAIL_TIMEOUT_MS = 30_000
+const THUMBNAILS_WAITING = 500
+
+/** Builds every part once, from top to bottom, and starts to answer requests. The only place that knows every part. */
+export async function openApp(config: ConfigStore, log: Log): Promise<App> {
+  const { main } = config.current()
+  const clock = systemClock
+  await using parts = new AsyncDisposableStack()
+
+  const reporter = parts.use(await openReporter(main.sentry, { version: VERSION, log }))
+  const metrics = openMetrics({ version: VERSION })
+  const events = { log, metrics, reporter }
+
+  const db = parts.use(await openDatabase(main.database, 'server', log))
+  const datastores = parts.use(new Datastores({ now: clock.now, newName: () => randomName(6) }))
+  await datastores.configure(config.current().datastores)
+  const notifier = parts.use(await openNotifier(main, log))
+  const homeservers = parts.use(
+    openHomeservers({
+      log,
+      clock,
+      onForgotten: (forgotten) => notifier.notify('forgotten', JSON.stringify(forgotten)),
+    }),
+  )
+  notifier.on('forgotten', (message) => homeservers.forget(JSON.parse(message) as Forgotten))
+
+  const reads = parts.use(new Reads({ db, clock, log }))
+  const thumbnailPool = openThumbnailPool({
+    workers: Math.min(main.thumbnails.numWorkers, availableParallelism()),
+    jobTimeoutMs: THUMBNAIL_TIMEOUT_MS,
+    queueLimit: THUMBNAILS_WAITING,
+    log,
+  })
+  parts.defer(() => thumbnailPool.close())
+  const scratch = await mkdtemp(join(tmpdir(), 'cellarium-'))
+  parts.defer(() => rm(scratch, { recursive: true, force: true }))
+  parts.use(startUpkeep({ db, clock, log }))
+
+  configureMetrics(metrics, config.current())
+  const unfollow = config.onChange((next) => {
+    configureMetrics(metrics, next)
+    datastores.configure(next.datastores).catch((error: unknown) => {
+      log.error({ err: error }, 'the changed datastores cannot be used; those of before stay')
+    })
+  })
+  parts.defer(() => unfollow())
+  if (main.metrics.enabled) parts.use(await startMetricsListener(main.metrics, metrics))
+
+  const http = parts.use(
+    await startHttp(
+      {
+        config: () => config.current(),
+        db,
+        datastores,
+        notifier,
+        homeservers,
+        reads,
+        thumbnailPool,
+        thumbnailsUnderWay: new SharedWork<ThumbnailRecord>(),
+        scratch,
+        events,
+        clock,
+        log,
+        newMediaId: () => newMediaId(randomBytes),
+      },
+      main.repo,
+    ),
+  )
+  const all = parts.move()
+  return { http, [Symbol.asyncDispose]: () => all.disposeAsync() }
+}
+
+async function openNotifier(main: MainConfig, log: Log): Promise<Notifier> {
+  if (!main.database.postgres) return new LocalNotifier()
+  const notifier = new PostgresNotifier(parseDsn(main.database.postgres), { instance: randomName(12), log })
+  await notifier.ready()
+  return notifier
+}
+
+function configureMetrics(metrics: Metrics, { homeservers }: Snapshot): void {
+  const sizes = homeservers.flatMap((homeserver) => homeserver.thumbnails.sizes)
+  metrics.configure({ homeservers: homeservers.map((homeserver) => homeserver.name), sizes })
+}
+
+function randomName(bytes: number): string {
+  return randomBytes(bytes).toString('hex')
+}

@@ -1,0 +1,84 @@
+import { once } from 'node:events'
+import { resolve } from 'node:path'
+import { Command } from 'commander'
+import { type App, openApp } from '../app.ts'
+import { type ConfigSource, loadConfig } from '../config/load.ts'
+import { openConfigStore } from '../config/store.ts'
+import { openLog } from '../lib/log.ts'
+import { VERSION } from '../lib/version.ts'
+import { adminToken } from './admin-token.ts'
+
+interface Flags {
+  readonly config?: string
+  readonly data?: string
+}
+
+const DRAIN_MS = 30_000
+
+/** `cellarium serve`: the server. Without a configuration it works all the same, for one homeserver on this machine. */
+export function serveCommand(): Command {
+  return new Command('serve')
+    .description('start the server (the default)')
+    .option('-c, --config <path>', 'configuration file, or folder of files (else REPO_CONFIG)')
+    .option('-d, --data <folder>', 'folder for database, admin token and default media (else CELLARIUM_DATA, ./data)')
+    .action(serve)
+}
+
+async function serve(flags: Flags): Promise<void> {
+  const source = await configSource(flags, process.env)
+  const { main } = await loadConfig(source)
+  // Without a configuration nobody has asked for log files.
+  const logDirectory = source.path ? main.repo.logDirectory : '-'
+  await using opened = openLog({ ...main.repo, logDirectory })
+  const { log } = opened
+  process.on('uncaughtExceptionMonitor', (error) => {
+    log.fatal({ err: error }, 'Cellarium ends because of an error nobody foresaw')
+    opened.flushSync()
+  })
+  await using config = await openConfigStore(source, { log })
+  await using app = await openApp(config, log)
+  process.on('SIGHUP', () => void config.reload())
+  log.info({ version: VERSION, homeservers: config.current().homeservers.length }, `Cellarium listens on ${urlOf(app)}`)
+  if (!source.path) console.log(tryIt(urlOf(app), config.current().main.repo.dataPath))
+  const signal = await untilToldToStop()
+  log.info({ signal }, 'answering what is under way, then ending')
+  const again = once(process, signal)
+  await Promise.race([app.http.stop(DRAIN_MS), again])
+}
+
+async function configSource(flags: Flags, env: NodeJS.ProcessEnv): Promise<ConfigSource> {
+  const path = flags.config ?? (env['REPO_CONFIG'] || undefined)
+  const dataPath = flags.data ?? (env['CELLARIUM_DATA'] || undefined)
+  const folder = dataPath === undefined ? {} : { dataPath }
+  if (path !== undefined) return { path, ...folder }
+  return {
+    ...folder,
+    adminToken: await adminToken(dataPath ?? './data'),
+    ...(env['CELLARIUM_SERVER_NAME'] ? { serverName: env['CELLARIUM_SERVER_NAME'] } : {}),
+    ...(env['CELLARIUM_CS_API'] ? { csApi: env['CELLARIUM_CS_API'] } : {}),
+  }
+}
+
+function untilToldToStop(): Promise<NodeJS.Signals> {
+  const { promise, resolve: stop } = Promise.withResolvers<NodeJS.Signals>()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop(signal))
+  return promise
+}
+
+function urlOf({ http }: App): string {
+  const host = http.address.includes(':') ? `[${http.address}]` : http.address
+  return `http://${host}:${http.port}`
+}
+
+/** Three lines for whoever starts it for the first time. The token is read from its file, not shown. */
+function tryIt(url: string, dataPath: string): string {
+  const auth = `-H "Authorization: Bearer $(cat '${resolve(dataPath)}/admin-token')"`
+  const media = `${url}/_matrix/client/v1/media`
+  return `
+Everything is kept in ${resolve(dataPath)}. Try it: upload a picture, download it, fetch a thumbnail of it.
+
+curl -so picture.png '${url}/_matrix/media/v3/identicon/hello?width=400' && MXC=$(curl -s ${auth} -H 'Content-Type: image/png' --data-binary @picture.png '${url}/_matrix/media/v3/upload?filename=picture.png' | sed 's|.*mxc://\\(.*\\)".*|\\1|'); echo "mxc://$MXC"
+curl -s ${auth} -o downloaded.png "${media}/download/$MXC" && cmp picture.png downloaded.png && echo same
+curl -s ${auth} -o thumbnail.png "${media}/thumbnail/$MXC?width=96&height=96&method=crop" && ls -l thumbnail.png
+`
+}

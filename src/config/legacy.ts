@@ -1,0 +1,76 @@
+import type { ListNode, MapNode, Node, Path } from './tree.ts'
+import { isUnset, located, merge, withEntries } from './tree.ts'
+
+export interface Upgraded {
+  readonly tree: MapNode
+  readonly warnings: readonly string[]
+}
+
+/**
+ * A file of MMR 1.2 in the terms of 1.3: `datastores[].enabled` becomes `forKinds`, `featureSupport.redis` becomes `redis`.
+ * What 1.3 dropped (the in-process download cache, IPFS, blurhash) is taken out with a warning. A datastore without an
+ * `id` gets one later, from its type and place.
+ */
+export function upgrade(tree: MapNode): Upgraded {
+  const warnings: string[] = []
+  const warn = (node: Node, path: Path, text: string) => warnings.push(located(node.place, path, text))
+  const steps = [upgradeDatastores, dropDownloadCache, moveRedis, dropFeatures]
+  return { tree: steps.reduce((upgraded, step) => step(upgraded, warn), tree), warnings }
+}
+
+type Warn = (node: Node, path: Path, text: string) => void
+
+function upgradeDatastores(tree: MapNode, warn: Warn): MapNode {
+  const datastores = tree.entries.get('datastores')
+  if (datastores?.kind !== 'list') return tree
+  const items = datastores.items.map((item, index) => {
+    const enabled = item.kind === 'map' ? item.entries.get('enabled') : undefined
+    if (item.kind !== 'map' || enabled === undefined) return item
+    warn(
+      enabled,
+      ['datastores', index, 'enabled'],
+      'is of MMR 1.2; use forKinds, where an empty list means "only read"',
+    )
+    return withEntries(item, { enabled: undefined, forKinds: kindsFor(item, enabled) })
+  })
+  return withEntries(tree, { datastores: { ...datastores, items } })
+}
+
+/** Disabled stores take nothing new; enabled ones without kinds take all. */
+function kindsFor(item: MapNode, enabled: Node): Node | undefined {
+  const list = (items: readonly Node[]): ListNode => ({ kind: 'list', place: enabled.place, items })
+  const off = enabled.kind === 'scalar' && ['false', 'no', 'off'].includes(String(enabled.value).toLowerCase())
+  if (off) return list([])
+  const kinds = item.entries.get('forKinds')
+  return isUnset(kinds) ? list([{ kind: 'scalar', place: enabled.place, value: 'all' }]) : kinds
+}
+
+function dropDownloadCache(tree: MapNode, warn: Warn): MapNode {
+  const downloads = tree.entries.get('downloads')
+  const cache = downloads?.kind === 'map' ? downloads.entries.get('cache') : undefined
+  if (downloads?.kind !== 'map' || cache === undefined) return tree
+  warn(cache, ['downloads', 'cache'], 'is of MMR 1.2 and has no effect: the operating system caches files')
+  return withEntries(tree, { downloads: withEntries(downloads, { cache: undefined }) })
+}
+
+function moveRedis(tree: MapNode, warn: Warn): MapNode {
+  const features = tree.entries.get('featureSupport')
+  const redis = features?.kind === 'map' ? features.entries.get('redis') : undefined
+  if (features?.kind !== 'map' || redis === undefined) return tree
+  warn(redis, ['featureSupport', 'redis'], 'is of MMR 1.2; it is now called redis')
+  const own = tree.entries.get('redis')
+  const moved = own === undefined ? redis : merge(redis, own)
+  return withEntries(tree, { featureSupport: withEntries(features, { redis: undefined }), redis: moved })
+}
+
+function dropFeatures(tree: MapNode, warn: Warn): MapNode {
+  const features = tree.entries.get('featureSupport')
+  if (features?.kind !== 'map') return tree
+  return ['IPFS', 'MSC2448Blurhash'].reduce((upgraded, name) => {
+    const feature = features.entries.get(name)
+    const current = upgraded.entries.get('featureSupport')
+    if (feature === undefined || current?.kind !== 'map') return upgraded
+    warn(feature, ['featureSupport', name], 'is of MMR 1.2 and has no effect any more')
+    return withEntries(upgraded, { featureSupport: withEntries(current, { [name]: undefined }) })
+  }, tree)
+}

@@ -1,0 +1,82 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createServer } from 'node:http'
+import type { Server } from 'node:http'
+import { once } from 'node:events'
+
+import type { Family } from '../lib/counts.ts'
+import { ConfigError } from '../lib/errors.ts'
+
+const PATHS = ['/metrics', '/_media/metrics']
+
+/** MMR's `metrics` keys. */
+export interface MetricsListenerOptions {
+  readonly bindAddress: string
+  /** 0 takes any free port. */
+  readonly port: number
+}
+
+export interface MetricsListener extends AsyncDisposable {
+  readonly port: number
+}
+
+/**
+ * Serves the metrics in Prometheus's text format at `/metrics` and `/_media/metrics` (MMR's two paths), on a port of its own
+ * that is not meant for the world. Throws `ConfigError` if the port cannot be had.
+ */
+export async function startMetricsListener(
+  options: MetricsListenerOptions,
+  metrics: { readonly families: readonly Family[] },
+): Promise<MetricsListener> {
+  const { openRegistry } = await import('../lib/metrics-registry.ts')
+  const registry = openRegistry(metrics.families)
+  const server = createServer((request, response) => {
+    answer(request, response, () => registry.metrics(), registry.contentType).catch((error: unknown) => {
+      response.destroy(error instanceof Error ? error : undefined)
+    })
+  })
+  const port = await listen(server, options)
+  return { port, [Symbol.asyncDispose]: () => close(server) }
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  render: () => Promise<string>,
+  contentType: string,
+): Promise<void> {
+  const path = (request.url ?? '').split('?', 1)[0] ?? ''
+  if (!PATHS.includes(path)) return end(response, 404, `Not found. Metrics are at ${PATHS.join(' and ')}.\n`)
+  if (request.method !== 'GET' && request.method !== 'HEAD') return end(response, 405, 'Only GET and HEAD.\n')
+  end(response, 200, await render(), contentType)
+}
+
+function end(response: ServerResponse, status: number, body: string, contentType = 'text/plain; charset=utf-8'): void {
+  response.writeHead(status, { 'Content-Type': contentType, 'Content-Length': Buffer.byteLength(body) }).end(body)
+}
+
+async function listen(server: Server, { bindAddress, port }: MetricsListenerOptions): Promise<number> {
+  const listening = once(server, 'listening')
+  server.listen(port, bindAddress)
+  try {
+    await listening
+  } catch (error) {
+    throw new ConfigError([`metrics: cannot listen on ${bindAddress} port ${port}: ${why(error)}`])
+  }
+  const address = server.address()
+  return typeof address === 'object' && address ? address.port : port
+}
+
+function why(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code === 'EADDRINUSE') return 'another program uses this port; stop it or set metrics.port to a free one'
+  if (code === 'EACCES') return 'this user may not use this port; set metrics.port to one above 1023'
+  if (code === 'EADDRNOTAVAIL') return 'this machine does not have this address; see metrics.bindAddress'
+  return String(error)
+}
+
+async function close(server: Server): Promise<void> {
+  const closed = once(server, 'close')
+  server.close()
+  server.closeAllConnections()
+  await closed
+}

@@ -1,0 +1,226 @@
+import { randomBytes } from 'node:crypto'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { CallerGone, ConfigError, Refused } from '../lib/errors.ts'
+import { internalError, requestFinished, requestStarted, requestTurnedAway, unknownHost } from '../lib/events.ts'
+import { authenticate } from './auth.ts'
+import { Call } from './call.ts'
+import { clientAddress } from './client-address.ts'
+import { errorAnswer, isUnforeseen, rawErrorMessage } from './errors.ts'
+import type { HttpParts } from './parts.ts'
+import { respond, sendJson, sendOptions } from './respond.ts'
+import { makeRouter, type Match, type Router } from './router.ts'
+import { routes } from './routes.ts'
+
+export interface HttpOptions {
+  readonly bindAddress: string
+  readonly port: number
+  /** How long a connection may stand still, in ms: a reader or sender that makes progress may take all day. */
+  readonly idleTimeoutMs?: number
+}
+
+export interface HttpServer extends AsyncDisposable {
+  readonly address: string
+  readonly port: number
+  /** Takes no new connections and resolves when requests under way are answered, or cuts them off after `graceMs`. */
+  stop(graceMs: number): Promise<void>
+}
+
+/** Longer than any wait of ours for something to send, which is 60 s for an announced upload. */
+const IDLE_MS = 120_000
+/** Longer than the common reverse proxies keep connections to us, so that it is they who close them. */
+const KEEP_ALIVE_MS = 80_000
+
+/** Starts to answer requests. A port that is taken is a `ConfigError`. */
+export async function startHttp(parts: HttpParts, options: HttpOptions): Promise<HttpServer> {
+  const frontDoor = new FrontDoor(parts)
+  const server = createServer(
+    { keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0, headersTimeout: 60_000, noDelay: true },
+    (request, response) => void frontDoor.answer(request, response),
+  )
+  server.on('checkContinue', (request, response) => void frontDoor.answer(request, response))
+  server.on('clientError', answerUnreadable)
+  server.setTimeout(options.idleTimeoutMs ?? IDLE_MS)
+  await listen(server, options)
+  const { address, port } = server.address() as AddressInfo
+  const stop = (graceMs: number) => close(server, frontDoor, graceMs)
+  return { address, port, stop, [Symbol.asyncDispose]: () => stop(0) }
+}
+
+async function listen(server: Server, { bindAddress, port }: HttpOptions): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  server.once('error', reject)
+  server.listen({ port, host: bindAddress, backlog: 1024 }, resolve)
+  try {
+    await promise
+  } catch (cause) {
+    const why = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE' ? 'something else listens there' : String(cause)
+    throw new ConfigError([`cannot listen on ${bindAddress}:${port} (repo.bindAddress, repo.port): ${why}`], { cause })
+  }
+}
+
+async function close(server: Server, frontDoor: FrontDoor, graceMs: number): Promise<void> {
+  if (!server.listening) return
+  frontDoor.draining = true
+  const { promise, resolve } = Promise.withResolvers<void>()
+  server.close(() => resolve())
+  const timer = setTimeout(() => server.closeAllConnections(), graceMs)
+  await promise
+  clearTimeout(timer)
+  await frontDoor.idle()
+}
+
+/** Bytes that are no HTTP request. */
+function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return
+  const tooLong = error.code === 'HPE_HEADER_OVERFLOW'
+  const message = tooLong ? 'the request headers are too long' : 'this is not an HTTP request'
+  socket.end(rawErrorMessage(tooLong ? 431 : 400, 'M_UNKNOWN', message))
+}
+
+/** Takes each request from the socket to its handler and back. */
+class FrontDoor {
+  /** No further request is wanted on any connection. */
+  draining = false
+  readonly #parts: HttpParts
+  readonly #router: Router = makeRouter(routes)
+  readonly #idPrefix = randomBytes(4).toString('hex')
+  #requests = 0
+  readonly #underWay = new Set<Promise<void>>()
+
+  constructor(parts: HttpParts) {
+    this.#parts = parts
+  }
+
+  /** Resolves when nothing is being done for any request. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#underWay)
+  }
+
+  async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const work = this.#answer(new Exchange(request, response, this.#newId(request), performance.now()))
+    this.#underWay.add(work)
+    await work
+    this.#underWay.delete(work)
+  }
+
+  async #answer(exchange: Exchange): Promise<void> {
+    const { request, response } = exchange
+    response.on('error', () => {})
+    if (request.method === 'OPTIONS') {
+      sendOptions(response, this.#connectionHeaders(exchange))
+      return this.#turnedAway(exchange)
+    }
+    try {
+      exchange.match = this.#router.find(request.method ?? '', request.url ?? '')
+      const call = this.#open(exchange, exchange.match)
+      await authenticate(this.#parts, call, exchange.match.route.who)
+      const answer = await exchange.match.route.handler(this.#parts, call)
+      await respond(call, answer, this.#connectionHeaders(exchange))
+    } catch (error) {
+      await this.#fail(exchange, error)
+    }
+    this.#finished(exchange)
+  }
+
+  /** Finds the homeserver that is addressed; its configuration of this moment stays the request's to its end. */
+  #open(exchange: Exchange, match: Match): Call {
+    const { request, response, id } = exchange
+    const { route, params } = match
+    const snapshot = this.#parts.config()
+    const { repo } = snapshot.main
+    const host = hostOf(request, repo.useForwardedHost)
+    const homeserver = snapshot.forHost(host) ?? (route.anyHost ? snapshot.homeservers[0] : undefined)
+    exchange.address = clientAddress(
+      request.socket.remoteAddress ?? '',
+      first(request.headers['x-forwarded-for']),
+      repo.trustAnyForwardedAddress,
+    )
+    if (!homeserver) {
+      unknownHost(this.#parts.events, { host, action: route.action, method: request.method ?? '' })
+      throw new Refused('unknown_host', `no homeserver is configured for the host ${JSON.stringify(host)}`)
+    }
+    exchange.host = homeserver.name
+    const { log } = this.#parts
+    requestStarted(this.#parts.events, { host: exchange.host, action: route.action, method: request.method ?? '' })
+    return new Call({ request, response, params, main: snapshot.main, homeserver, address: exchange.address, id, log })
+  }
+
+  async #fail(exchange: Exchange, error: unknown): Promise<void> {
+    const { request, response, id, match } = exchange
+    if (isUnforeseen(error)) {
+      internalError(this.#parts.events, error, { requestId: id, ...(match ? { action: match.route.action } : {}) })
+    }
+    if (error instanceof CallerGone || response.headersSent || response.destroyed) {
+      response.destroy()
+      return
+    }
+    await sendJson(request, response, errorAnswer(error), this.#connectionHeaders(exchange))
+  }
+
+  #connectionHeaders(exchange: Exchange): string[] {
+    return this.draining ? ['X-Request-Id', exchange.id, 'Connection', 'close'] : ['X-Request-Id', exchange.id]
+  }
+
+  /** The caller's own id for the request, if it is a harmless one, so that a proxy's log and ours can be put together. */
+  #newId(request: IncomingMessage): string {
+    const given = first(request.headers['x-request-id'])
+    if (given !== undefined && /^[\w.:-]{1,100}$/.test(given)) return given
+    return `${this.#idPrefix}-${++this.#requests}`
+  }
+
+  #finished(exchange: Exchange): void {
+    const { match, host } = exchange
+    if (!match || host === undefined) return this.#turnedAway(exchange)
+    requestFinished(this.#parts.events, { ...exchange.line(), host, action: match.route.action })
+  }
+
+  #turnedAway(exchange: Exchange): void {
+    requestTurnedAway(this.#parts.events, { ...exchange.line(), host: exchange.request.headers.host ?? '' })
+  }
+}
+
+/** A request and its response, with what is known of them so far. */
+class Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly id: string
+  readonly #began: number
+  match: Match | undefined
+  /** The homeserver addressed. */
+  host: string | undefined
+  address: string | undefined
+
+  constructor(request: IncomingMessage, response: ServerResponse, id: string, began: number) {
+    this.request = request
+    this.response = response
+    this.id = id
+    this.#began = began
+  }
+
+  /** What the log says of it. */
+  line() {
+    const { headers, method = '', url = '' } = this.request
+    const length = headers['content-length']
+    return {
+      method,
+      url,
+      status: this.response.statusCode,
+      durationMs: performance.now() - this.#began,
+      requestId: this.id,
+      remoteAddr: this.address,
+      userAgent: headers['user-agent'],
+      contentType: headers['content-type'],
+      contentLength: length === undefined ? undefined : Number(length),
+    }
+  }
+}
+
+function hostOf(request: IncomingMessage, useForwardedHost: boolean): string {
+  const forwarded = useForwardedHost ? first(request.headers['x-forwarded-host']) : undefined
+  return forwarded?.split(',')[0]?.trim() || (request.headers.host ?? '')
+}
+
+function first(header: string | string[] | undefined): string | undefined {
+  return Array.isArray(header) ? header[0] : header
+}

@@ -1,0 +1,201 @@
+/**
+ * What happens, one function each: its log line and its metrics together, so that neither is forgotten and the words for a
+ * thing are the same everywhere. `parts.log` may be a request's child, whose fields then stand on the line as well.
+ */
+
+import type { Log } from './log.ts'
+import type { Metrics } from './metrics.ts'
+import { redactUrl } from './redact.ts'
+import type { ReportContext, Reporter } from './telemetry.ts'
+
+export interface EventParts {
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly reporter: Reporter
+}
+
+type LogAndMetrics = Pick<EventParts, 'log' | 'metrics'>
+
+export interface RequestStart {
+  /** The homeserver's configured name. */
+  readonly host: string
+  /** The route's name in the table of routes. */
+  readonly action: string
+  readonly method: string
+}
+
+export interface RequestEnd extends RequestStart, RequestLine {}
+
+/** What the request's line says, whether or not it reached a route. */
+export interface RequestLine {
+  readonly method: string
+  readonly host: string
+  /** Path and query as they were sent. */
+  readonly url: string
+  readonly status: number
+  readonly durationMs: number
+  readonly requestId?: string | undefined
+  readonly remoteAddr?: string | undefined
+  readonly userAgent?: string | undefined
+  readonly contentType?: string | undefined
+  /** Bytes of the request's body as announced. */
+  readonly contentLength?: number | undefined
+}
+
+/** A request reached a route of a known homeserver. */
+export function requestStarted({ metrics }: Pick<EventParts, 'metrics'>, start: RequestStart): void {
+  metrics.requests.of(metrics.labels.host.admit(start.host), start.action, start.method).add()
+}
+
+/** A request that `requestStarted` counted is answered (or its caller left). */
+export function requestFinished({ log, metrics }: LogAndMetrics, end: RequestEnd): void {
+  const host = metrics.labels.host.admit(end.host)
+  metrics.responses.of(host, end.action, end.method, end.status).add()
+  metrics.responseTime.of(host, end.action, end.method).observe(end.durationMs / 1000)
+  logRequest(log, end)
+}
+
+/**
+ * A request was answered before it reached a route: unknown path, wrong method, OPTIONS, over the rate limit. As with MMR it
+ * is logged and not counted.
+ */
+export function requestTurnedAway({ log }: Pick<EventParts, 'log'>, line: RequestLine): void {
+  logRequest(log, line)
+}
+
+/** A request named a host that no homeserver is configured for. */
+export function unknownHost({ log, metrics }: LogAndMetrics, request: RequestStart): void {
+  metrics.invalidRequests.of(request.action, request.method).add()
+  log.warn(
+    { host: request.host, action: request.action, method: request.method },
+    'no homeserver is configured for this host: compare homeservers[].name with the Host header the proxy sends',
+  )
+}
+
+export interface Upload {
+  /** The homeserver uploaded to. */
+  readonly host: string
+  readonly mediaId: string
+  readonly userId: string
+  readonly bytes: number
+  readonly contentType: string
+  readonly durationMs: number
+}
+
+/** A file is stored and its row committed. */
+export function uploaded({ log, metrics }: LogAndMetrics, upload: Upload): void {
+  const host = metrics.labels.host.admit(upload.host)
+  metrics.uploads.of(host).add()
+  metrics.uploadedBytes.of(host).add(upload.bytes)
+  log.info(upload, 'uploaded')
+}
+
+export interface Download {
+  readonly origin: string
+  readonly mediaId: string
+  readonly bytes: number
+  readonly durationMs: number
+}
+
+/** A file was fetched from the server it comes from. */
+export function downloaded({ log, metrics }: LogAndMetrics, download: Download): void {
+  metrics.downloads.of(metrics.labels.origin.admit(download.origin)).add()
+  log.info(download, 'fetched from its origin')
+}
+
+export interface GeneratedThumbnail {
+  readonly origin: string
+  readonly mediaId: string
+  /** Pixels asked for (after choosing among the configured sizes). */
+  readonly width: number
+  readonly height: number
+  readonly method: string
+  readonly animated: boolean
+  readonly durationMs: number
+}
+
+/** A thumbnail was made, not found. */
+export function thumbnailGenerated({ log, metrics }: LogAndMetrics, thumbnail: GeneratedThumbnail): void {
+  const { labels } = metrics
+  const width = labels.width.admit(String(thumbnail.width))
+  const height = labels.height.admit(String(thumbnail.height))
+  const animated = String(thumbnail.animated)
+  metrics.thumbnails.of(width, height, thumbnail.method, animated, labels.origin.admit(thumbnail.origin)).add()
+  log.info(thumbnail, 'thumbnail generated')
+}
+
+/** A file was asked for that is `ageMs` old. */
+export function mediaAccessed({ metrics }: Pick<EventParts, 'metrics'>, { ageMs }: { readonly ageMs: number }): void {
+  metrics.mediaAge.of().observe(Math.max(0, ageMs) / 1000)
+}
+
+/** A preview was made; `type` is the previewer's name. */
+export function urlPreviewed(
+  { log, metrics }: LogAndMetrics,
+  preview: { readonly type: string; readonly url: string },
+): void {
+  metrics.urlPreviews.of(preview.type).add()
+  log.info({ type: preview.type, url: redactUrl(preview.url) }, 'URL preview generated')
+}
+
+/** `cache` is one of our own caches' names. */
+export function cacheHit({ metrics }: Pick<EventParts, 'metrics'>, cache: string): void {
+  metrics.cacheHits.of(cache).add()
+}
+
+export function cacheMissed({ metrics }: Pick<EventParts, 'metrics'>, cache: string): void {
+  metrics.cacheMisses.of(cache).add()
+}
+
+/** `operation` is S3's name of the call, such as `PutObject`. */
+export function s3Called({ metrics }: Pick<EventParts, 'metrics'>, operation: string): void {
+  metrics.s3Operations.of(operation).add()
+}
+
+/** A datastore was checked; says so in the log only when its state changes. */
+export function datastoreChecked(
+  { log, metrics }: LogAndMetrics,
+  { datastore, problem }: { readonly datastore: string; readonly problem?: unknown },
+): void {
+  const gauge = metrics.datastoreUp.of(datastore)
+  const [before, now] = [gauge.state, problem === undefined ? 1 : 0]
+  gauge.set(now)
+  if (now === 0 && before !== 0) log.error({ datastore, err: problem }, 'the datastore cannot be used')
+  if (now === 1 && before === 0) log.info({ datastore }, 'the datastore can be used again')
+}
+
+/**
+ * Something failed that is nobody's mistake but ours: logged with its stack, counted, and reported. The one place from which
+ * errors are reported.
+ */
+export function internalError(
+  { log, metrics, reporter }: EventParts,
+  error: unknown,
+  context: ReportContext = {},
+): void {
+  metrics.internalErrors.of().add()
+  log.error({ err: error, ...context }, 'internal error')
+  reporter.report(error, context)
+}
+
+/** The field names are MMR's. */
+function logRequest(log: Log, line: RequestLine): void {
+  const url = redactUrl(line.url)
+  const query = url.indexOf('?')
+  log.info(
+    {
+      method: line.method,
+      host: line.host,
+      resource: query === -1 ? url : url.slice(0, query),
+      queryString: query === -1 ? undefined : url.slice(query + 1),
+      status: line.status,
+      durationMs: Math.round(line.durationMs * 100) / 100,
+      requestId: line.requestId,
+      remoteAddr: line.remoteAddr,
+      userAgent: line.userAgent,
+      contentType: line.contentType,
+      contentLength: line.contentLength,
+    },
+    'request finished',
+  )
+}

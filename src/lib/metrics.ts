@@ -1,0 +1,98 @@
+import { CountFamily, DistributionFamily, LabelLimit } from './counts.ts'
+import type { Family } from './counts.ts'
+
+/** Prometheus's usual bounds, in seconds. */
+const RESPONSE_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+
+/** From seconds to a year, as MMR's dashboards have them. */
+const AGE_SECONDS = [
+  5, 15, 30, 60, 120, 150, 300, 900, 1800, 3600, 9000, 18000, 43200, 86400, 1296000, 2592000, 15811200, 31536000,
+]
+
+const MAX_HOSTS = 1_000
+const MAX_FOREIGN_ORIGINS = 100
+const MAX_SIZES = 100
+
+/** What the configuration says about labels; call again after a reload. */
+export interface MetricsConfiguration {
+  /** Names of the configured homeservers. */
+  readonly homeservers: readonly string[]
+  /** All configured thumbnail sizes, in pixels. */
+  readonly sizes: readonly { readonly width: number; readonly height: number }[]
+}
+
+export type Metrics = ReturnType<typeof openMetrics>
+
+/**
+ * Everything that is counted, under the names and labels of MMR (its dashboards go on working) and `cellarium_…` for what is
+ * new. No module-wide registry: each call gives counts of its own. Nothing here loads prom-client.
+ */
+export function openMetrics({ version }: { readonly version: string }) {
+  const families = openFamilies()
+  families.buildInfo.of(version).set(1)
+  const labels = {
+    host: new LabelLimit(MAX_HOSTS, 0),
+    origin: new LabelLimit(MAX_HOSTS, MAX_FOREIGN_ORIGINS),
+    width: new LabelLimit(MAX_SIZES, 0),
+    height: new LabelLimit(MAX_SIZES, 0),
+  }
+  return {
+    ...families,
+    /** What a label's value becomes, so that strangers cannot make series without end. */
+    labels,
+    /** Every family, in the order of the documentation. */
+    families: Object.values(families) as readonly Family[],
+    configure({ homeservers, sizes }: MetricsConfiguration): void {
+      labels.host.setKnown(homeservers)
+      labels.origin.setKnown(homeservers)
+      labels.width.setKnown(sizes.map((size) => String(size.width)))
+      labels.height.setKnown(sizes.map((size) => String(size.height)))
+    },
+  }
+}
+
+function openFamilies() {
+  const perRequest = ['host', 'action', 'method']
+  return {
+    requests: counter('media_http_requests_total', 'Requests received', perRequest),
+    invalidRequests: counter('media_invalid_http_requests_total', 'Requests for hosts that are not configured', [
+      'action',
+      'method',
+    ]),
+    responses: counter('media_http_responses_total', 'Answers sent', [...perRequest, 'statusCode']),
+    responseTime: new DistributionFamily(
+      'media_http_response_time_seconds',
+      'Time from the request to the end of its answer, in seconds',
+      RESPONSE_SECONDS,
+      perRequest,
+    ),
+    cacheHits: counter('media_cache_hits_total', 'Look-ups that a cache answered', ['cache']),
+    cacheMisses: counter('media_cache_misses_total', 'Look-ups that a cache could not answer', ['cache']),
+    thumbnails: counter('media_thumbnails_generated_total', 'Thumbnails generated', [
+      'width',
+      'height',
+      'method',
+      'animated',
+      'origin',
+    ]),
+    downloads: counter('media_downloaded_total', 'Files fetched from other servers', ['origin']),
+    urlPreviews: counter('media_url_previews_generated_total', 'URL previews generated', ['type']),
+    s3Operations: counter('media_s3_operations_total', 'Calls to S3', ['operation']),
+    mediaAge: new DistributionFamily(
+      'media_age_accessed_media_seconds',
+      'Age of the media that are accessed, in seconds',
+      AGE_SECONDS,
+    ),
+    buildInfo: new CountFamily('gauge', 'cellarium_build_info', 'Always 1; the label is the version', ['version']),
+    datastoreUp: new CountFamily('gauge', 'cellarium_datastore_up', '1 if the datastore could be used, 0 if not', [
+      'datastore',
+    ]),
+    uploads: counter('cellarium_uploads_total', 'Uploads stored', ['host']),
+    uploadedBytes: counter('cellarium_uploaded_bytes_total', 'Bytes of the uploads stored', ['host']),
+    internalErrors: counter('cellarium_internal_errors_total', 'Failures that are defects of this program'),
+  }
+}
+
+function counter(name: string, help: string, labelNames: readonly string[] = []): CountFamily {
+  return new CountFamily('counter', name, help, labelNames)
+}

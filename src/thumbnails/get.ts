@@ -1,0 +1,141 @@
+import { randomUUID } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { MediaRecord } from '../db/media.ts'
+import type { OfferedObject, StoredObject } from '../db/objects.ts'
+import { commitThumbnail, findThumbnail, type ThumbnailKey, type ThumbnailRecord } from '../db/thumbnails.ts'
+import type { Clock } from '../lib/clock.ts'
+import { Refused } from '../lib/errors.ts'
+import { type EventParts, thumbnailGenerated } from '../lib/events.ts'
+import type { SharedWork } from '../lib/shared-work.ts'
+import type { Context } from '../media/context.ts'
+import { openObject } from '../media/download.ts'
+import { type ObjectParts, storeObject } from '../media/objects.ts'
+import type { Generated } from './job.ts'
+import type { ThumbnailPool } from './pool.ts'
+import { chooseSize, type ThumbnailSize } from './sizes.ts'
+
+export interface ThumbnailParts extends ObjectParts {
+  readonly clock: Clock
+  readonly events: EventParts
+  readonly thumbnailPool: ThumbnailPool
+  /** Thumbnails being made, by what they are of. */
+  readonly thumbnailsUnderWay: SharedWork<ThumbnailRecord>
+  /** Folder for files on their way from the decoder to a datastore. */
+  readonly scratch: string
+}
+
+/**
+ * The thumbnail of some media that the caller was allowed: found, or made once for everybody who asks at the same time.
+ * Copies of one content share their thumbnails.
+ *
+ * @throws Refused `not_thumbnailable`, `too_large`, or `limited` when too many are being made
+ */
+export async function getThumbnail(
+  parts: ThumbnailParts,
+  ctx: Context,
+  media: MediaRecord,
+  asked: ThumbnailSize,
+): Promise<ThumbnailRecord> {
+  const { width, height, method } = chooseSize(ctx.homeserver.thumbnails, asked)
+  const key: ThumbnailKey = { sourceSha256: media.sha256, width, height, method, variant: 'still' }
+  const found = await findThumbnail(parts.db.read, key)
+  if (found) return found
+  // Options decide what may be decoded, so only requests under the same options share.
+  const work = JSON.stringify([key, ctx.homeserver.thumbnails.types, ctx.homeserver.thumbnails.maxPixels])
+  return await parts.thumbnailsUnderWay.run(work, ctx.signal, (signal) => make(parts, ctx, media, key, signal))
+}
+
+async function make(
+  parts: ThumbnailParts,
+  ctx: Context,
+  media: MediaRecord,
+  key: ThumbnailKey,
+  signal: AbortSignal,
+): Promise<ThumbnailRecord> {
+  const began = parts.clock.now()
+  const target = join(parts.scratch, randomUUID())
+  await using cleanUp = new AsyncDisposableStack()
+  cleanUp.defer(() => rm(target, { force: true }))
+  const generated = await generate(parts, ctx, media, { key, target, signal })
+  const record =
+    generated.kind === 'original'
+      ? await keep(parts, key, generated, { ...media, fresh: false })
+      : await store(parts, ctx, key, generated, target)
+  thumbnailGenerated(parts.events, {
+    origin: media.origin,
+    mediaId: media.mediaId,
+    width: key.width,
+    height: key.height,
+    method: key.method,
+    animated: false,
+    durationMs: parts.clock.now() - began,
+  })
+  return record
+}
+
+async function generate(
+  parts: ThumbnailParts,
+  ctx: Context,
+  media: MediaRecord,
+  { key, target, signal }: { readonly key: ThumbnailKey; readonly target: string; readonly signal: AbortSignal },
+): Promise<Generated> {
+  // Opened for what opening finds out: a lost object is the server's trouble, not the picture's.
+  await (await openObject(parts, ctx, media))[Symbol.asyncDispose]()
+  await using source = await parts.datastores.localFile(media)
+  const { maxSourceBytes, maxPixels, types } = ctx.homeserver.thumbnails
+  const { width, height } = key
+  const method = key.method === 'crop' ? 'crop' : 'scale'
+  const job = {
+    source: source.path,
+    target,
+    width,
+    height,
+    method,
+    limits: { maxSourceBytes, maxPixels },
+    types,
+  } as const
+  return await parts.thumbnailPool.generate(job, signal)
+}
+
+async function store(
+  parts: ThumbnailParts,
+  ctx: Context,
+  key: ThumbnailKey,
+  generated: Generated,
+  target: string,
+): Promise<ThumbnailRecord> {
+  const datastore = parts.datastores.choose('thumbnails', ctx.homeserver.datastores)
+  await using staged = await datastore.stage(createReadStream(target), { maxBytes: 0 })
+  const result = await storeObject(parts, staged, datastore, (object) => commit(parts, key, generated, object))
+  return recordOf(result, generated)
+}
+
+/** The original is its own thumbnail; that is written down too, so that it is not decoded again to find out. */
+async function keep(
+  parts: ThumbnailParts,
+  key: ThumbnailKey,
+  generated: Generated,
+  object: OfferedObject,
+): Promise<ThumbnailRecord> {
+  return recordOf(await commit(parts, key, generated, object), generated)
+}
+
+function commit(parts: ThumbnailParts, key: ThumbnailKey, { contentType }: Generated, object: OfferedObject) {
+  const { sha256, size, datastore, location, fresh, replaces } = object
+  return parts.db.write(commitThumbnail, {
+    ...key,
+    contentType,
+    createdAt: parts.clock.now(),
+    object: { sha256, size, datastore, location, fresh, ...(replaces ? { replaces } : {}) },
+  })
+}
+
+function recordOf(
+  result: { readonly outcome: string; readonly object?: StoredObject },
+  { contentType }: Generated,
+): ThumbnailRecord {
+  if (!result.object) throw new Refused('not_found', 'the media was deleted while its thumbnail was made')
+  return { ...result.object, contentType }
+}
