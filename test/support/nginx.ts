@@ -1,0 +1,115 @@
+/** A real nginx for tests, with the very configuration that `docs/reverse-proxy.md` gives administrators. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Agent } from 'undici'
+import { runProgram, startProgram, untilReady } from './processes.ts'
+import { freePort, requireService, temporaryFolder } from './services.ts'
+
+export interface NginxOptions {
+  /** What stands behind it on 127.0.0.1. */
+  readonly cellariumPort: number
+  readonly homeserverPort: number
+  /** What stands after the colon in users' names. */
+  readonly serverName: string
+}
+
+export interface Nginx extends AsyncDisposable {
+  /** Base URL for clients, https, and of the federation's port. */
+  readonly url: string
+  readonly federationUrl: string
+  /** Trusts the certificate, for undici's `fetch` and `request`; closed with the server. */
+  readonly agent: Agent
+  /** PEM text, for connections made otherwise. */
+  readonly certificate: string
+  /** What its error log says. */
+  readonly lines: readonly string[]
+}
+
+/** Starts nginx and waits until it listens. Needs `describeWith(['nginx', 'openssl'], …)`. */
+export async function startNginx(options: NginxOptions): Promise<Nginx> {
+  await using cleanup = new AsyncDisposableStack()
+  const folder = cleanup.use(await temporaryFolder()).path
+  const ports = { client: await freePort(), federation: await freePort() }
+  const certificate = await makeCertificate(folder)
+  await mkdir(join(folder, 'logs'))
+  await writeFile(join(folder, 'matrix.conf'), adapt(await documentedConfiguration(), folder, ports, options))
+  await writeFile(join(folder, 'nginx.conf'), mainConfiguration(folder))
+  const nginx = cleanup.use(
+    await startProgram({
+      command: [requireService('nginx'), '-p', folder, '-c', join(folder, 'nginx.conf'), '-e', 'stderr'],
+      folder,
+    }),
+  )
+  const agent = new Agent({ connect: { ca: certificate } })
+  cleanup.defer(() => agent.destroy())
+  const url = `https://127.0.0.1:${ports.client}`
+  // Any answer will do; what stands behind it may not have started yet.
+  await untilReady(nginx, async () => (await agent.request({ origin: url, path: '/', method: 'HEAD' })).statusCode > 0)
+  const owned = cleanup.move()
+  return {
+    url,
+    federationUrl: `https://127.0.0.1:${ports.federation}`,
+    agent,
+    certificate,
+    lines: nginx.lines,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+/** The fenced block marked `nginx` in the documentation. */
+async function documentedConfiguration(): Promise<string> {
+  const page = await readFile(new URL('../../docs/reverse-proxy.md', import.meta.url), 'utf8')
+  const block = /^```nginx\n(?<text>.*?)^```$/ms.exec(page)?.groups?.['text']
+  if (!block) throw new Error('docs/reverse-proxy.md has no block marked ```nginx')
+  return block
+}
+
+/** Puts in what an administrator puts in, names, ports and the certificate; each has to be there, or the test is void. */
+function adapt(
+  text: string,
+  folder: string,
+  ports: { client: number; federation: number },
+  options: NginxOptions,
+): string {
+  const replacements: readonly (readonly [RegExp, string])[] = [
+    [/listen 443 ssl;/, `listen 127.0.0.1:${ports.client} ssl;`],
+    [/listen 8448 ssl;/, `listen 127.0.0.1:${ports.federation} ssl;`],
+    [/server 127\.0\.0\.1:8000;/, `server 127.0.0.1:${options.cellariumPort};`],
+    [/server 127\.0\.0\.1:8008;/, `server 127.0.0.1:${options.homeserverPort};`],
+    [/X-Forwarded-Host example\.org;/, `X-Forwarded-Host ${options.serverName};`],
+    [/ssl_certificate .*;/, `ssl_certificate ${join(folder, 'certificate.pem')};`],
+    [/ssl_certificate_key .*;/, `ssl_certificate_key ${join(folder, 'key.pem')};`],
+  ]
+  return replacements.reduce((adapted, [documented, ours]) => {
+    if (!documented.test(adapted)) throw new Error(`docs/reverse-proxy.md no longer has ${String(documented)}`)
+    return adapted.replace(documented, ours)
+  }, text)
+}
+
+/** What Debian's nginx.conf has around conf.d, with all files in our folder. */
+function mainConfiguration(folder: string): string {
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+  return `
+${process.getuid?.() === 0 ? 'user root;' : ''}
+daemon off;
+worker_processes 1;
+pid ${join(folder, 'nginx.pid')};
+error_log stderr warn;
+events { worker_connections 512; }
+http {
+  access_log off;
+  ${temporary.map((name) => `${name}_temp_path ${join(folder, name)};`).join('\n  ')}
+  include ${join(folder, 'matrix.conf')};
+}
+`
+}
+
+/** Self-signed, for 127.0.0.1; gives its PEM text. */
+async function makeCertificate(folder: string): Promise<string> {
+  const file = join(folder, 'certificate.pem')
+  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
+  const names = ['-subj', '/CN=matrix.example.org', '-addext', 'subjectAltName=IP:127.0.0.1,DNS:matrix.example.org']
+  const files = ['-keyout', join(folder, 'key.pem'), '-out', file]
+  await runProgram({ command: [requireService('openssl'), 'req', '-x509', ...kind, ...names, ...files] })
+  return readFile(file, 'utf8')
+}

