@@ -23,7 +23,7 @@ export interface Stage extends AsyncDisposable {
   /** Uploads a file; gives its path for downloads, with `kind` that for thumbnails. */
   upload(file: File, kind?: 'download' | 'thumbnail'): Promise<string>
   /** Runs the uploader for large files on the load generator's core. */
-  uploadMany(job: Pick<UploadJob, 'bytes' | 'connections' | 'seconds' | 'most'>): Promise<UploadFigures>
+  uploadMany(job: Pick<UploadJob, 'bytes' | 'connections' | 'until'>): Promise<UploadFigures>
 }
 
 export interface File {

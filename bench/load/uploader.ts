@@ -10,10 +10,8 @@ export interface UploadJob {
   readonly headers: Readonly<Record<string, string>>
   readonly bytes: number
   readonly connections: number
-  /** Begins no further upload after this time … */
-  readonly seconds: number
-  /** … or after so many. */
-  readonly most?: number
+  /** Until when to begin further uploads: after so many seconds, or so many uploads. */
+  readonly until: { readonly seconds: number } | { readonly uploads: number }
   /** Makes this run's bodies different from other runs'. */
   readonly seed: string
 }
@@ -47,12 +45,17 @@ console.log(JSON.stringify(figures))
 agent.destroy()
 
 async function uploadOneByOne(): Promise<void> {
-  while (performance.now() - began < job.seconds * 1000 && begun < (job.most ?? Infinity)) {
+  while (goesOn()) {
     const first = Buffer.from(`${job.seed} ${begun++}\n`)
     const from = performance.now()
     await upload(first)
     durations.push(performance.now() - from)
   }
+}
+
+function goesOn(): boolean {
+  if ('uploads' in job.until) return begun < job.until.uploads
+  return performance.now() - began < job.until.seconds * 1000
 }
 
 /** The rest is the same memory for all: the generator only has the kernel copy it. */

@@ -39,7 +39,7 @@ export function uploadMemory({ name, bytes, connections, aim }: UploadMemoryRow)
       await using stage = await openStage(setting)
       await pause(SETTLE_MS)
       const { before, most, mostWithChildren } = await peakDuring(stage.server.pid, () =>
-        stage.uploadMany({ bytes, connections, seconds: Infinity, most: connections }),
+        stage.uploadMany({ bytes, connections, until: { uploads: connections } }),
       )
       const value = most - before
       const note = `from ${before.toFixed(0)} to ${most.toFixed(0)}, with child processes ${mostWithChildren.toFixed(0)}`

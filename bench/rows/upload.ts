@@ -61,9 +61,9 @@ async function bySmall(stage: Stage, { bytes, connections, seconds }: Uploads): 
   return { value: perSecond, p50Ms, p99Ms }
 }
 
-async function byLarge(stage: Stage, uploads: Uploads): Promise<Measured> {
-  const { uploads: sent, seconds, p50Ms, p99Ms } = await stage.uploadMany(uploads)
-  return { value: sent / seconds, p50Ms, p99Ms }
+async function byLarge(stage: Stage, { bytes, connections, seconds }: Uploads): Promise<Measured> {
+  const sent = await stage.uploadMany({ bytes, connections, until: { seconds } })
+  return { value: sent.uploads / sent.seconds, p50Ms: sent.p50Ms, p99Ms: sent.p99Ms }
 }
 
 /** MB/s. */
