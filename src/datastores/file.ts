@@ -1,8 +1,10 @@
 import { constants } from 'node:fs'
-import { access, type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { access, mkdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { type ByteRange, type Datastore, ObjectMissing, type OpenObject, type StoredKind } from './datastore.ts'
+import { BufferPool } from '../lib/buffers.ts'
 import { Folders } from './folders.ts'
+import { OpenFiles, type SharedFile } from './open-files.ts'
 import { stage, type StagedFile, type StageOptions, sweepStaging } from './staging.ts'
 
 const CHUNK = 256 * 1024
@@ -35,6 +37,7 @@ class FileDatastore implements Datastore {
   readonly #base: string
   readonly #staging: string
   readonly #folders: Folders
+  readonly #openFiles = new OpenFiles()
 
   constructor(options: FileDatastoreOptions, base: string, folders: Folders) {
     this.id = options.id
@@ -63,19 +66,8 @@ class FileDatastore implements Datastore {
   }
 
   async open(location: string): Promise<OpenObject> {
-    const file = await this.#openFile(location)
     try {
-      const { size } = await file.stat()
-      return new OpenFile(file, size)
-    } catch (error) {
-      await file.close()
-      throw error
-    }
-  }
-
-  async #openFile(location: string): Promise<FileHandle> {
-    try {
-      return await open(this.localPath(location), 'r')
+      return new OpenFile(await this.#openFiles.acquire(this.localPath(location)))
     } catch (error) {
       throw isMissing(error) ? new ObjectMissing(this.id, location, { cause: error }) : error
     }
@@ -95,30 +87,41 @@ class FileDatastore implements Datastore {
   }
 
   async delete(location: string): Promise<void> {
-    await rm(this.localPath(location), { force: true })
+    const path = this.localPath(location)
+    this.#openFiles.forget(path)
+    await rm(path, { force: true })
   }
 
   async check(): Promise<void> {
     await access(this.#staging, constants.W_OK | constants.X_OK)
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {}
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#openFiles[Symbol.asyncDispose]()
+  }
 }
+
+/** Enough for a few dozen downloads at once; what is above that is collected as garbage. */
+const chunks = new BufferPool(CHUNK, 32)
 
 class OpenFile implements OpenObject {
   readonly size: number
-  readonly #file: FileHandle
+  readonly #file: SharedFile
 
-  constructor(file: FileHandle, size: number) {
+  constructor(file: SharedFile) {
     this.#file = file
-    this.size = size
+    this.size = file.size
   }
 
   /** Reads ahead into a second buffer while the first is being sent. */
   async *read({ start, end }: ByteRange): AsyncGenerator<Uint8Array> {
-    const length = Math.min(CHUNK, end - start + 1)
-    let buffer = Buffer.allocUnsafe(length)
-    let other = end - start + 1 > length ? Buffer.allocUnsafe(length) : buffer
+    let buffer = chunks.take()
+    if (end - start < CHUNK) {
+      yield await this.#fill(buffer, start, end)
+      chunks.giveBack(buffer)
+      return
+    }
+    let other = chunks.take()
     let reading = this.#fill(buffer, start, end)
     try {
       for (let position = start; position <= end;) {
@@ -128,21 +131,23 @@ class OpenFile implements OpenObject {
         yield chunk
         ;[buffer, other] = [other, buffer]
       }
+      chunks.giveBack(buffer)
+      chunks.giveBack(other)
     } finally {
-      // A reader that stops early must not close the file under a read.
+      // A reader that stops early must not release the file under a read.
       await reading.catch(() => {})
     }
   }
 
   async #fill(buffer: Buffer, position: number, end: number): Promise<Uint8Array> {
     const wanted = Math.min(buffer.length, end - position + 1)
-    const { bytesRead } = await this.#file.read(buffer, 0, wanted, position)
-    if (bytesRead === 0) throw new Error(`the file ended at ${position}, before ${end}: it was cut`)
-    return buffer.subarray(0, bytesRead)
+    const bytes = await this.#file.read(buffer, wanted, position)
+    if (bytes === 0) throw new Error(`the file ended at ${position}, before ${end}: it was cut`)
+    return buffer.subarray(0, bytes)
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#file.close()
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#file.release()
   }
 }
 
