@@ -65,7 +65,7 @@ export async function openReporter(options: SentryOptions, parts: ReporterParts)
   }
   return {
     report(error, context = {}) {
-      sentry.captureException(error, { tags: { ...context } })
+      sentry.captureException(error instanceof Error ? error : new Error(String(error)), { tags: { ...context } })
     },
     async [Symbol.asyncDispose]() {
       await sentry.close(FLUSH_MS)
