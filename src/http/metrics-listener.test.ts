@@ -1,3 +1,5 @@
+import { connect } from 'node:net'
+
 import { request } from 'undici'
 import { expect, test } from 'vitest'
 
@@ -48,10 +50,13 @@ test('a port that is taken is said so, with the option to change', async () => {
   )
 })
 
-test('a stopped listener gives its port back at once, also while a connection is kept open', async () => {
+test('a stopped listener gives its port back at once, also from a client that never finishes its request', async () => {
   const listener = await startMetricsListener(LOOPBACK, openMetrics({ version: '1' }))
-  await get(listener.port, '/metrics')
+  const client = connect(listener.port, '127.0.0.1')
+  client.write('GET /metrics HTTP/1.1\r\nHost: a')
+  await expect(get(listener.port, '/metrics')).resolves.toMatchObject({ status: 200 })
   await listener[Symbol.asyncDispose]()
   await using again = await startMetricsListener({ ...LOOPBACK, port: listener.port }, openMetrics({ version: '1' }))
   expect(again.port).toBe(listener.port)
+  client.destroy()
 })
