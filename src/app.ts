@@ -44,7 +44,7 @@ export async function openApp(config: ConfigStore, log: Log): Promise<App> {
   const events = { log, metrics, reporter }
 
   const db = parts.use(await openDatabase(main.database, 'server', log))
-  const datastores = parts.use(new Datastores({ now: clock.now, newName: () => randomName(6) }))
+  const datastores = parts.use(new Datastores({ now: () => clock.now(), newName: () => randomName(6) }))
   await datastores.configure(config.current().datastores)
   const notifier = parts.use(await openNotifier(main, log))
   const homeservers = parts.use(

@@ -1,7 +1,10 @@
+import { startTracing } from './lib/telemetry-tracing.ts'
+import { VERSION } from './lib/version.ts'
+
 /** The process: tracing first, because it has to be there before what it watches is loaded; then the command line. */
 export async function main(argv: readonly string[]): Promise<void> {
-  const { startTracing } = await import('./lib/telemetry-tracing.ts')
-  await using _tracing = await startTracing(process.env)
+  await using ending = new AsyncDisposableStack()
+  ending.use(await startTracing(process.env, { version: VERSION }))
   const { run } = await import('./cli/program.ts')
   await run(argv)
 }

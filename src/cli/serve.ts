@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { type App, openApp } from '../app.ts'
 import { type ConfigSource, loadConfig } from '../config/load.ts'
+import type { Snapshot } from '../config/snapshot.ts'
 import { openConfigStore } from '../config/store.ts'
 import { openLog } from '../lib/log.ts'
 import { VERSION } from '../lib/version.ts'
@@ -39,7 +40,7 @@ async function serve(flags: Flags): Promise<void> {
   await using app = await openApp(config, log)
   process.on('SIGHUP', () => void config.reload())
   log.info({ version: VERSION, homeservers: config.current().homeservers.length }, `Cellarium listens on ${urlOf(app)}`)
-  if (!source.path) console.log(tryIt(urlOf(app), config.current().main.repo.dataPath))
+  if (!source.path) console.log(tryIt(app, config.current()))
   const signal = await untilToldToStop()
   log.info({ signal }, 'answering what is under way, then ending')
   const again = once(process, signal)
@@ -71,14 +72,17 @@ function urlOf({ http }: App): string {
 }
 
 /** Three lines for whoever starts it for the first time. The token is read from its file, not shown. */
-function tryIt(url: string, dataPath: string): string {
-  const auth = `-H "Authorization: Bearer $(cat '${resolve(dataPath)}/admin-token')"`
-  const media = `${url}/_matrix/client/v1/media`
+function tryIt({ http }: App, { main, homeservers }: Snapshot): string {
+  const data = resolve(main.repo.dataPath)
+  const name = homeservers[0]?.name ?? 'localhost'
+  const host = name === 'localhost' ? '' : ` -H 'Host: ${name}'`
+  const curl = `curl -s${host} -H "Authorization: Bearer $(cat '${data}/admin-token')"`
+  const url = `http://localhost:${http.port}/_matrix`
   return `
-Everything is kept in ${resolve(dataPath)}. Try it: upload a picture, download it, fetch a thumbnail of it.
+Everything is kept in ${data}. Try it: upload a picture, download it, fetch a thumbnail of it.
 
-curl -so picture.png '${url}/_matrix/media/v3/identicon/hello?width=400' && MXC=$(curl -s ${auth} -H 'Content-Type: image/png' --data-binary @picture.png '${url}/_matrix/media/v3/upload?filename=picture.png' | sed 's|.*mxc://\\(.*\\)".*|\\1|'); echo "mxc://$MXC"
-curl -s ${auth} -o downloaded.png "${media}/download/$MXC" && cmp picture.png downloaded.png && echo same
-curl -s ${auth} -o thumbnail.png "${media}/thumbnail/$MXC?width=96&height=96&method=crop" && ls -l thumbnail.png
+curl -s${host} -o picture.png '${url}/media/v3/identicon/hello?width=400' && MXC=$(${curl} -H 'Content-Type: image/png' --data-binary @picture.png '${url}/media/v3/upload?filename=picture.png' | sed 's|.*mxc://\\(.*\\)".*|\\1|') && echo "mxc://$MXC"
+${curl} -o downloaded.png "${url}/client/v1/media/download/$MXC" && cmp picture.png downloaded.png && echo 'downloaded.png is the same'
+${curl} -o thumbnail.png "${url}/client/v1/media/thumbnail/$MXC?width=96&height=96&method=crop" && ls -l thumbnail.png
 `
 }

@@ -13,7 +13,7 @@ export const logoutAll = (parts: HttpParts, call: Call): Promise<Answer> => pass
 async function passOn(parts: HttpParts, call: Call, all: boolean): Promise<Answer> {
   const credentials = requireCredentials(call)
   const answer = await parts.homeservers.logout(call.homeserver, credentials, { all, address: call.address })
-  return json(answer.body, answer.status)
+  return json(answer.body ?? {}, answer.status)
 }
 
 /** `GET versions`: the homeserver's, with what this repository adds. Source: specification, "API versions". */

@@ -29,8 +29,8 @@ export class SharedWork<Value> {
     const stop = new AbortController()
     const running = { result: work(stop.signal), stop, waiting: 0 }
     this.#running.set(key, running)
-    const done = () => this.#forget(key, running)
-    running.result.then(done, done)
+    const forget = () => this.#forget(key, running)
+    running.result.then(forget, forget)
     return running
   }
 

@@ -45,7 +45,7 @@ export function readWhoami(homeserver: HomeserverOptions, answer: Answer): Found
   const maxCacheMs = homeserver.accessTokens.maxCacheTimeSeconds * 1000
   if (answer.status < 300) return { value: readIdentity(homeserver, answer.body ?? {}), keepMs: maxCacheMs }
   const { status, body } = refusalOf(homeserver, answer)
-  if (status !== 401 || errcodeOf(answer) !== 'M_UNKNOWN_TOKEN') throw new RefusedByHomeserver(status, body)
+  if (errcodeOf(answer) !== 'M_UNKNOWN_TOKEN') throw new RefusedByHomeserver(status, body)
   return { value: { kind: 'unknown_token', status, body }, keepMs: Math.min(maxCacheMs, KEEP_UNKNOWN_TOKEN_MS) }
 }
 

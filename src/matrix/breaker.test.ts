@@ -115,6 +115,11 @@ test('the error of the call reaches the caller as it is', async () => {
   expect(await fail()).toMatchObject({ message: 'down' })
 })
 
+test('a backoffAt set to 0 ends a pause', async () => {
+  const { breaker } = await opened()
+  expect(await breaker.run(0, async () => 'fine')).toBe('fine')
+})
+
 test('a backoffAt of 0 switches the pauses off', async () => {
   const { breaker, events } = heldBreaker()
   for (let failure = 0; failure < 50; failure += 1) {

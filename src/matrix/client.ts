@@ -119,7 +119,7 @@ async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
 function jsonObject(text: string): JsonObject | undefined {
   try {
     const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : undefined
+    return typeof value === 'object' && value !== null ? { ...value } : undefined
   } catch {
     return undefined
   }

@@ -43,6 +43,14 @@ describe('an answer', () => {
     expect(asked).toEqual(['a', 'a'])
   })
 
+  test('that is not kept takes no room from those that are', async () => {
+    const { find, asked } = heldLookups(1)
+    await find('a')
+    await find('b', async () => ({ value: 'B', keepMs: 0 }))
+    await find('a')
+    expect(asked).toEqual(['a', 'b'])
+  })
+
   test('that is a failure reaches the caller and is not kept', async () => {
     const { find, asked } = heldLookups()
     await expect(find('a', () => Promise.reject(new Error('down')))).rejects.toThrow('down')

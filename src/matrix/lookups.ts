@@ -97,7 +97,6 @@ export class SharedLookups<Value> {
 
   #keep(key: string, found: Found<Value>, questionTags: readonly string[]): void {
     const tags = [...questionTags, ...(found.tags ?? [])]
-    this.#kept.delete(key)
     this.#kept.set(key, { value: found.value, until: this.#clock.now() + found.keepMs, tags })
     for (const tag of tags) {
       const keys = this.#keysByTag.get(tag)

@@ -1,7 +1,6 @@
 // A homeserver of our own for tests: what Cellarium asks a homeserver for, and every way in which one can misbehave.
 import { createServer } from 'node:http'
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 
 export interface HomeserverDoubleOptions {
   readonly serverName?: string
@@ -94,10 +93,11 @@ export async function startHomeserver(options: HomeserverDoubleOptions = {}): Pr
 
   const server = createServer((request, response) => void answer(request, response))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('the double has no port')
   return {
     serverName,
-    url: `http://127.0.0.1:${port}${pathPrefix}`,
+    url: `http://127.0.0.1:${address.port}${pathPrefix}`,
     requests,
     count: (inPath) => requests.filter(({ path }) => path.includes(inPath)).length,
     addUser: (user) => accounts.addUser(user),
