@@ -114,7 +114,9 @@ class OpenFile implements OpenObject {
   }
 
   /** Reads ahead into a second buffer while the first is being sent. */
-  async *read({ start, end }: ByteRange): AsyncGenerator<Uint8Array> {
+  async *read({ start, end }: ByteRange): AsyncGenerator<Uint8Array, void> {
+    const { bytes } = this.#file
+    if (bytes) return yield bytes.subarray(start, end + 1)
     let buffer = chunks.take()
     if (end - start < CHUNK) {
       yield await this.#fill(buffer, start, end)
