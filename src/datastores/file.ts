@@ -114,9 +114,12 @@ class OpenFile implements OpenObject {
   }
 
   /** Reads ahead into a second buffer while the first is being sent. */
-  async *read({ start, end }: ByteRange): AsyncGenerator<Uint8Array, void> {
+  async *read({ start, end }: ByteRange): AsyncGenerator<Uint8Array> {
     const { bytes } = this.#file
-    if (bytes) return yield bytes.subarray(start, end + 1)
+    if (bytes) {
+      yield bytes.subarray(start, end + 1)
+      return
+    }
     let buffer = chunks.take()
     if (end - start < CHUNK) {
       yield await this.#fill(buffer, start, end)
