@@ -27,7 +27,7 @@ export async function migrate(db: Queryable, engine: Engine, folder: URL = MIGRA
   const failed = results?.find((result) => result.status === 'Error')?.migrationName
   if (failed) throw new Error(`migration ${failed} failed`, { cause: error })
   // Kysely's word for migrations that were run and that this version does not have.
-  if (!String(error).includes('corrupted migrations')) throw error
+  if (!(error instanceof Error) || !error.message.includes('corrupted migrations')) throw error
   throw new Error('the database is of a newer version of Cellarium; going back needs a backup', { cause: error })
 }
 
