@@ -19,6 +19,8 @@ export class OpenFiles implements AsyncDisposable {
   /** The file, held open until it is released. Fails as `open(2)` does. */
   async acquire(path: string): Promise<SharedFile> {
     const file = this.#open.get(path) ?? (await (this.#opening.get(path) ?? this.#openNew(path)))
+    // Forgotten and closed while we waited for our turn: its descriptor may be another file's by now.
+    if (file.closed) return await this.acquire(path)
     file.users++
     return file
   }
@@ -71,6 +73,7 @@ export class SharedFile {
   /** Whether more readers may come. */
   kept = true
   users = 0
+  closed = false
   readonly #fd: number
 
   constructor(fd: number, size: number, timer: NodeJS.Timeout) {
@@ -93,6 +96,8 @@ export class SharedFile {
   }
 
   closeIfUnused(): void {
-    if (!this.kept && this.users === 0) close(this.#fd)
+    if (this.kept || this.users > 0 || this.closed) return
+    this.closed = true
+    close(this.#fd)
   }
 }
