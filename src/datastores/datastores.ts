@@ -74,8 +74,9 @@ export class Datastores implements AsyncDisposable {
     return await datastore.stage(opened.size === 0 ? Readable.from([]) : opened.read(whole), { maxBytes: 0 })
   }
 
-  async has(place: Place): Promise<boolean> {
-    return (await this.#byId.get(place.datastore)?.datastore.has(place.location)) ?? false
+  /** How many bytes an object has now; undefined when it is not there, or its datastore is not configured. */
+  async sizeOf(place: Place): Promise<number | undefined> {
+    return await this.#byId.get(place.datastore)?.datastore.sizeOf(place.location)
   }
 
   async delete(place: Place): Promise<void> {

@@ -22,6 +22,8 @@ export class OpenFiles implements AsyncDisposable {
   /** The file, held until it is released. Fails as `open(2)` does. */
   async acquire(path: string): Promise<SharedFile> {
     const file = this.#kept.get(path) ?? (await (this.#opening.get(path) ?? this.#openNew(path)))
+    // Forgotten and closed while we waited for our turn: its descriptor may be another file's by now.
+    if (file.closed) return await this.acquire(path)
     file.users++
     return file
   }
@@ -78,6 +80,8 @@ type Content = { readonly fd: number } | { readonly bytes: Uint8Array }
 export class SharedFile {
   readonly size: number
   users = 0
+  /** Nobody may read it any more. */
+  closed = false
   readonly #content: Content
   #timer: NodeJS.Timeout | undefined
   #retired = false
@@ -116,7 +120,9 @@ export class SharedFile {
   }
 
   #closeIfUnused(): void {
-    if (this.#retired && this.users === 0 && 'fd' in this.#content) close(this.#content.fd)
+    if (!this.#retired || this.users > 0 || this.closed) return
+    this.closed = true
+    if ('fd' in this.#content) close(this.#content.fd)
   }
 }
 

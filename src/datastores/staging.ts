@@ -71,10 +71,20 @@ export async function sweepStaging(folder: string, olderThanMs: number, now: num
   let swept = 0
   for (const name of await readdir(folder)) {
     const path = join(folder, name)
-    const { mtimeMs } = await stat(path)
-    if (mtimeMs > now - olderThanMs) continue
+    const touched = await touchedAt(path)
+    if (touched === undefined || touched > now - olderThanMs) continue
     await rm(path, { force: true, recursive: true })
     swept++
   }
   return swept
+}
+
+/** When a file was last written to; undefined when another server has put or deleted it since it was listed. */
+async function touchedAt(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).mtimeMs
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
 }
