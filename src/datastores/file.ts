@@ -58,6 +58,7 @@ class FileDatastore implements Datastore {
     const location = `${folder.name}/${basename(staged.path)}`
     try {
       await rename(staged.path, this.localPath(location))
+      staged.used()
       await folder.sync()
     } catch (error) {
       // Somebody may have deleted the folder, or its disk may be failing.
