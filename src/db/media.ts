@@ -94,9 +94,11 @@ export const commitMedia = unit('commitMedia', async (tx, media: CommittedMedia)
   }
   const object = await settleObject(tx, media.object, media.createdAt)
   if (!object) return { outcome: 'object_gone' }
-  if (await isBlockedContent(tx, object.sha256)) return { outcome: 'blocked' }
-  const before = media.reserved || media.uploader === null ? undefined : await sameUpload(tx, media)
-  if (before) return { outcome: 'existing', mediaId: before.mediaId, object }
+  if (!object.isNew) {
+    if (await isBlockedContent(tx, object.sha256)) return { outcome: 'blocked' }
+    const before = media.reserved || media.uploader === null ? undefined : await sameUpload(tx, media)
+    if (before) return { outcome: 'existing', mediaId: before.mediaId, object }
+  }
   await insertMedia(tx, {
     ...media,
     sha256: object.sha256,

@@ -25,12 +25,10 @@ export async function migrate(db: Queryable, engine: Engine, folder: URL = MIGRA
   const { error, results } = await migrator.migrateToLatest()
   if (!error) return
   const failed = results?.find((result) => result.status === 'Error')?.migrationName
-  throw new Error(
-    failed
-      ? `migration ${failed} failed`
-      : 'the database does not fit this version of Cellarium: is it from a newer one?',
-    { cause: error },
-  )
+  if (failed) throw new Error(`migration ${failed} failed`, { cause: error })
+  // Kysely's word for migrations that were run and that this version does not have.
+  if (!(error instanceof Error) || !error.message.includes('corrupted migrations')) throw error
+  throw new Error('the database is of a newer version of Cellarium; going back needs a backup', { cause: error })
 }
 
 /** `NNNN-name.sql` for both engines, or `NNNN-name.sqlite.sql` and `NNNN-name.postgres.sql` where one text cannot serve. */

@@ -5,6 +5,7 @@ import { once } from 'node:events'
 
 import type { Family } from '../lib/counts.ts'
 import { ConfigError } from '../lib/errors.ts'
+import type { Exposition } from '../lib/metrics-exposition.ts'
 
 const PATHS = ['/metrics', '/_media/metrics']
 
@@ -27,10 +28,10 @@ export async function startMetricsListener(
   options: MetricsListenerOptions,
   metrics: { readonly families: readonly Family[] },
 ): Promise<MetricsListener> {
-  const { openRegistry } = await import('../lib/metrics-registry.ts')
-  const registry = openRegistry(metrics.families)
+  const { openExposition } = await import('../lib/metrics-exposition.ts')
+  const exposition = openExposition(metrics.families)
   const server = createServer((request, response) => {
-    answer(request, response, () => registry.metrics(), registry.contentType).catch((error: unknown) => {
+    answer(request, response, exposition).catch((error: unknown) => {
       response.destroy(error instanceof Error ? error : undefined)
     })
   })
@@ -38,16 +39,11 @@ export async function startMetricsListener(
   return { port, [Symbol.asyncDispose]: () => close(server) }
 }
 
-async function answer(
-  request: IncomingMessage,
-  response: ServerResponse,
-  render: () => Promise<string>,
-  contentType: string,
-): Promise<void> {
+async function answer(request: IncomingMessage, response: ServerResponse, exposition: Exposition): Promise<void> {
   const path = (request.url ?? '').split('?', 1)[0] ?? ''
   if (!PATHS.includes(path)) return end(response, 404, `Not found. Metrics are at ${PATHS.join(' and ')}.\n`)
   if (request.method !== 'GET' && request.method !== 'HEAD') return end(response, 405, 'Only GET and HEAD.\n')
-  end(response, 200, await render(), contentType)
+  end(response, 200, await exposition.render(), exposition.contentType)
 }
 
 function end(response: ServerResponse, status: number, body: string, contentType = 'text/plain; charset=utf-8'): void {

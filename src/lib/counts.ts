@@ -1,24 +1,16 @@
 /**
  * Counting without a library's help on the way of a request. prom-client hashes the labels anew at each increment (about a
- * microsecond for three labels); here a series is found by its label values in nested maps, and prom-client only sees the
- * numbers when somebody asks for them (metrics-registry.ts).
+ * microsecond for three labels) and takes a tenth of a second to write out what 200 homeservers have; here a series is found
+ * by its label values in nested maps, and its labels are written once.
  */
 
 export type LabelValue = string | number
 
-/** One line of the exposition; `metricName` where it is not the family's own name. */
-export interface Sample {
-  readonly labels: Readonly<Record<string, LabelValue>>
-  readonly value: number
-  readonly metricName?: string
-}
-
-/** All series of one name, as prom-client's registry takes them. */
+/** All series of one name. */
 export interface Family {
   readonly name: string
-  readonly help: string
-  readonly type: 'counter' | 'gauge' | 'histogram'
-  samples(): Sample[]
+  /** The family in Prometheus's text format (version 0.0.4), with HELP and TYPE, each line ended. */
+  render(): string
 }
 
 /** A number that is counted up (`add`) or, for gauges, set. */
@@ -65,13 +57,14 @@ interface Branch<Series> {
 
 /** The series of one family by their label values. */
 class SeriesTree<Series> {
-  readonly labelNames: readonly string[]
-  readonly all: { readonly labels: Readonly<Record<string, LabelValue>>; readonly series: Series }[] = []
+  /** In the order of their first use; `labels` as the text format has them, without braces. */
+  readonly all: { readonly labels: string; readonly series: Series }[] = []
+  readonly #labelNames: readonly string[]
   readonly #make: () => Series
   readonly #root: Branch<Series> = { branches: new Map(), series: undefined }
 
   constructor(labelNames: readonly string[], make: () => Series) {
-    this.labelNames = labelNames
+    this.#labelNames = labelNames
     this.#make = make
     if (labelNames.length === 0) this.of([])
   }
@@ -83,9 +76,9 @@ class SeriesTree<Series> {
   }
 
   #add(values: readonly LabelValue[]): Series {
-    const labels = Object.fromEntries(this.labelNames.map((name, index) => [name, values[index] ?? '']))
+    const labels = this.#labelNames.map((name, index) => `${name}="${escapeLabel(String(values[index] ?? ''))}"`)
     const series = this.#make()
-    this.all.push({ labels, series })
+    this.all.push({ labels: labels.join(','), series })
     return series
   }
 }
@@ -96,17 +89,23 @@ function grow<Series>(branch: Branch<Series>, value: LabelValue): Branch<Series>
   return grown
 }
 
+function escapeLabel(value: string): string {
+  return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
+}
+
+function header(name: string, help: string, type: string): string {
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`
+}
+
 /** A counter or gauge family. `of` takes the label values in the order of `labelNames`; the first use makes the series. */
 export class CountFamily implements Family {
   readonly name: string
-  readonly help: string
-  readonly type: 'counter' | 'gauge'
+  readonly #header: string
   readonly #tree: SeriesTree<Count>
 
   constructor(type: 'counter' | 'gauge', name: string, help: string, labelNames: readonly string[] = []) {
-    this.type = type
     this.name = name
-    this.help = help
+    this.#header = header(name, help, type)
     this.#tree = new SeriesTree(labelNames, () => new Count())
   }
 
@@ -114,21 +113,22 @@ export class CountFamily implements Family {
     return this.#tree.of(values)
   }
 
-  samples(): Sample[] {
-    return this.#tree.all.map(({ labels, series }) => ({ labels, value: series.value }))
+  render(): string {
+    let text = this.#header
+    for (const { labels, series } of this.#tree.all) text += `${this.name}${inBraces(labels)} ${series.value}\n`
+    return text
   }
 }
 
 /** A histogram family; `bounds` are the upper limits of the buckets, ascending, without infinity. */
 export class DistributionFamily implements Family {
-  readonly type = 'histogram'
   readonly name: string
-  readonly help: string
+  readonly #header: string
   readonly #tree: SeriesTree<Distribution>
 
   constructor(name: string, help: string, bounds: readonly number[], labelNames: readonly string[] = []) {
     this.name = name
-    this.help = help
+    this.#header = header(name, help, 'histogram')
     this.#tree = new SeriesTree(labelNames, () => new Distribution(bounds))
   }
 
@@ -136,23 +136,26 @@ export class DistributionFamily implements Family {
     return this.#tree.of(values)
   }
 
-  samples(): Sample[] {
-    return this.#tree.all.flatMap(({ labels, series }) => this.#samplesOf(labels, series))
+  render(): string {
+    let text = this.#header
+    for (const { labels, series } of this.#tree.all) text += this.#renderSeries(labels, series)
+    return text
   }
 
-  #samplesOf(labels: Readonly<Record<string, LabelValue>>, series: Distribution): Sample[] {
+  #renderSeries(labels: string, { bounds, counts, sum }: Distribution): string {
+    const comma = labels === '' ? '' : ','
     let total = 0
-    const buckets = series.counts.map((count, index) => {
+    let text = ''
+    for (const [index, count] of counts.entries()) {
       total += count
-      const le = series.bounds[index] ?? '+Inf'
-      return { metricName: `${this.name}_bucket`, labels: { ...labels, le }, value: total }
-    })
-    return [
-      ...buckets,
-      { metricName: `${this.name}_sum`, labels, value: series.sum },
-      { metricName: `${this.name}_count`, labels, value: total },
-    ]
+      text += `${this.name}_bucket{${labels}${comma}le="${bounds[index] ?? '+Inf'}"} ${total}\n`
+    }
+    return `${text}${this.name}_sum${inBraces(labels)} ${sum}\n${this.name}_count${inBraces(labels)} ${total}\n`
   }
+}
+
+function inBraces(labels: string): string {
+  return labels === '' ? '' : `{${labels}}`
 }
 
 /** Keeps a label from taking more values than a monitoring system bears; what comes later becomes `other`. */

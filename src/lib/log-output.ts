@@ -52,7 +52,7 @@ class DescriptorOutput implements Output {
     this.#options = options
     this.#gatherMs = options.gatherMs ?? 100
     this.#batchLength = options.batchLength ?? 32_768
-    this.#maxLength = options.maxLength ?? 8 * 1024 * 1024
+    this.#maxLength = options.maxLength ?? 4 * 1024 * 1024
     process.on('exit', this.#atExit)
   }
 

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 
 import { redact, redactUrl } from './redact.ts'
+import { withoutNames } from './telemetry.ts'
 
 const SECRET = 'syt_c2VjcmV0_x'
 
@@ -75,6 +76,38 @@ test('redacting any JSON leaves JSON', () => {
     fc.property(fc.json(), fc.constantFrom('token', 'authorization', 'password', 'x'), (json, key) => {
       const line = JSON.stringify({ [key]: JSON.parse(json), text: json, access_token: json })
       expect(() => JSON.parse(redact(line))).not.toThrow()
+    }),
+  )
+})
+
+const PIECES = [
+  'x-matrix ',
+  'sig=',
+  '%25',
+  '%',
+  'bearer ',
+  '"token',
+  '\\\\"token',
+  '://a:',
+  '@',
+  ':',
+  "'",
+  'a.',
+  '/a',
+  '::a',
+  'access_token',
+]
+
+test('nobody can keep the server busy with a request that is slow to redact', () => {
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom(...PIECES), { minLength: 1, maxLength: 4 }), (pieces) => {
+      const unit = pieces.join('')
+      const text = `token ${unit.repeat(100_000 / unit.length)}`
+      const start = performance.now()
+      redact(text)
+      redactUrl(text)
+      withoutNames(text)
+      expect(performance.now() - start).toBeLessThan(1_000)
     }),
   )
 })

@@ -12,7 +12,7 @@ const QUERY_TOKEN = new RegExp(`(${encodedForms('access_token')}(?:=|%(?:25)*3d)
  * What has to be in a line before the searches below can find anything; nearly all lines end here. Plain words, because each
  * look for one costs a tenth of what one regular expression for all of them does.
  */
-const HINTS = ['token', 'bearer', 'basic', 'authoriz', 'secret', 'passw', 'cookie', 'x-matrix']
+const HINTS = ['token', 'bearer', 'basic', 'authoriz', 'secret', 'passw', 'cookie', 'sig=']
 const ENCODED_LETTER = /%(?:25)*(?:[46][135bef]|[57][345f])/i
 const ADDRESS_WITH_USER = /:\/\/[^/\s"]*@/
 
@@ -21,7 +21,8 @@ const STRING = '"(?:[^"\\\\]|\\\\.)*"'
 const MEMBER = new RegExp(`("${SECRET_KEY}":)(?:${STRING}|\\[(?:${STRING},?)*\\])`, 'gi')
 const QUOTED_MEMBER = new RegExp(`(\\\\"${SECRET_KEY}\\\\"\\s*:\\s*\\\\")(?:[^"\\\\]|\\\\[^"])*`, 'gi')
 const CREDENTIALS = /\b((?:bearer|basic)(?:\s|%20|\+)+)[^\s"',;\\]+/gi
-const SIGNATURE = /(x-matrix[^\n]*?\bsig=\\*"?)[^"\\,\s]+/gi
+/** X-Matrix signatures, and those of addresses signed for a while. */
+const SIGNATURE = /(\bsig=\\*"?)[^"\\,\s&]+/gi
 const URL_PASSWORD = /(:\/\/[^/\s:@"]*:)[^/\s@"]+@/g
 
 /**

@@ -65,7 +65,7 @@ export async function openReporter(options: SentryOptions, parts: ReporterParts)
   }
   return {
     report(error, context = {}) {
-      sentry.captureException(error, { tags: { ...context } })
+      sentry.captureException(error instanceof Error ? error : new Error(String(error)), { tags: { ...context } })
     },
     async [Symbol.asyncDispose]() {
       await sentry.close(FLUSH_MS)
@@ -118,8 +118,8 @@ function withoutParticulars(event: ErrorEvent): ErrorEvent {
 }
 
 const QUOTED = /'[^'\n]*'|"[^"\n]*"|`[^`\n]*`|“[^”\n]*”/g
-const ADDRESS_OF_MEDIA = /\b[a-z][a-z0-9+.-]*:\/\/[^\s,;)]+/gi
-const USER_ID = /@[^\s:,;)]*:[^\s,;)]+/g
+const ADDRESS_OF_MEDIA = /\b[a-z][a-z0-9+.-]{0,20}:\/\/[^\s,;)]+/gi
+const USER_ID = /@[^\s:,;)@]*:[^\s,;)]+/g
 const PATH = /(?:\.{0,2}\/[^\s,;:)]+)+/g
 const IPV4 = /\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b/g
 const IPV6 = /(?:\b[0-9a-f]{1,4})?(?:::?[0-9a-f]{1,4}){2,}\b|::1\b/gi

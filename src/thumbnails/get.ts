@@ -43,7 +43,8 @@ export async function getThumbnail(
   const found = await findThumbnail(parts.db.read, key)
   if (found) return found
   // Options decide what may be decoded, so only requests under the same options share.
-  const work = JSON.stringify([key, ctx.homeserver.thumbnails.types, ctx.homeserver.thumbnails.maxPixels])
+  const { types, maxPixels, maxSourceBytes } = ctx.homeserver.thumbnails
+  const work = JSON.stringify([key, types, maxPixels, maxSourceBytes])
   return await parts.thumbnailsUnderWay.run(work, ctx.signal, (signal) => make(parts, ctx, media, key, signal))
 }
 

@@ -28,11 +28,11 @@ export class WorkerProcess {
   readonly ended: Promise<void>
   readonly #child: ChildProcess
   readonly #options: WorkerOptions
-  readonly #gone: Promise<string>
-  #receive: (answer: WorkerAnswer) => void = () => {}
+  #receive: (answer: Answer) => void = () => {}
   #stderr = ''
   #endedBy: Error | undefined
-  #alive = true
+  /** How the process ended; undefined while it runs. */
+  #how: string | undefined
   #residentBytes = 0
 
   /** @throws Error when the process cannot be started: a defect of the installation, not of a file. */
@@ -56,12 +56,12 @@ export class WorkerProcess {
     this.#child.stderr?.on('data', (text: Buffer) => {
       this.#stderr = (this.#stderr + text.toString()).slice(-stderrKept)
     })
-    this.#gone = new Promise((resolve) => {
+    const gone = new Promise<string>((resolve) => {
       this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`))
       // An error of a process that did start is not its end yet.
       this.#child.on('error', (error) => (this.pid === undefined ? resolve(error.message) : this.#end(error)))
     })
-    this.ended = this.#cleanUp(folder)
+    this.ended = this.#cleanUp(gone, folder)
   }
 
   get pid(): number | undefined {
@@ -70,7 +70,7 @@ export class WorkerProcess {
 
   /** Whether another job may be given to it: it runs, and holds less than half of the memory that a job may take. */
   get reusable(): boolean {
-    return this.#alive && !this.#endedBy && this.#residentBytes < this.#options.memoryLimitBytes / 2
+    return this.#how === undefined && !this.#endedBy && this.#residentBytes < this.#options.memoryLimitBytes / 2
   }
 
   /**
@@ -115,11 +115,12 @@ export class WorkerProcess {
     throw new Error(`the thumbnail worker ${this.#options.file.pathname} does not start: ${why} ${this.#stderr}`.trim())
   }
 
-  #nextAnswer(): Promise<WorkerAnswer | Gone> {
-    const answered = new Promise<WorkerAnswer>((resolve) => {
+  #nextAnswer(): Promise<Answer> {
+    return new Promise((resolve) => {
+      // Not a race with the end's promise: a worker that lives long would gather one reaction on it for each job.
       this.#receive = resolve
+      if (this.#how !== undefined) resolve({ kind: 'gone', how: this.#how })
     })
-    return Promise.race([answered, this.#gone.then((how): Gone => ({ kind: 'gone', how }))])
   }
 
   #send(task: WorkerTask): void {
@@ -127,7 +128,7 @@ export class WorkerProcess {
     this.#child.send(task, (error) => error && this.#end(error))
   }
 
-  async #read(answer: WorkerAnswer | Gone): Promise<Generated> {
+  async #read(answer: Answer): Promise<Generated> {
     if (answer.kind === 'done') {
       this.#residentBytes = answer.residentBytes
       return answer.generated
@@ -158,10 +159,11 @@ export class WorkerProcess {
     this.#end(reason)
   }
 
-  async #cleanUp(folder: string): Promise<void> {
-    const how = await this.#gone
+  async #cleanUp(gone: Promise<string>, folder: string): Promise<void> {
     const { log } = this.#options
-    this.#alive = false
+    const how = await gone
+    this.#how = how
+    this.#receive({ kind: 'gone', how })
     if (!this.#endedBy) log.warn({ pid: this.pid, how, stderr: this.#stderr }, 'a thumbnail worker ended by itself')
     try {
       await rm(folder, { recursive: true, force: true, maxRetries: 3 })
@@ -171,16 +173,13 @@ export class WorkerProcess {
   }
 
   #end(reason: Error): void {
-    if (!this.#alive) return
+    if (this.#how !== undefined) return
     this.#endedBy ??= reason
     killGroup(this.#child)
   }
 }
 
-interface Gone {
-  readonly kind: 'gone'
-  readonly how: string
-}
+type Answer = WorkerAnswer | { readonly kind: 'gone'; readonly how: string }
 
 /** Nothing of the server's environment, which may hold secrets. Two arenas keep glibc from hoarding what decoders free. */
 function workerEnvironment(folder: string): NodeJS.ProcessEnv {

@@ -258,13 +258,16 @@ describe('the queue', () => {
 
   test('gives the place of a caller that left to the next one', async () => {
     const pool = openPool({ workerFile: workerDouble, queueLimit: 1 })
-    const running = pool.generate(does('work for a while'), stays)
-    const caller = new AbortController()
-    const waiting = pool.generate(does('work for ever'), caller.signal)
-    caller.abort(new Error('the caller left'))
-    await expect(waiting).rejects.toThrow('the caller left')
+    const first = new AbortController()
+    const second = new AbortController()
+    const running = pool.generate(does('work for ever'), first.signal).catch((error: unknown) => error)
+    const waiting = pool.generate(does('work for ever'), second.signal)
+    second.abort(new Error('the second caller left'))
+    await expect(waiting).rejects.toThrow('the second caller left')
     const next = pool.generate(does('answer at once'), stays)
-    expect(await Promise.all([running, next])).toHaveLength(2)
+    first.abort(new Error('the first caller left'))
+    expect(await running).toHaveProperty('message', 'the first caller left')
+    expect(await next).toMatchObject({ kind: 'thumbnail' })
   })
 
   test('gives the worker of a caller that left to the next one', async () => {

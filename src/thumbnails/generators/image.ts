@@ -84,9 +84,12 @@ function mayBeServed(contentType: string, header: Metadata): boolean {
   return still && (header.orientation ?? 1) === 1 && header.space !== 'cmyk'
 }
 
-/** `scale` fits the picture inside the size, `crop` fills it and cuts off what hangs over; neither ever enlarges. */
+/**
+ * `scale` fits the picture inside the size, `crop` fills it and cuts off what hangs over. Neither enlarges: a picture that
+ * fits as it is was dealt with before.
+ */
 function resize(image: Sharp, source: Size, { width, height, method }: Size & Pick<ThumbnailJob, 'method'>): Sharp {
-  if (method === 'scale') return image.resize(width, height, { fit: 'inside', withoutEnlargement: true })
+  if (method === 'scale') return image.resize(width, height, { fit: 'inside' })
   // A source that is too small in one direction gives as much as it has of the aspect ratio asked for.
   const available = Math.min(1, source.width / width, source.height / height)
   return image.resize(atLeastOne(width * available), atLeastOne(height * available), { fit: 'cover' })
