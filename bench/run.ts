@@ -2,10 +2,12 @@
  * `npm run bench`: measures a Cellarium of its own on one core, with the load generator on another, and prints a table. See
  * docs/performance.md.
  */
+import { execFile } from 'node:child_process'
 import { rmSync } from 'node:fs'
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { loadavg, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
 import { Command, InvalidArgumentError } from 'commander'
 import { findProgram } from '../test/support/processes.ts'
 import { stayOnLoadCore } from './cores.ts'
@@ -34,28 +36,33 @@ async function bench(options: Options): Promise<void> {
   const quiet = load <= QUIET ? '' : ' (not quiet: figures will be low)'
   console.log(`${machineLine()}\nload before the start: ${load.toFixed(2)}${quiet}\n`)
 
+  const folder = await workingFolder(options.folder)
   const results: Result[] = []
   for (const row of chosen) {
     console.error(`measuring ${row.name}`)
-    results.push({ row, measured: await measure(row, options) })
+    results.push({ row, measured: await measure(row, folder, options) })
   }
   console.log(`\n${table(results)}`)
   if (options.json) await writeFile(options.json, `${JSON.stringify(figures(results, load), null, 2)}\n`)
 }
 
-async function measure(row: Row, { seconds, rounds, folder, profile }: Options): Promise<Comparison> {
-  const path = await mkdtemp(join(folder, 'cellarium-bench-'))
-  const remove = () => rmSync(path, { recursive: true, force: true, maxRetries: 5 })
-  // A bench that is broken off would leave gigabytes.
-  process.once('exit', remove)
-  try {
-    const profiles = profile === undefined ? undefined : resolve(profile, row.name)
-    if (profiles !== undefined) await mkdir(profiles, { recursive: true })
-    return await row.measure({ folder: path, seconds, rounds, profiles })
-  } finally {
-    remove()
-    process.off('exit', remove)
-  }
+/** Removed at the end, however that comes: a bench that is broken off would leave gigabytes. */
+async function workingFolder(below: string): Promise<string> {
+  const path = await mkdtemp(join(below, 'cellarium-bench-'))
+  process.once('exit', () => rmSync(path, { recursive: true, force: true, maxRetries: 5 }))
+  // ext4 is slow to make files where many were deleted in the last minutes, as the row or run before did. T (chattr(1)) has it
+  // put each row's folder somewhere else; other file systems neither know nor need it.
+  await promisify(execFile)('chattr', ['+T', path]).catch(() => {})
+  return path
+}
+
+async function measure(row: Row, below: string, { seconds, rounds, profile }: Options): Promise<Comparison> {
+  const profiles = profile === undefined ? undefined : resolve(profile, row.name)
+  if (profiles !== undefined) await mkdir(profiles, { recursive: true })
+  const folder = await mkdtemp(join(below, `${row.name}-`))
+  const measured = await row.measure({ folder, seconds, rounds, profiles })
+  await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+  return measured
 }
 
 function choose(only: readonly string[]): readonly Row[] {
