@@ -18,7 +18,7 @@ const table: Readonly<Record<Reason, Row>> = {
   not_found: { status: 404, errcode: 'M_NOT_FOUND' },
   blocked_host: { status: 403, errcode: 'M_NOT_FOUND', mrErrcode: 'M_FORBIDDEN' },
   authentication_needed: { status: 404, errcode: 'M_NOT_FOUND' },
-  wrong_domain: { status: 403, errcode: 'M_NOT_FOUND', mrErrcode: 'M_FORBIDDEN' },
+  wrong_domain: { status: 404, errcode: 'M_NOT_FOUND', mrErrcode: 'M_FORBIDDEN' },
   unrecognized: { status: 404, errcode: 'M_UNRECOGNIZED', mrErrcode: 'M_NOT_FOUND' },
   wrong_method: { status: 405, errcode: 'M_UNRECOGNIZED', mrErrcode: 'M_METHOD_NOT_ALLOWED' },
   unknown_host: { status: 502, errcode: 'M_UNKNOWN' },
@@ -62,11 +62,18 @@ export function isUnforeseen(error: unknown): boolean {
   return !(error instanceof Refused || error instanceof RefusedByHomeserver || error instanceof CallerGone)
 }
 
-/** An answer to bytes that were not even a request, as a whole HTTP message. */
-export function rawErrorMessage(status: number, errcode: string, error: string): string {
-  const body = JSON.stringify({ errcode, error })
+/** The answer to bytes that Node could make no request of, by its error code, as a whole HTTP message. */
+export function unreadableMessage(code: string | undefined): string {
+  const [status, error] = UNREADABLE.get(code ?? '') ?? [400, 'this is not an HTTP request, or it ended too early']
+  const body = JSON.stringify({ errcode: 'M_UNKNOWN', error })
   return (
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\nAccess-Control-Allow-Origin: *\r\n` +
     `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`
   )
 }
+
+const UNREADABLE: ReadonlyMap<string, readonly [status: number, error: string]> = new Map([
+  ['HPE_HEADER_OVERFLOW', [431, 'the request headers are too long']],
+  ['HPE_CHUNK_EXTENSIONS_OVERFLOW', [413, 'the chunk extensions are too long']],
+  ['ERR_HTTP_REQUEST_TIMEOUT', [408, 'the request headers did not come in time']],
+])

@@ -6,11 +6,12 @@ import { internalError, requestFinished, requestStarted, requestTurnedAway, unkn
 import { authenticate } from './auth.ts'
 import { Call } from './call.ts'
 import { clientAddress } from './client-address.ts'
-import { errorAnswer, isUnforeseen, rawErrorMessage } from './errors.ts'
+import { errorAnswer, isUnforeseen, unreadableMessage } from './errors.ts'
 import type { HttpParts } from './parts.ts'
 import { respond, sendJson, sendOptions } from './respond.ts'
 import { makeRouter, type Match, type Router } from './router.ts'
 import { routes } from './routes.ts'
+import { Turns } from './turns.ts'
 
 export interface HttpOptions {
   readonly bindAddress: string
@@ -31,6 +32,9 @@ const IDLE_MS = 120_000
 /** Longer than the common reverse proxies keep connections to us, so that it is they who close them. */
 const KEEP_ALIVE_MS = 80_000
 
+/** Closing on unread bytes resets the connection, and the client may never see what was wrong with them. */
+const UNREADABLE_LINGER_MS = 500
+
 /** Starts to answer requests. A port that is taken is a `ConfigError`. */
 export async function startHttp(parts: HttpParts, options: HttpOptions): Promise<HttpServer> {
   const frontDoor = new FrontDoor(parts)
@@ -38,8 +42,10 @@ export async function startHttp(parts: HttpParts, options: HttpOptions): Promise
     { keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0, headersTimeout: 60_000, noDelay: true },
     (request, response) => void frontDoor.answer(request, response),
   )
-  server.on('checkContinue', (request, response) => void frontDoor.answer(request, response))
-  server.on('clientError', answerUnreadable)
+  for (const asksFirst of ['checkContinue', 'checkExpectation']) {
+    server.on(asksFirst, (request, response) => void frontDoor.answer(request, response))
+  }
+  server.on('clientError', (error, socket) => frontDoor.refuseUnreadable(error, socket as Socket))
   server.setTimeout(options.idleTimeoutMs ?? IDLE_MS)
   await listen(server, options)
   const { address, port } = server.address() as AddressInfo
@@ -70,14 +76,6 @@ async function close(server: Server, frontDoor: FrontDoor, graceMs: number): Pro
   await frontDoor.idle()
 }
 
-/** Bytes that are no HTTP request. */
-function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return
-  const tooLong = error.code === 'HPE_HEADER_OVERFLOW'
-  const message = tooLong ? 'the request headers are too long' : 'this is not an HTTP request'
-  socket.end(rawErrorMessage(tooLong ? 431 : 400, 'M_UNKNOWN', message))
-}
-
 /** Takes each request from the socket to its handler and back. */
 class FrontDoor {
   /** No further request is wanted on any connection. */
@@ -87,6 +85,7 @@ class FrontDoor {
   readonly #idPrefix = randomBytes(4).toString('hex')
   #requests = 0
   readonly #underWay = new Set<Promise<void>>()
+  readonly #turns = new Turns()
 
   constructor(parts: HttpParts) {
     this.#parts = parts
@@ -98,10 +97,22 @@ class FrontDoor {
   }
 
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const work = this.#answer(new Exchange(request, response, this.#newId(request), performance.now()))
+    const exchange = new Exchange(request, response, this.#newId(request), performance.now())
+    const work = this.#turns.take(request, response, () => this.#answer(exchange))
     this.#underWay.add(work)
     await work
     this.#underWay.delete(work)
+  }
+
+  /** Bytes that are no HTTP request, or none that comes to its end in time. */
+  refuseUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
+    if (error.code === 'ECONNRESET' || !socket.writable || this.#turns.isAnswering(socket)) {
+      socket.destroy()
+      return
+    }
+    socket.end(unreadableMessage(error.code))
+    // A client that keeps its side open would keep a broken upload waiting for the rest of its body.
+    setTimeout(() => socket.destroy(), UNREADABLE_LINGER_MS).unref()
   }
 
   async #answer(exchange: Exchange): Promise<void> {
