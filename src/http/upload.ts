@@ -27,7 +27,7 @@ export async function fill(parts: HttpParts, call: Call): Promise<Answer> {
     throw new Refused('wrong_domain', 'Upload request is for another domain.')
   }
   if (!isMediaId(mediaId)) throw new Refused('not_found', 'Media expired or not found.')
-  await uploads.fill(parts, call, mediaId, incoming(call))
+  await uploads.fill(parts, call, mediaId, () => incoming(call))
   return json({})
 }
 
