@@ -16,7 +16,7 @@ const table: Readonly<Record<Reason, Row>> = {
   guest: { status: 403, errcode: 'M_GUEST_ACCESS_FORBIDDEN' },
   forbidden: { status: 403, errcode: 'M_FORBIDDEN' },
   not_found: { status: 404, errcode: 'M_NOT_FOUND' },
-  blocked_host: { status: 403, errcode: 'M_NOT_FOUND', mrErrcode: 'M_FORBIDDEN' },
+  blocked_host: { status: 404, errcode: 'M_NOT_FOUND', mrErrcode: 'M_FORBIDDEN' },
   authentication_needed: { status: 404, errcode: 'M_NOT_FOUND' },
   wrong_domain: { status: 404, errcode: 'M_NOT_FOUND', mrErrcode: 'M_FORBIDDEN' },
   unrecognized: { status: 404, errcode: 'M_UNRECOGNIZED', mrErrcode: 'M_NOT_FOUND' },
