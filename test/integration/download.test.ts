@@ -121,7 +121,7 @@ describe('The file name', () => {
     expect((await get(media)).headers['content-disposition']).toBe('attachment')
   })
 
-  test.each(['a%0d%0aSet-Cookie:%20x', 'a%00b', '%c2%85', '%e2%80%ae', `${'x'.repeat(2000)}`, 'a%2Fb', '..', '%2e%2e'])(
+  test.each(['a%0d%0aSet-Cookie:%20x', 'a%00b', '%c2%85', '%e2%80%ae', 'x'.repeat(2000), 'a%2Fb', '..', '%2e%2e'])(
     'asked for as %s splits no header and breaks nothing',
     async (name) => {
       const answer = await get(`${media}/${name}`)
@@ -148,8 +148,18 @@ describe('Shown in the browser', () => {
   })
 
   test.each([
-    ...['text/html', 'text/javascript', 'image/svg+xml', 'image/svg', 'application/pdf', 'application/xhtml+xml'],
-    ...['text/xml', 'image/pngx', 'ximage/png', 'application/octet-stream', ';', 'text/html; image/png'],
+    'text/html',
+    'text/javascript',
+    'image/svg+xml',
+    'image/svg',
+    'application/pdf',
+    'application/xhtml+xml',
+    'text/xml',
+    'image/pngx',
+    'ximage/png',
+    'application/octet-stream',
+    ';',
+    'text/html; image/png',
   ])('%s is not', async (type) => {
     expect((await get(await app.upload(randomBytes(8), { type }))).headers['content-disposition']).toBe('attachment')
   })
@@ -157,8 +167,17 @@ describe('Shown in the browser', () => {
 
 describe('The charset', () => {
   test.each([
-    ...['text/css', 'text/csv', 'text/html', 'text/calendar', 'text/plain', 'text/javascript', 'text/xml'],
-    ...['application/json', 'application/ld+json', 'application/rtf', 'image/svg+xml'],
+    'text/css',
+    'text/csv',
+    'text/html',
+    'text/calendar',
+    'text/plain',
+    'text/javascript',
+    'text/xml',
+    'application/json',
+    'application/ld+json',
+    'application/rtf',
+    'image/svg+xml',
   ])('of bare %s is said to be UTF-8', async (type) => {
     expect((await get(await app.upload(randomBytes(8), { type }))).headers['content-type']).toBe(
       `${type}; charset=UTF-8`,
