@@ -34,6 +34,8 @@ const table: Readonly<Record<Reason, Row>> = {
   limited: { status: 429, errcode: 'M_LIMIT_EXCEEDED' },
   range_not_satisfiable: { status: 416, errcode: 'M_UNKNOWN', mrErrcode: 'M_BAD_REQUEST' },
   not_thumbnailable: { status: 400, errcode: 'M_UNKNOWN' },
+  // 4xx, so that what asked (this program) passes it on in these words.
+  leads_back: { status: 400, errcode: 'M_UNKNOWN' },
   homeserver_unavailable: { status: 502, errcode: 'M_UNKNOWN' },
   storage_unavailable: { status: 503, errcode: 'M_UNKNOWN' },
 }

@@ -39,7 +39,14 @@ const UNREADABLE_LINGER_MS = 500
 export async function startHttp(parts: HttpParts, options: HttpOptions): Promise<HttpServer> {
   const frontDoor = new FrontDoor(parts)
   const server = createServer(
-    { keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0, headersTimeout: 60_000, noDelay: true },
+    // A missing Host is ours to refuse: Node's own answer has no body.
+    {
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      requestTimeout: 0,
+      headersTimeout: 60_000,
+      noDelay: true,
+      requireHostHeader: false,
+    },
     (request, response) => void frontDoor.answer(request, response),
   )
   for (const asksFirst of ['checkContinue', 'checkExpectation']) {
@@ -140,6 +147,9 @@ class FrontDoor {
     const { route, params } = match
     const snapshot = this.#parts.config()
     const { repo } = snapshot.main
+    if (request.headers.host === undefined && request.httpVersion === '1.1') {
+      throw new Refused('bad_request', 'the request has no Host header (RFC 9112 §3.2)')
+    }
     const host = hostOf(request, repo.useForwardedHost)
     const homeserver = snapshot.forHost(host) ?? (route.anyHost ? snapshot.homeservers[0] : undefined)
     exchange.address = clientAddress(

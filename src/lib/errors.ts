@@ -28,6 +28,7 @@ export type Reason =
   | 'limited'
   | 'range_not_satisfiable'
   | 'not_thumbnailable'
+  | 'leads_back'
   | 'homeserver_unavailable'
   | 'storage_unavailable'
 
