@@ -49,12 +49,13 @@ export function errorAnswer(error: unknown): JsonAnswer {
     return json({ errcode: 'M_UNKNOWN', error: 'Internal server error', mr_errcode: 'M_UNKNOWN' }, 500)
   }
   const { status, errcode, mrErrcode = errcode } = table[error.reason]
-  const { retryAfterMs, contentRange, fields } = error.options
+  const { retryAfterMs, contentRange, allow, fields } = error.options
   const retry = retryAfterMs === undefined ? {} : { retry_after_ms: Math.ceil(retryAfterMs) }
   const body = { errcode, error: error.message, mr_errcode: mrErrcode, ...retry, ...fields }
   const headers = [
     ...(retryAfterMs === undefined ? [] : ['Retry-After', String(Math.ceil(retryAfterMs / 1000))]),
     ...(contentRange === undefined ? [] : ['Content-Range', contentRange]),
+    ...(allow === undefined ? [] : ['Allow', allow.join(', ')]),
   ]
   return { ...json(body, status), headers }
 }
