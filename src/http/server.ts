@@ -32,6 +32,7 @@ const IDLE_MS = 120_000
 /** Longer than the common reverse proxies keep connections to us, so that it is they who close them. */
 const KEEP_ALIVE_MS = 80_000
 
+const SWEEP_MS = 200
 /** Closing on unread bytes resets the connection, and the client may never see what was wrong with them. */
 const UNREADABLE_LINGER_MS = 500
 
@@ -56,7 +57,9 @@ export async function startHttp(parts: HttpParts, options: HttpOptions): Promise
   server.setTimeout(options.idleTimeoutMs ?? IDLE_MS)
   await listen(server, options)
   const { address, port } = server.address() as AddressInfo
-  const stop = (graceMs: number) => close(server, frontDoor, graceMs)
+  server.on('error', (error) => parts.log.error({ err: error }, 'a connection could not be accepted'))
+  const closed = new Promise<void>((resolve) => void server.once('close', () => resolve()))
+  const stop = (graceMs: number) => close(server, frontDoor, { graceMs, closed })
   return { address, port, stop, [Symbol.asyncDispose]: () => stop(0) }
 }
 
@@ -72,13 +75,21 @@ async function listen(server: Server, { bindAddress, port }: HttpOptions): Promi
   }
 }
 
-async function close(server: Server, frontDoor: FrontDoor, graceMs: number): Promise<void> {
-  if (!server.listening) return
+interface Closing {
+  readonly graceMs: number
+  /** When the server has closed. */
+  readonly closed: Promise<void>
+}
+
+/** May be called again with less patience: both calls then end together. */
+async function close(server: Server, frontDoor: FrontDoor, { graceMs, closed }: Closing): Promise<void> {
   frontDoor.draining = true
-  const { promise, resolve } = Promise.withResolvers<void>()
-  server.close(() => resolve())
+  if (server.listening) server.close()
+  // Answers whose head was out before could not say that their connection ends with them.
+  const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS)
   const timer = setTimeout(() => server.closeAllConnections(), graceMs)
-  await promise
+  await closed
+  clearInterval(sweep)
   clearTimeout(timer)
   await frontDoor.idle()
 }
