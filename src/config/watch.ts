@@ -45,6 +45,7 @@ export class ConfigWatch implements AsyncDisposable {
     this.#poll = setInterval(() => this.#lookAgain(), options.pollMs).unref()
     await this.#rewatch()
     this.#lookAgain()
+    await this.#looking
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

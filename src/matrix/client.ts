@@ -4,7 +4,8 @@ import { Refused } from '../lib/errors.ts'
 import type { HomeserverOptions } from './options.ts'
 
 const LARGEST_ANSWER = 1024 * 1024
-const USER_AGENT = 'Cellarium'
+/** How we name ourselves to homeservers, and recognise ourselves when `csApi` leads back here. */
+export const USER_AGENT = 'Cellarium'
 
 /** A request to a homeserver. */
 export interface Call {
