@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
+import { makeLastingFolder } from '../lib/durable.ts'
 import type { Log } from '../lib/log.ts'
 import { parseDsn } from './dsn.ts'
 import { migrate, POSTGRES_SCHEMA } from './migrate.ts'
@@ -36,7 +36,7 @@ export async function openDatabase(options: DatabaseOptions, role: 'server' | 't
 }
 
 async function openSqlite(path: string, role: 'server' | 'tool'): Promise<Database> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  await makeLastingFolder(dirname(path), 0o700)
   await using closing = new AsyncDisposableStack()
   if (role === 'server') closing.use(lockForServer(path))
   await migrateSqlite(path)
@@ -94,6 +94,9 @@ async function openPostgres(options: DatabaseOptions, log: Log): Promise<Databas
     types: typeParsers(),
   })
   pool.on('error', (error) => log.warn({ err: error }, 'a PostgreSQL connection was lost'))
+  // A connection lost while a transaction holds it says so in an event of its own too, which nobody hearing would end the
+  // process. The transaction's next statement fails anyway.
+  pool.on('connect', (client) => client.on('error', () => {}))
   await using closing = new AsyncDisposableStack()
   const unqualified = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
   closing.defer(() => unqualified.destroy())
