@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { ConfigError } from '../lib/errors.ts'
 import { VERSION } from '../lib/version.ts'
 
+import { configCommand } from './config.ts'
 import { serveCommand } from './serve.ts'
 
 const WRONG_CONFIGURATION = 2
@@ -12,6 +13,7 @@ export async function run(argv: readonly string[]): Promise<void> {
     .description('A Matrix media repository.')
     .version(VERSION)
     .addCommand(serveCommand(), { isDefault: true })
+    .addCommand(configCommand())
 
   try {
     await program.parseAsync(argv)

@@ -8,6 +8,7 @@ import { openConfigStore } from '../config/store.ts'
 import { openLog } from '../lib/log.ts'
 import { VERSION } from '../lib/version.ts'
 import { adminToken } from './admin-token.ts'
+import { configSource } from './config.ts'
 
 interface Flags {
   readonly config?: string
@@ -26,7 +27,7 @@ export function serveCommand(): Command {
 }
 
 async function serve(flags: Flags): Promise<void> {
-  const source = await configSource(flags, process.env)
+  const source = await sourceOf(flags)
   const { main } = await loadConfig(source)
   // Without a configuration nobody has asked for log files.
   const logDirectory = source.path ? main.repo.logDirectory : '-'
@@ -37,6 +38,7 @@ async function serve(flags: Flags): Promise<void> {
     opened.flushSync()
   })
   await using config = await openConfigStore(source, { log })
+  for (const warning of config.current().warnings) log.warn(warning)
   await using app = await openApp(config, log)
   process.on('SIGHUP', () => void config.reload())
   log.info({ version: VERSION, homeservers: config.current().homeservers.length }, `Cellarium listens on ${urlOf(app)}`)
@@ -47,17 +49,10 @@ async function serve(flags: Flags): Promise<void> {
   await Promise.race([app.http.stop(DRAIN_MS), again])
 }
 
-async function configSource(flags: Flags, env: NodeJS.ProcessEnv): Promise<ConfigSource> {
-  const path = flags.config ?? (env['REPO_CONFIG'] || undefined)
-  const dataPath = flags.data ?? (env['CELLARIUM_DATA'] || undefined)
-  const folder = dataPath === undefined ? {} : { dataPath }
-  if (path !== undefined) return { path, ...folder }
-  return {
-    ...folder,
-    adminToken: await adminToken(dataPath ?? './data'),
-    ...(env['CELLARIUM_SERVER_NAME'] ? { serverName: env['CELLARIUM_SERVER_NAME'] } : {}),
-    ...(env['CELLARIUM_CS_API'] ? { csApi: env['CELLARIUM_CS_API'] } : {}),
-  }
+/** Where the configuration comes from. Without one, the admin token stands in for the administrators it would name. */
+async function sourceOf(flags: Flags): Promise<ConfigSource> {
+  const source = configSource(flags, process.env)
+  return source.path ? source : { ...source, adminToken: await adminToken(source.dataPath ?? './data') }
 }
 
 function untilToldToStop(): Promise<NodeJS.Signals> {

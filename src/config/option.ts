@@ -88,6 +88,14 @@ export function wholeFromZero() {
   }, z.int())
 }
 
+/** A whole number for which 0 or below means the usual value (MMR's thresholds for giving up on a server). */
+export function wholeOr(usual: number) {
+  return z.preprocess((value) => {
+    const number = toNumber(value)
+    return typeof number === 'number' && number <= 0 ? usual : number
+  }, z.int())
+}
+
 /** A number with decimals. */
 export function decimal(limits: { readonly min?: number; readonly max?: number } = {}) {
   const { min = -Number.MAX_VALUE, max = Number.MAX_VALUE } = limits

@@ -12,7 +12,7 @@ export interface Snapshot {
   /** Options that were set although nothing follows them yet. */
   readonly withoutEffect: readonly WithoutEffect[]
   /** The homeserver that a Host header names: exactly, else without regard to case, else the same without the port. */
-  forHost(host: string): HomeserverConfig | undefined
+  readonly forHost: (host: string) => HomeserverConfig | undefined
 }
 
 /** A deeply frozen snapshot with its table of hosts. */

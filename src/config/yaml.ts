@@ -11,7 +11,7 @@ export interface ParsedFile {
 }
 
 /** Aliases can make a small file large ("billion laughs"); no honest configuration has this many values. */
-const MOST_NODES = 200_000
+const MOST_NODES = 50_000
 
 interface Reading {
   readonly file: string

@@ -58,6 +58,7 @@ class FileDatastore implements Datastore {
     const location = `${folder.name}/${basename(staged.path)}`
     try {
       await rename(staged.path, this.localPath(location))
+      staged.used()
       await folder.sync()
     } catch (error) {
       // Somebody may have deleted the folder, or its disk may be failing.
@@ -119,6 +120,8 @@ class OpenFile implements OpenObject {
   }
 
   read({ start, end }: ByteRange): AsyncIterable<Uint8Array> {
+    const { bytes } = this.#file
+    if (bytes) return inOne(bytes, start, end)
     return end - start < CHUNK ? this.#readAtOnce(start, end) : this.#readAhead(start, end)
   }
 
@@ -163,7 +166,7 @@ class OpenFile implements OpenObject {
   async #fill(buffer: Buffer, position: number, end: number): Promise<Uint8Array> {
     const wanted = Math.min(buffer.length, end - position + 1)
     const bytes = await this.#file.read(buffer, wanted, position)
-    if (bytes === 0) throw new Error(`the file ended at ${position}, before ${end}: it was cut`)
+    if (bytes === 0) throw wasCut(position, end)
     return buffer.subarray(0, bytes)
   }
 
@@ -172,6 +175,15 @@ class OpenFile implements OpenObject {
     this.#released = true
     this.#file.release()
   }
+}
+
+async function* inOne(bytes: Uint8Array, start: number, end: number): AsyncGenerator<Uint8Array> {
+  if (end >= bytes.length) throw wasCut(bytes.length, end)
+  yield bytes.subarray(start, end + 1)
+}
+
+function wasCut(position: number, end: number): Error {
+  return new Error(`the file ended at ${position}, before ${end}: it was cut`)
 }
 
 function isMissing(error: unknown): boolean {

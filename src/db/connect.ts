@@ -2,6 +2,7 @@ import { dirname } from 'node:path'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
 import { makeLastingFolder } from '../lib/durable.ts'
+import { ConfigError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { parseDsn } from './dsn.ts'
 import { migrate, POSTGRES_SCHEMA } from './migrate.ts'
@@ -32,7 +33,18 @@ export interface DatabaseOptions {
  * a `tool` may work beside it.
  */
 export async function openDatabase(options: DatabaseOptions, role: 'server' | 'tool', log: Log): Promise<Database> {
-  return options.postgres ? await openPostgres(options, log) : await openSqlite(options.sqlite, role)
+  try {
+    return options.postgres ? await openPostgres(options, log) : await openSqlite(options.sqlite, role)
+  } catch (cause) {
+    if (cause instanceof ConfigError) throw cause
+    const which = options.postgres ? 'PostgreSQL (database.postgres)' : `${options.sqlite} (database.sqlite)`
+    throw new ConfigError([`cannot use the database ${which}: ${messages(cause).join(': ')}`], { cause })
+  }
+}
+
+function messages(error: unknown): string[] {
+  if (error instanceof AggregateError) return error.errors.flatMap(messages)
+  return error instanceof Error ? [error.message, ...messages(error.cause)] : []
 }
 
 async function openSqlite(path: string, role: 'server' | 'tool'): Promise<Database> {

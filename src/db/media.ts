@@ -92,11 +92,15 @@ export const commitMedia = unit('commitMedia', async (tx, media: CommittedMedia)
     const state = await lockReservation(tx, media)
     if (state !== 'open') return { outcome: state }
   }
+  // Blocked content that was lost does not come back.
+  if (media.object.replaces && (await isBlockedContent(tx, media.object.sha256))) return { outcome: 'blocked' }
   const object = await settleObject(tx, media.object, media.createdAt)
   if (!object) return { outcome: 'object_gone' }
-  if (await isBlockedContent(tx, object.sha256)) return { outcome: 'blocked' }
-  const before = await sameUpload(tx, media)
-  if (before) return { outcome: 'existing', mediaId: before.mediaId, object }
+  if (!object.isNew) {
+    if (await isBlockedContent(tx, object.sha256)) return { outcome: 'blocked' }
+    const before = await sameUpload(tx, media)
+    if (before) return { outcome: 'existing', mediaId: before.mediaId, object }
+  }
   // Only now: what was refused above may be tried again with other bytes.
   if (media.reserved) await deleteReservation(tx, media)
   await insertMedia(tx, {

@@ -27,21 +27,18 @@ export async function migrate(db: Queryable, engine: Engine, folder: URL = MIGRA
   if (!error) return
   const failed = results?.find((result) => result.status === 'Error')?.migrationName
   if (failed) throw new Error(`migration ${failed} failed`, { cause: error })
-  throw newerVersion(error) ?? new Error(`the database cannot be used: ${reasonOf(error)}`, { cause: error })
+  throw newerVersion(error) ?? error
 }
 
+/** Kysely's word for migrations that were run and that this version does not have. */
 function newerVersion(error: unknown): Error | undefined {
-  const [, migration] =
-    /^corrupted migrations: previously executed migration (\S+) is missing/.exec(reasonOf(error)) ?? []
+  const text = error instanceof Error ? error.message : ''
+  const [, migration] = /^corrupted migrations: previously executed migration (\S+) is missing/.exec(text) ?? []
   if (!migration) return undefined
   const message =
     `the database was used by a newer version of Cellarium (it has ${migration}): start that one, ` +
     'or go back to a backup from before it'
   return new ConfigError([message], { cause: error })
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message || String((error as NodeJS.ErrnoException).code) : String(error)
 }
 
 /** `NNNN-name.sql` for both engines, or `NNNN-name.sqlite.sql` and `NNNN-name.postgres.sql` where one text cannot serve. */

@@ -79,7 +79,9 @@ describeWith('postgres', 'PostgreSQL', () => {
   test('that cannot be reached is said to be that, without its password', async () => {
     const opening = openDatabase(postgresOptions('postgres://user:secret-word@127.0.0.1:1/none'), 'server', log)
     const error = await opening.catch((refused: unknown) => refused)
-    expect(String(error)).toMatch(/^Error: the database cannot be used: .*ECONNREFUSED/)
+    expect(String(error)).toMatch(
+      /^ConfigError: cannot use the database PostgreSQL \(database\.postgres\): .*ECONNREFUSED/,
+    )
     expect(String(error)).not.toContain('secret-word')
   })
 })

@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import { networks, PRIVATE_NETWORKS } from '../networks.ts'
-import { mainOnly, option, section, text, whole } from '../option.ts'
+import { mainOnly, option, section, text, wholeOr } from '../option.ts'
 
 export const federation = section('Other Matrix servers: whose media are fetched and served.', {
-  backoffAt: option(whole(), 20, {
+  backoffAt: option(wholeOr(20), 20, {
     ...mainOnly,
     planned: true,
     description: 'After this many failures in a row a remote server is left alone for a while; 0 or below means 20.',

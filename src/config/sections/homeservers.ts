@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { anywhere, choice, complain, mainOnly, needed, option, text, textThat, whole } from '../option.ts'
+import { anywhere, choice, complain, mainOnly, needed, option, text, textThat, wholeOr } from '../option.ts'
 
 const SERVER_NAME = /^(?:[A-Za-z0-9.-]{1,255}|\d{1,3}(?:\.\d{1,3}){3}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/
 const isServerName = (value: string) => SERVER_NAME.test(value)
@@ -17,7 +17,7 @@ export const homeserverKeys = {
     example: 'https://example.org/',
     description: "Base address of the homeserver's client-server API, as seen from here.",
   }),
-  backoffAt: option(whole(), 10, {
+  backoffAt: option(wholeOr(10), 10, {
     ...anywhere,
     description:
       'After this many failures in a row the homeserver is not asked for a minute; 0 or below means 10. Raise it for homeservers that are restarted often.',

@@ -26,7 +26,7 @@ export function mediaContract(open: OpenDatabase): void {
       const { db } = under
       const offered = media({ contentType: 'text/plain', uploadName: 'a.txt', authenticated: true })
       const result = await db.write(commitMedia, offered)
-      expect(result).toEqual({ outcome: 'stored', mediaId: offered.mediaId, object: placeOf(offered.object) })
+      expect(result).toMatchObject({ outcome: 'stored', mediaId: offered.mediaId, object: placeOf(offered.object) })
       expect(await findMedia(db.read, offered.origin, offered.mediaId)).toEqual({
         ...placeOf(offered.object),
         origin: offered.origin,
@@ -60,7 +60,7 @@ export function mediaContract(open: OpenDatabase): void {
         const first = media({ uploadName: name })
         await under.db.write(commitMedia, first)
         const again = media({ uploadName: name, createdAt: NOW + 1000, object: found(first.object) })
-        expect(await under.db.write(commitMedia, again)).toEqual({
+        expect(await under.db.write(commitMedia, again)).toMatchObject({
           outcome: 'existing',
           mediaId: first.mediaId,
           object: placeOf(first.object),
@@ -132,6 +132,17 @@ export function mediaContract(open: OpenDatabase): void {
       expect(await names(under.db)).toEqual([bad.mediaId])
       expect(await objects(under.db)).toEqual([placeOf(bad.object)])
       expect(await usageOf(under.db.read, 'user:@bob:example.org')).toEqual({ bytes: 0, files: 0 })
+    })
+
+    test('does not bring back the lost bytes of quarantined content', async () => {
+      await using under = await open()
+      const bad = media({ object: object('bad', 'lost place') })
+      await under.db.write(commitMedia, bad)
+      await quarantine(under, bad.mediaId)
+      const { datastore, location } = bad.object
+      const again = { ...object('bad', 'new place'), replaces: { datastore, location } }
+      expect(await under.db.write(commitMedia, media({ object: again }))).toEqual({ outcome: 'blocked' })
+      expect(await objects(under.db)).toEqual([placeOf(bad.object)])
     })
 
     test('keeps a reserved id free when its content turns out to be quarantined', async () => {

@@ -1,0 +1,108 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { temporaryFolder } from '../../test/support/folder.ts'
+import { configCommand, configSource } from './config.ts'
+
+/** Runs `cellarium config …` and gives what it wrote and its exit status. */
+async function run(...args: string[]) {
+  const [out, err]: [string[], string[]] = [[], []]
+  vi.spyOn(console, 'log').mockImplementation((text) => void out.push(String(text)))
+  vi.spyOn(console, 'error').mockImplementation((text) => void err.push(String(text)))
+  await configCommand().parseAsync(args, { from: 'user' })
+  const status = process.exitCode ?? 0
+  process.exitCode = undefined
+  return { out: out.join('\n'), err: err.join('\n'), status }
+}
+
+beforeEach(() => void vi.stubEnv('REPO_CONFIG', ''))
+afterEach(() => {
+  vi.unstubAllEnvs()
+  vi.restoreAllMocks()
+})
+
+describe('cellarium config check', () => {
+  test('says that a good configuration can be used, and what in it has no effect', async () => {
+    await using folder = await temporaryFolder({
+      'a.yaml':
+        'homeservers: [{name: a.org, csApi: "http://x"}]\nrateLimit: {enabled: true, burst: 5}\nfoo: 1\npgo: {enabled: true}\n',
+      'b.yaml': 'homeserver: a.org\nadmins: ["@a:a.org"]\n',
+    })
+    const { out, err, status } = await run('check', '--config', folder.path)
+    expect([err, status]).toEqual(['', 0])
+    expect(out.replaceAll(`${folder.path}/`, '').split('\n')).toEqual([
+      'warning: a.yaml:3: foo: is not a known option and has no effect; the nearest is pgo',
+      'warning: b.yaml:2: admins: is ignored: only the main configuration may set it, no per-domain file',
+      'note: a.yaml: rateLimit: no effect in this version, its feature comes later: rateLimit.enabled, rateLimit.burst',
+      'note: a.yaml: pgo: measures MMR’s Go program; accepted and ignored for good: pgo.enabled',
+      'The configuration can be used: 1 homeserver, 1 datastore.',
+    ])
+  })
+
+  test('names every problem of a bad one on the error output and ends with 2', async () => {
+    await using folder = await temporaryFolder({ 'a.yaml': 'repo: {port: x}\nuploads: {maxBytes: y}\n' })
+    const { out, err, status } = await run('check', '--config', `${folder.path}/a.yaml`)
+    expect([out, status]).toEqual(['', 2])
+    expect(err.split('\n')).toHaveLength(2)
+  })
+
+  test('reads REPO_CONFIG, and --config wins over it', async () => {
+    await using folder = await temporaryFolder({ 'a.yaml': 'foo: 1', 'b.yaml': 'bar: 1' })
+    vi.stubEnv('REPO_CONFIG', `${folder.path}/a.yaml`)
+    expect((await run('check')).out).toContain('foo')
+    expect((await run('check', '--config', `${folder.path}/b.yaml`)).out).not.toContain('foo')
+  })
+})
+
+describe('cellarium config print', () => {
+  test('shows what is in force without a secret', async () => {
+    const secrets = ['hush1', 'hush2', 'hush3', 'hush4', 'hush5', 'hush6', 'hush7']
+    await using folder = await temporaryFolder({
+      'a.yaml': `homeservers: [{name: a.org, csApi: "http://x"}, {name: b.org, csApi: "http://y"}]
+database: {postgres: "postgres://user:hush1@db/media?sslmode=disable"}
+sharedSecretAuth: {enabled: true, token: hush2}
+accessTokens: {appservices: [{id: x, asToken: hush3}]}
+datastores: [{type: s3, id: s, forKinds: [all], opts: {endpoint: e, bucketName: b, accessKeyId: hush4, accessSecret: hush5}}]
+sentry: {dsn: "https://hush6@sentry.example.org/1"}
+plugins: [{exec: /p, config: {apiKey: hush7, level: 3}}]
+`,
+      'b.yaml': 'homeserver: b.org\nuploads: {maxBytes: 5}\nrepo: {freezeUnauthenticatedMedia: false}\n',
+    })
+    const { out, status } = await run('print', '--config', folder.path)
+    expect(status).toBe(0)
+    for (const secret of secrets) expect(out).not.toContain(secret)
+    expect(out).toContain('postgres: postgres://user:********@db/media?sslmode=disable')
+    expect(out).toContain('level: 3')
+    const [, domain, ...others] = out.split('---\n')
+    expect(domain).toBe('homeserver: b.org\nrepo:\n  freezeUnauthenticatedMedia: false\nuploads:\n  maxBytes: 5')
+    expect(others).toEqual([])
+  })
+
+  test.each([
+    ["host=db password='hush it' user=me", 'host=db password=******** user=me'],
+    ['postgresql://u:hu:sh@db/x?password=hush&a=b', 'postgresql://u:********@db/x?password=********&a=b'],
+    ['something else hush', '********'],
+  ])('masks the password of %j', async (dsn, shown) => {
+    await using folder = await temporaryFolder({ 'a.yaml': `database: {postgres: ${JSON.stringify(dsn)}}` })
+    expect((await run('print', '--config', folder.path)).out).toContain(
+      `postgres: ${shown}`.replace(': ********', ': "********"'),
+    )
+  })
+})
+
+test('cellarium config schema and sample print what editors and administrators need', async () => {
+  expect(JSON.parse((await run('schema')).out)).toMatchObject({ title: 'Cellarium configuration' })
+  expect((await run('sample')).out).toContain('homeservers:')
+})
+
+test('An empty environment variable counts as none', () => {
+  const environment = { REPO_CONFIG: '', CELLARIUM_DATA: '/d', CELLARIUM_SERVER_NAME: 'a.org', CELLARIUM_CS_API: '' }
+  expect(configSource({}, environment)).toEqual({
+    path: undefined,
+    dataPath: '/d',
+    serverName: 'a.org',
+    csApi: undefined,
+  })
+  expect(configSource({ data: '/e', config: 'x' }, { REPO_CONFIG: 'y', CELLARIUM_DATA: '/d' })).toMatchObject({
+    path: 'x',
+    dataPath: '/e',
+  })
+})

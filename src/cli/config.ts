@@ -1,0 +1,91 @@
+import { Command } from 'commander'
+import { configJsonSchema } from '../config/json-schema.ts'
+import type { WithoutEffect } from '../config/keys.ts'
+import type { ConfigSource } from '../config/load.ts'
+import { loadConfig } from '../config/load.ts'
+import { printConfig } from '../config/print.ts'
+import { sampleConfig } from '../config/sample.ts'
+import type { Snapshot } from '../config/snapshot.ts'
+import { ConfigError } from '../lib/errors.ts'
+
+/** Exit status when the configuration cannot be used. */
+export const CONFIG_UNUSABLE = 2
+
+export interface SourceOptions {
+  readonly config?: string
+  readonly data?: string
+}
+
+/**
+ * Where the configuration comes from: a flag wins over the environment (REPO_CONFIG, CELLARIUM_DATA), and that over the
+ * defaults. (In MMR REPO_CONFIG wins over its flag.) An empty variable counts as none.
+ */
+export function configSource(options: SourceOptions, environment: NodeJS.ProcessEnv): ConfigSource {
+  const { REPO_CONFIG, CELLARIUM_DATA, CELLARIUM_SERVER_NAME, CELLARIUM_CS_API } = environment
+  return {
+    path: options.config ?? (REPO_CONFIG || undefined),
+    dataPath: options.data ?? (CELLARIUM_DATA || undefined),
+    serverName: CELLARIUM_SERVER_NAME || undefined,
+    csApi: CELLARIUM_CS_API || undefined,
+  }
+}
+
+/** `cellarium config check | print | schema | sample`. */
+export function configCommand(): Command {
+  const command = new Command('config').description('check and show the configuration')
+  const withSource = (name: string, description: string) =>
+    command
+      .command(name)
+      .description(description)
+      .option('--config <path>', 'file or folder (else REPO_CONFIG, else the defaults)')
+      .option('--data <path>', "folder of the server's own files (else CELLARIUM_DATA)")
+  withSource('check', 'name every problem; exit status 2 when it cannot be used').action(
+    async (options: SourceOptions) => {
+      await withConfig(options, (snapshot) => console.log(checkReport(snapshot).join('\n')))
+    },
+  )
+  withSource('print', 'print what is in force, secrets masked').action(async (options: SourceOptions) => {
+    await withConfig(options, (snapshot) => console.log(printConfig(snapshot).trimEnd()))
+  })
+  command
+    .command('schema')
+    .description('print a JSON Schema for editors')
+    .action(() => console.log(JSON.stringify(configJsonSchema(), undefined, 2)))
+  command
+    .command('sample')
+    .description('print a commented sample')
+    .action(() => console.log(sampleConfig().trimEnd()))
+  return command
+}
+
+async function withConfig(options: SourceOptions, use: (snapshot: Snapshot) => void): Promise<void> {
+  try {
+    use(await loadConfig(configSource(options, process.env)))
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    for (const problem of error.problems) console.error(problem)
+    process.exitCode = CONFIG_UNUSABLE
+  }
+}
+
+function checkReport(snapshot: Snapshot): string[] {
+  const { homeservers, datastores } = snapshot
+  return [
+    ...snapshot.warnings.map((warning) => `warning: ${warning}`),
+    ...withoutEffectLines(snapshot.withoutEffect).map((line) => `note: ${line}`),
+    `The configuration can be used: ${count(homeservers.length, 'homeserver')}, ${count(datastores.length, 'datastore')}.`,
+  ]
+}
+
+/** One line a section and reason; templates that write out every option would fill screens otherwise. */
+function withoutEffectLines(found: readonly WithoutEffect[]): string[] {
+  const groups = Map.groupBy(found, ({ place, path, reason }) => `${place.file}: ${path[0] ?? ''}: ${reason}`)
+  return [...groups].map(([about, options]) => {
+    const names = new Set(options.map(({ path }) => path.filter((step) => typeof step === 'string').join('.')))
+    return `${about}: ${[...names].join(', ')}`
+  })
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
+}
