@@ -257,6 +257,31 @@ export function datastoreContract(title: string, open: () => Promise<DatastoreUn
       }
     })
 
+    test('what is read here can be received here, though each chunk is only good until the next', async () => {
+      await using under = await open()
+      const contents = Array.from({ length: 12 }, (_, index) => randomBytes(600_000 + index * 77_777))
+      const locations = await Promise.all(contents.map((bytes) => put(under.datastore, bytes)))
+      const copies = await Promise.all(
+        locations.map(async (location) => {
+          await using object = await under.datastore.open(location)
+          const whole = { start: 0, end: object.size - 1 }
+          await using staged = await under.datastore.stage(inPieces(object.read(whole)), { maxBytes: 0 })
+          return await under.datastore.put(staged)
+        }),
+      )
+      for (const [index, copy] of copies.entries()) {
+        expect((await readWhole(under.datastore, copy)).equals(contents[index] ?? Buffer.alloc(0))).toBe(true)
+      }
+    })
+
+    test.for(['one by one', 'in large chunks'])('bytes that come %s are stored as they came', async (how) => {
+      await using under = await open()
+      const bytes = randomBytes(how === 'one by one' ? 5000 : LARGE)
+      const chunks = chunksOf(bytes, how === 'one by one' ? 1 : 1_000_000)
+      await using staged = await under.datastore.stage(chunks, { maxBytes: 0, expectedBytes: bytes.length })
+      expect((await readWhole(under.datastore, await under.datastore.put(staged))).equals(bytes)).toBe(true)
+    })
+
     test('exactly maxBytes are taken; one byte more is refused and leaves nothing', async () => {
       await using under = await open()
       await using exact = await under.datastore.stage(chunksOf(randomBytes(1000), 300), { maxBytes: 1000 })
@@ -339,6 +364,17 @@ export function chunksOf(bytes: Uint8Array, size = 64 * 1024): AsyncIterable<Uin
     chunks.push(bytes.subarray(position, position + size))
   }
   return Readable.from(chunks)
+}
+
+/** The same bytes in chunks of all lengths, each overwritten once the next is asked for, as the contract allows. */
+async function* inPieces(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    for (let position = 0, size = 1; position < chunk.length; position += size, size *= 7) {
+      const piece = Buffer.from(chunk.subarray(position, position + size))
+      yield piece
+      piece.fill(0)
+    }
+  }
 }
 
 /** Opens an object and reads all of it. */
