@@ -71,23 +71,18 @@ async function receive(
   { maxBytes, expectedBytes }: StageOptions,
 ): Promise<{ size: number; sha256: string }> {
   const hash = createHash('sha256')
-  let waiting: Uint8Array[] = []
+  const collected = new Collected(file, Math.min(expectedBytes ?? WRITTEN_AT_ONCE, WRITTEN_AT_ONCE))
   let size = 0
-  let written = 0
   for await (const chunk of source) {
     size += chunk.length
     if (maxBytes > 0 && size > maxBytes) throw new Refused('too_large', `files may have ${maxBytes} bytes at most`)
     hash.update(chunk)
-    waiting.push(chunk)
-    if (size - written < WRITTEN_AT_ONCE) continue
-    await writeAll(file, waiting)
-    waiting = []
-    written = size
+    await collected.add(chunk)
   }
   if (expectedBytes !== undefined && size !== expectedBytes) {
     throw new Refused('length_mismatch', `${expectedBytes} bytes were announced, ${size} came`)
   }
-  await writeAll(file, waiting)
+  await collected.flush()
   await file.datasync()
   return { size, sha256: hash.digest('hex') }
 }
@@ -95,12 +90,34 @@ async function receive(
 /** Bytes that are collected for one write: each one is a trip to another thread and back. */
 const WRITTEN_AT_ONCE = 256 * 1024
 
-async function writeAll(file: FileHandle, chunks: readonly Uint8Array[]): Promise<void> {
-  const [only] = chunks
-  if (!only) return
-  const whole = chunks.length === 1 ? only : Buffer.concat(chunks)
-  for (let written = 0; written < whole.length;) {
-    written += (await file.write(whole, written, whole.length - written)).bytesWritten
+/** Collects small chunks for few writes. Copied, because a chunk may change once the next one is asked for. */
+class Collected {
+  readonly #file: FileHandle
+  readonly #buffer: Buffer
+  #filled = 0
+
+  constructor(file: FileHandle, size: number) {
+    this.#file = file
+    this.#buffer = Buffer.allocUnsafe(size)
+  }
+
+  async add(chunk: Uint8Array): Promise<void> {
+    if (this.#filled + chunk.length > this.#buffer.length) await this.flush()
+    if (chunk.length > this.#buffer.length) return await writeAll(this.#file, chunk)
+    this.#buffer.set(chunk, this.#filled)
+    this.#filled += chunk.length
+  }
+
+  async flush(): Promise<void> {
+    const filled = this.#filled
+    this.#filled = 0
+    await writeAll(this.#file, this.#buffer.subarray(0, filled))
+  }
+}
+
+async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let written = 0; written < bytes.length;) {
+    written += (await file.write(bytes, written, bytes.length - written)).bytesWritten
   }
 }
 

@@ -57,7 +57,7 @@ export function datastoreContract(title: string, open: () => Promise<DatastoreUn
         expect(await under.kept()).toHaveLength(1)
       }
       expect(await under.kept()).toEqual([])
-      expect(await under.handles()).toBe(0)
+      await noHandles(under)
     })
 
     test('a staged file that vanished cannot be put, and nothing is stored', async () => {
@@ -204,7 +204,7 @@ export function datastoreContract(title: string, open: () => Promise<DatastoreUn
       expect(Buffer.concat([first, rest]).equals(bytes)).toBe(true)
       await patient[Symbol.asyncDispose]()
       await under.datastore[Symbol.asyncDispose]()
-      await vi.waitFor(async () => expect(await under.handles()).toBe(0))
+      await noHandles(under)
     })
 
     test.for([0, 1, 300 * 1024, 2 * 1024 * 1024])(
@@ -257,6 +257,31 @@ export function datastoreContract(title: string, open: () => Promise<DatastoreUn
       }
     })
 
+    test('what is read here can be received here, though each chunk is only good until the next', async () => {
+      await using under = await open()
+      const contents = Array.from({ length: 12 }, (_, index) => randomBytes(600_000 + index * 77_777))
+      const locations = await Promise.all(contents.map((bytes) => put(under.datastore, bytes)))
+      const copies = await Promise.all(
+        locations.map(async (location) => {
+          await using object = await under.datastore.open(location)
+          const whole = { start: 0, end: object.size - 1 }
+          await using staged = await under.datastore.stage(inPieces(object.read(whole)), { maxBytes: 0 })
+          return await under.datastore.put(staged)
+        }),
+      )
+      for (const [index, copy] of copies.entries()) {
+        expect((await readWhole(under.datastore, copy)).equals(contents[index] ?? Buffer.alloc(0))).toBe(true)
+      }
+    })
+
+    test.for(['one by one', 'in large chunks'])('bytes that come %s are stored as they came', async (how) => {
+      await using under = await open()
+      const bytes = randomBytes(how === 'one by one' ? 5000 : LARGE)
+      const chunks = chunksOf(bytes, how === 'one by one' ? 1 : 1_000_000)
+      await using staged = await under.datastore.stage(chunks, { maxBytes: 0, expectedBytes: bytes.length })
+      expect((await readWhole(under.datastore, await under.datastore.put(staged))).equals(bytes)).toBe(true)
+    })
+
     test('exactly maxBytes are taken; one byte more is refused and leaves nothing', async () => {
       await using under = await open()
       await using exact = await under.datastore.stage(chunksOf(randomBytes(1000), 300), { maxBytes: 1000 })
@@ -267,7 +292,7 @@ export function datastoreContract(title: string, open: () => Promise<DatastoreUn
         message: 'files may have 1000 bytes at most',
       })
       expect(await under.kept()).toEqual(before)
-      expect(await under.handles()).toBe(0)
+      await noHandles(under)
     })
 
     test('what is too large is not read further than it takes to know', async () => {
@@ -288,7 +313,7 @@ export function datastoreContract(title: string, open: () => Promise<DatastoreUn
       const received = under.datastore.stage(chunksOf(randomBytes(size)), { maxBytes: 0, expectedBytes: 1000 })
       await expect(received).rejects.toMatchObject({ reason: 'length_mismatch' })
       expect(await under.kept()).toEqual([])
-      expect(await under.handles()).toBe(0)
+      await noHandles(under)
     })
 
     test.for([0, 1, 5])('a sender that breaks off after %i chunks leaves no file and no handle', async (chunks) => {
@@ -300,7 +325,7 @@ export function datastoreContract(title: string, open: () => Promise<DatastoreUn
       }
       await expect(under.datastore.stage(breaking(), { maxBytes: 0 })).rejects.toBe(failure)
       expect(await under.kept()).toEqual([])
-      expect(await under.handles()).toBe(0)
+      await noHandles(under)
     })
 
     test('many puts at once are all there, each at its own place', async () => {
@@ -321,6 +346,11 @@ export function datastoreContract(title: string, open: () => Promise<DatastoreUn
   })
 }
 
+/** Closing may take a moment longer than what it belongs to. */
+export async function noHandles({ handles }: Pick<DatastoreUnderTest, 'handles'>): Promise<void> {
+  await vi.waitFor(async () => expect(await handles()).toBe(0))
+}
+
 /** Stages and puts, as an upload does. */
 export async function put(datastore: Datastore, bytes: Uint8Array): Promise<string> {
   await using staged = await datastore.stage(chunksOf(bytes), { maxBytes: 0 })
@@ -334,6 +364,17 @@ export function chunksOf(bytes: Uint8Array, size = 64 * 1024): AsyncIterable<Uin
     chunks.push(bytes.subarray(position, position + size))
   }
   return Readable.from(chunks)
+}
+
+/** The same bytes in chunks of all lengths, each overwritten once the next is asked for, as the contract allows. */
+async function* inPieces(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    for (let position = 0, size = 1; position < chunk.length; position += size, size *= 7) {
+      const piece = Buffer.from(chunk.subarray(position, position + size))
+      yield piece
+      piece.fill(0)
+    }
+  }
 }
 
 /** Opens an object and reads all of it. */

@@ -6,7 +6,7 @@ import type { Datastore } from '../../src/datastores/datastore.ts'
 import { openFileDatastore } from '../../src/datastores/file.ts'
 import { Folder, Folders } from '../../src/datastores/folders.ts'
 import { temporaryFolder } from '../support/services.ts'
-import { chunksOf, datastoreContract, type DatastoreUnderTest, put, readWhole } from './datastore.ts'
+import { chunksOf, datastoreContract, type DatastoreUnderTest, noHandles, put, readWhole } from './datastore.ts'
 
 const DAY_MS = 24 * 3600 * 1000
 const NOON = Date.parse('2030-03-04T12:00:00Z')
@@ -192,7 +192,7 @@ describe('What is put is on disk', () => {
     vi.spyOn(prototype, 'datasync').mockRejectedValueOnce(Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' }))
     await expect(put(under.datastore, Buffer.from('x'))).rejects.toThrow('ENOSPC')
     expect(await under.kept()).toEqual([])
-    expect(await under.handles()).toBe(0)
+    await noHandles(under)
   })
 })
 
