@@ -67,7 +67,8 @@ async function measure(row: Row, below: string, { seconds, rounds, profile }: Op
 
 function choose(only: readonly string[]): readonly Row[] {
   if (only.length === 0) return rows
-  const chosen = rows.filter(({ name }) => only.some((part) => name.includes(part)))
+  const isNamed = (part: string) => rows.some(({ name }) => name === part)
+  const chosen = rows.filter(({ name }) => only.some((part) => (isNamed(part) ? name === part : name.includes(part))))
   if (chosen.length > 0) return chosen
   throw new Error(`no row is called ${only.join(' or ')}; there are ${rows.map(({ name }) => name).join(', ')}`)
 }
@@ -106,7 +107,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 
 await new Command('bench')
   .description('Measures Cellarium on this machine. Nothing else should be running.')
-  .option('--only <name>', 'only rows whose name contains this; may be repeated', collect, [])
+  .option('--only <name>', 'only this row, or all whose name contains this; may be repeated', collect, [])
   .option('--seconds <n>', 'how long each measurement lasts', atLeastOne, 4)
   .option('--rounds <n>', 'how often Cellarium and its reference take turns', atLeastOne, 3)
   .option('--json <file>', 'write the figures there too')
