@@ -13,7 +13,7 @@ import { parseDsn } from './db/dsn.ts'
 import type { ThumbnailRecord } from './db/thumbnails.ts'
 import { startMetricsListener } from './http/metrics-listener.ts'
 import { type HttpServer, startHttp } from './http/server.ts'
-import { systemClock } from './lib/clock.ts'
+import { type Clock, systemClock } from './lib/clock.ts'
 import type { Log } from './lib/log.ts'
 import { type Metrics, openMetrics } from './lib/metrics.ts'
 import { SharedWork } from './lib/shared-work.ts'
@@ -30,13 +30,20 @@ export interface App extends AsyncDisposable {
   readonly http: HttpServer
 }
 
+export interface AppOptions {
+  /** The system's, if not given. */
+  readonly clock?: Clock
+  /** How long a connection may stand still, in ms; two minutes if not given. */
+  readonly idleTimeoutMs?: number
+}
+
 const THUMBNAIL_TIMEOUT_MS = 30_000
 const THUMBNAILS_WAITING = 500
 
 /** Builds every part once, from top to bottom, and starts to answer requests. The only place that knows every part. */
-export async function openApp(config: ConfigStore, log: Log): Promise<App> {
+export async function openApp(config: ConfigStore, log: Log, options: AppOptions = {}): Promise<App> {
   const { main } = config.current()
-  const clock = systemClock
+  const { clock = systemClock, idleTimeoutMs } = options
   await using parts = new AsyncDisposableStack()
 
   const reporter = parts.use(await openReporter(main.sentry, { version: VERSION, log }))
@@ -96,7 +103,7 @@ export async function openApp(config: ConfigStore, log: Log): Promise<App> {
         log,
         newMediaId: () => newMediaId(randomBytes),
       },
-      main.repo,
+      { ...main.repo, ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }) },
     ),
   )
   const all = parts.move()

@@ -91,7 +91,7 @@ export class Call implements Context {
 
   /** The body as it comes. A client that breaks off ends it with `CallerGone`; ending early leaves the connection usable. */
   async *body(): AsyncGenerator<Uint8Array> {
-    if (this.request.headers.expect) this.response.writeContinue()
+    if (this.request.headers.expect?.toLowerCase() === '100-continue') this.response.writeContinue()
     try {
       yield* this.request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>
     } catch (error) {

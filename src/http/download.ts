@@ -1,4 +1,5 @@
 import { Refused } from '../lib/errors.ts'
+import { mediaAccessed } from '../lib/events.ts'
 import { isMediaId, isServerName } from '../matrix/ids.ts'
 import { findAllowed, openObject, type Wanted } from '../media/download.ts'
 import { getThumbnail } from '../thumbnails/get.ts'
@@ -14,6 +15,7 @@ const LONGEST_TIMEOUT_MS = 60_000
 /** `GET download`, on authenticated and legacy paths alike. Source: specification, "Content repository". */
 export async function download(parts: HttpParts, call: Call): Promise<Answer> {
   const record = await findAllowed(parts, call, wanted(parts, call))
+  mediaAccessed(parts.events, { ageMs: parts.clock.now() - record.createdAt })
   return {
     kind: 'file',
     size: record.size,
@@ -36,6 +38,7 @@ export async function thumbnail(parts: HttpParts, call: Call): Promise<Answer> {
     animated: call.flag('animated', call.flag('org.matrix.msc2705.animated', false)),
   }
   const record = await findAllowed(parts, call, wanted(parts, call))
+  mediaAccessed(parts.events, { ageMs: parts.clock.now() - record.createdAt })
   const made = await getThumbnail(parts, call, record, asked)
   return {
     kind: 'file',

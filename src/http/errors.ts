@@ -16,9 +16,9 @@ const table: Readonly<Record<Reason, Row>> = {
   guest: { status: 403, errcode: 'M_GUEST_ACCESS_FORBIDDEN' },
   forbidden: { status: 403, errcode: 'M_FORBIDDEN' },
   not_found: { status: 404, errcode: 'M_NOT_FOUND' },
-  blocked_host: { status: 403, errcode: 'M_NOT_FOUND', mrErrcode: 'M_FORBIDDEN' },
+  blocked_host: { status: 404, errcode: 'M_NOT_FOUND', mrErrcode: 'M_FORBIDDEN' },
   authentication_needed: { status: 404, errcode: 'M_NOT_FOUND' },
-  wrong_domain: { status: 403, errcode: 'M_NOT_FOUND', mrErrcode: 'M_FORBIDDEN' },
+  wrong_domain: { status: 404, errcode: 'M_NOT_FOUND', mrErrcode: 'M_FORBIDDEN' },
   unrecognized: { status: 404, errcode: 'M_UNRECOGNIZED', mrErrcode: 'M_NOT_FOUND' },
   wrong_method: { status: 405, errcode: 'M_UNRECOGNIZED', mrErrcode: 'M_METHOD_NOT_ALLOWED' },
   unknown_host: { status: 502, errcode: 'M_UNKNOWN' },
@@ -34,6 +34,8 @@ const table: Readonly<Record<Reason, Row>> = {
   limited: { status: 429, errcode: 'M_LIMIT_EXCEEDED' },
   range_not_satisfiable: { status: 416, errcode: 'M_UNKNOWN', mrErrcode: 'M_BAD_REQUEST' },
   not_thumbnailable: { status: 400, errcode: 'M_UNKNOWN' },
+  // 4xx, so that what asked (this program) passes it on in these words.
+  leads_back: { status: 400, errcode: 'M_UNKNOWN' },
   homeserver_unavailable: { status: 502, errcode: 'M_UNKNOWN' },
   storage_unavailable: { status: 503, errcode: 'M_UNKNOWN' },
 }
@@ -47,12 +49,13 @@ export function errorAnswer(error: unknown): JsonAnswer {
     return json({ errcode: 'M_UNKNOWN', error: 'Internal server error', mr_errcode: 'M_UNKNOWN' }, 500)
   }
   const { status, errcode, mrErrcode = errcode } = table[error.reason]
-  const { retryAfterMs, contentRange, fields } = error.options
+  const { retryAfterMs, contentRange, allow, fields } = error.options
   const retry = retryAfterMs === undefined ? {} : { retry_after_ms: Math.ceil(retryAfterMs) }
   const body = { errcode, error: error.message, mr_errcode: mrErrcode, ...retry, ...fields }
   const headers = [
     ...(retryAfterMs === undefined ? [] : ['Retry-After', String(Math.ceil(retryAfterMs / 1000))]),
     ...(contentRange === undefined ? [] : ['Content-Range', contentRange]),
+    ...(allow === undefined ? [] : ['Allow', allow.join(', ')]),
   ]
   return { ...json(body, status), headers }
 }
@@ -62,11 +65,18 @@ export function isUnforeseen(error: unknown): boolean {
   return !(error instanceof Refused || error instanceof RefusedByHomeserver || error instanceof CallerGone)
 }
 
-/** An answer to bytes that were not even a request, as a whole HTTP message. */
-export function rawErrorMessage(status: number, errcode: string, error: string): string {
-  const body = JSON.stringify({ errcode, error })
+/** The answer to bytes that Node could make no request of, by its error code, as a whole HTTP message. */
+export function unreadableMessage(code: string | undefined): string {
+  const [status, error] = UNREADABLE.get(code ?? '') ?? [400, 'this is not an HTTP request, or it ended too early']
+  const body = JSON.stringify({ errcode: 'M_UNKNOWN', error })
   return (
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\nAccess-Control-Allow-Origin: *\r\n` +
     `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`
   )
 }
+
+const UNREADABLE: ReadonlyMap<string, readonly [status: number, error: string]> = new Map([
+  ['HPE_HEADER_OVERFLOW', [431, 'the request headers are too long']],
+  ['HPE_CHUNK_EXTENSIONS_OVERFLOW', [413, 'the chunk extensions are too long']],
+  ['ERR_HTTP_REQUEST_TIMEOUT', [408, 'the request headers did not come in time']],
+])

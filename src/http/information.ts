@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { usageOf } from '../db/usage.ts'
 import { Refused } from '../lib/errors.ts'
+import { datastoreChecked } from '../lib/events.ts'
 import { VERSION } from '../lib/version.ts'
 import { userIdOf } from '../matrix/caller.ts'
 import { quotaFor } from '../media/quota.ts'
@@ -77,11 +78,9 @@ export async function health(parts: HttpParts): Promise<Answer> {
 async function datastoreStates(parts: HttpParts): Promise<Record<string, 'up' | 'down'>> {
   const states = await Promise.all(
     [...parts.datastores.all].map(async (datastore) => {
-      const up = await datastore.check().then(
-        () => true,
-        () => false,
-      )
-      return [datastore.id, up ? 'up' : 'down'] as const
+      const problem = await datastore.check().catch((error: unknown) => error)
+      datastoreChecked(parts.events, { datastore: datastore.id, problem })
+      return [datastore.id, problem === undefined ? 'up' : 'down'] as const
     }),
   )
   return Object.fromEntries(states)

@@ -30,7 +30,7 @@ export function makeRouter(routes: readonly Route[]): Router {
       if (found) throw new Refused('bad_request', 'the address has a percent sign that encodes nothing')
       const allowed = METHODS.filter((other) => router.find(other, target)?.store)
       if (allowed.length === 0) throw new Refused('unrecognized', 'Unrecognized request')
-      throw new Refused('wrong_method', `Use ${allowed.join(' or ')} here`)
+      throw new Refused('wrong_method', `Use ${allowed.join(' or ')} here`, { allow: [...allowed, 'OPTIONS'] })
     },
   }
 }

@@ -1,11 +1,11 @@
 import type { ServerResponse } from 'node:http'
 import { create } from 'content-disposition'
-import parseRange from 'range-parser'
 import type { ByteRange } from '../datastores/datastore.ts'
 import { CallerGone, Refused } from '../lib/errors.ts'
 import type { FileAnswer } from './answers.ts'
 import type { Call } from './call.ts'
 import { COMMON_HEADERS, MEDIA_CACHE_CONTROL, servedType } from './headers.ts'
+import { rangeOf } from './range.ts'
 
 /**
  * Sends a file, or the part of it that is asked for, as RFC 9110 says: `If-None-Match`, single ranges with `If-Range`, HEAD.
@@ -19,7 +19,7 @@ export async function sendFile(call: Call, file: FileAnswer, connection: readonl
     call.response.end()
     return
   }
-  const range = rangeOf(call, file, etag)
+  const range = partOf(call, file, etag)
   const part: ByteRange = range ?? { start: 0, end: file.size - 1 }
   if (method === 'HEAD') {
     writeHead(call, file, { range, part, etag, connection })
@@ -94,22 +94,15 @@ function end(response: ServerResponse, chunk?: Uint8Array): Promise<void> {
 
 const gone = (cause?: unknown) => new CallerGone('the connection ended during the download', { cause })
 
-/** The part of the file that is asked for; undefined for the whole. Several ranges at once are answered with the whole. */
-function rangeOf(call: Call, file: FileAnswer, etag: string): ByteRange | undefined {
+/** The part of the file that is asked for; undefined for the whole. Only GET has ranges (RFC 9110 §14.2). */
+function partOf(call: Call, file: FileAnswer, etag: string): ByteRange | undefined {
   const { range: header, 'if-range': ifRange } = call.request.headers
-  if (!header || file.size === 0 || (ifRange !== undefined && ifRange !== etag)) return undefined
-  const ranges = parseRange(file.size, header)
-  // RFC 9110 §14.2: a range in a form that is not understood is ignored.
-  if (ranges === -2 || (ranges !== -1 && (ranges.type !== 'bytes' || ranges.length !== 1))) return undefined
-  const range = ranges === -1 ? undefined : ranges[0]
-  if (!range) {
-    throw new Refused('range_not_satisfiable', `the file has ${file.size} bytes`, {
-      contentRange: `bytes */${file.size}`,
-    })
-  }
-  const openEnded = /^\s*bytes\s*=\s*\d+\s*-\s*$/i.test(header)
-  if (!openEnded || file.openRangeBytes <= 0) return range
-  return { start: range.start, end: Math.min(range.end, range.start + file.openRangeBytes - 1) }
+  if (!header || call.request.method !== 'GET' || file.size === 0) return undefined
+  if (ifRange !== undefined && ifRange !== etag) return undefined
+  const range = rangeOf(header, file.size, file.openRangeBytes)
+  if (range !== 'unsatisfiable') return range
+  const contentRange = `bytes */${file.size}`
+  throw new Refused('range_not_satisfiable', `the file has ${file.size} bytes`, { contentRange })
 }
 
 function matches(header: string | undefined, etag: string): boolean {

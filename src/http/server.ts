@@ -6,11 +6,12 @@ import { internalError, requestFinished, requestStarted, requestTurnedAway, unkn
 import { authenticate } from './auth.ts'
 import { Call } from './call.ts'
 import { clientAddress } from './client-address.ts'
-import { errorAnswer, isUnforeseen, rawErrorMessage } from './errors.ts'
+import { errorAnswer, isUnforeseen, unreadableMessage } from './errors.ts'
 import type { HttpParts } from './parts.ts'
 import { respond, sendJson, sendOptions } from './respond.ts'
 import { makeRouter, type Match, type Router } from './router.ts'
 import { routes } from './routes.ts'
+import { Turns } from './turns.ts'
 
 export interface HttpOptions {
   readonly bindAddress: string
@@ -31,19 +32,34 @@ const IDLE_MS = 120_000
 /** Longer than the common reverse proxies keep connections to us, so that it is they who close them. */
 const KEEP_ALIVE_MS = 80_000
 
+const SWEEP_MS = 200
+/** Closing on unread bytes resets the connection, and the client may never see what was wrong with them. */
+const UNREADABLE_LINGER_MS = 500
+
 /** Starts to answer requests. A port that is taken is a `ConfigError`. */
 export async function startHttp(parts: HttpParts, options: HttpOptions): Promise<HttpServer> {
   const frontDoor = new FrontDoor(parts)
   const server = createServer(
-    { keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0, headersTimeout: 60_000, noDelay: true },
+    // A missing Host is ours to refuse: Node's own answer has no body.
+    {
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      requestTimeout: 0,
+      headersTimeout: 60_000,
+      noDelay: true,
+      requireHostHeader: false,
+    },
     (request, response) => void frontDoor.answer(request, response),
   )
-  server.on('checkContinue', (request, response) => void frontDoor.answer(request, response))
-  server.on('clientError', answerUnreadable)
+  for (const asksFirst of ['checkContinue', 'checkExpectation']) {
+    server.on(asksFirst, (request, response) => void frontDoor.answer(request, response))
+  }
+  server.on('clientError', (error, socket) => frontDoor.refuseUnreadable(error, socket as Socket))
   server.setTimeout(options.idleTimeoutMs ?? IDLE_MS)
   await listen(server, options)
   const { address, port } = server.address() as AddressInfo
-  const stop = (graceMs: number) => close(server, frontDoor, graceMs)
+  server.on('error', (error) => parts.log.error({ err: error }, 'a connection could not be accepted'))
+  const closed = new Promise<void>((resolve) => void server.once('close', () => resolve()))
+  const stop = (graceMs: number) => close(server, frontDoor, { graceMs, closed })
   return { address, port, stop, [Symbol.asyncDispose]: () => stop(0) }
 }
 
@@ -59,23 +75,23 @@ async function listen(server: Server, { bindAddress, port }: HttpOptions): Promi
   }
 }
 
-async function close(server: Server, frontDoor: FrontDoor, graceMs: number): Promise<void> {
-  if (!server.listening) return
-  frontDoor.draining = true
-  const { promise, resolve } = Promise.withResolvers<void>()
-  server.close(() => resolve())
-  const timer = setTimeout(() => server.closeAllConnections(), graceMs)
-  await promise
-  clearTimeout(timer)
-  await frontDoor.idle()
+interface Closing {
+  readonly graceMs: number
+  /** When the server has closed. */
+  readonly closed: Promise<void>
 }
 
-/** Bytes that are no HTTP request. */
-function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return
-  const tooLong = error.code === 'HPE_HEADER_OVERFLOW'
-  const message = tooLong ? 'the request headers are too long' : 'this is not an HTTP request'
-  socket.end(rawErrorMessage(tooLong ? 431 : 400, 'M_UNKNOWN', message))
+/** May be called again with less patience: both calls then end together. */
+async function close(server: Server, frontDoor: FrontDoor, { graceMs, closed }: Closing): Promise<void> {
+  frontDoor.draining = true
+  if (server.listening) server.close()
+  // Answers whose head was out before could not say that their connection ends with them.
+  const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS)
+  const timer = setTimeout(() => server.closeAllConnections(), graceMs)
+  await closed
+  clearInterval(sweep)
+  clearTimeout(timer)
+  await frontDoor.idle()
 }
 
 /** Takes each request from the socket to its handler and back. */
@@ -87,6 +103,7 @@ class FrontDoor {
   readonly #idPrefix = randomBytes(4).toString('hex')
   #requests = 0
   readonly #underWay = new Set<Promise<void>>()
+  readonly #turns = new Turns()
 
   constructor(parts: HttpParts) {
     this.#parts = parts
@@ -98,10 +115,22 @@ class FrontDoor {
   }
 
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const work = this.#answer(new Exchange(request, response, this.#newId(request), performance.now()))
+    const exchange = new Exchange(request, response, this.#newId(request), performance.now())
+    const work = this.#turns.take(request, response, () => this.#answer(exchange))
     this.#underWay.add(work)
     await work
     this.#underWay.delete(work)
+  }
+
+  /** Bytes that are no HTTP request, or none that comes to its end in time. */
+  refuseUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
+    if (error.code === 'ECONNRESET' || !socket.writable || this.#turns.isAnswering(socket)) {
+      socket.destroy()
+      return
+    }
+    socket.end(unreadableMessage(error.code))
+    // A client that keeps its side open would keep a broken upload waiting for the rest of its body.
+    setTimeout(() => socket.destroy(), UNREADABLE_LINGER_MS).unref()
   }
 
   async #answer(exchange: Exchange): Promise<void> {
@@ -129,6 +158,9 @@ class FrontDoor {
     const { route, params } = match
     const snapshot = this.#parts.config()
     const { repo } = snapshot.main
+    if (request.headers.host === undefined && request.httpVersion === '1.1') {
+      throw new Refused('bad_request', 'the request has no Host header (RFC 9112 §3.2)')
+    }
     const host = hostOf(request, repo.useForwardedHost)
     const homeserver = snapshot.forHost(host) ?? (route.anyHost ? snapshot.homeservers[0] : undefined)
     exchange.address = clientAddress(

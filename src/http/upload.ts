@@ -1,4 +1,5 @@
 import { Refused } from '../lib/errors.ts'
+import { uploaded } from '../lib/events.ts'
 import { userIdOf } from '../matrix/caller.ts'
 import { formatMxc, isMediaId } from '../matrix/ids.ts'
 import * as pending from '../media/pending.ts'
@@ -10,8 +11,11 @@ import type { HttpParts } from './parts.ts'
 
 /** `POST upload`. Source: specification, "POST /_matrix/media/v3/upload". */
 export async function upload(parts: HttpParts, call: Call): Promise<Answer> {
-  const uploaded = await uploads.receive(parts, call, incoming(call))
-  return json({ content_uri: formatMxc(uploaded) })
+  const began = parts.clock.now()
+  const received = incoming(call)
+  const stored = await uploads.receive(parts, call, received)
+  tell(parts, call, stored, { contentType: received.contentType, began })
+  return json({ content_uri: formatMxc(stored) })
 }
 
 /** `POST create`: a media id now, its content later. Source: MSC2246. */
@@ -27,8 +31,29 @@ export async function fill(parts: HttpParts, call: Call): Promise<Answer> {
     throw new Refused('wrong_domain', 'Upload request is for another domain.')
   }
   if (!isMediaId(mediaId)) throw new Refused('not_found', 'Media expired or not found.')
-  await uploads.fill(parts, call, mediaId, incoming(call))
+  const began = parts.clock.now()
+  const stored = await uploads.fill(parts, call, mediaId, () => incoming(call))
+  tell(parts, call, stored, { contentType: uploadedType(call.request.headers['content-type']), began })
   return json({})
+}
+
+function tell(
+  parts: HttpParts,
+  call: Call,
+  { mediaId, size }: uploads.Uploaded,
+  { contentType, began }: { readonly contentType: string; readonly began: number },
+): void {
+  uploaded(
+    { ...parts.events, log: call.log },
+    {
+      host: call.homeserver.name,
+      mediaId,
+      userId: userIdOf(call.caller) ?? '',
+      bytes: size,
+      contentType,
+      durationMs: parts.clock.now() - began,
+    },
+  )
 }
 
 function incoming(call: Call): uploads.Incoming {

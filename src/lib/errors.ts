@@ -28,6 +28,7 @@ export type Reason =
   | 'limited'
   | 'range_not_satisfiable'
   | 'not_thumbnailable'
+  | 'leads_back'
   | 'homeserver_unavailable'
   | 'storage_unavailable'
 
@@ -37,6 +38,8 @@ export interface RefusalOptions {
   readonly retryAfterMs?: number
   /** For `range_not_satisfiable`: the `Content-Range` that says what there is. */
   readonly contentRange?: string
+  /** For `wrong_method`: the methods that there are. */
+  readonly allow?: readonly string[]
   /** Further members of the JSON body, such as `soft_logout`. */
   readonly fields?: Readonly<Record<string, unknown>>
 }

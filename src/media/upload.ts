@@ -40,11 +40,16 @@ export async function receive(parts: UploadParts, ctx: Context, incoming: Incomi
 }
 
 /** Receives the content of a media id that `create` gave to the same user. Source: specification, "PUT upload". */
-export async function fill(parts: UploadParts, ctx: Context, mediaId: string, incoming: Incoming): Promise<Uploaded> {
+export async function fill(
+  parts: UploadParts,
+  ctx: Context,
+  mediaId: string,
+  incoming: () => Incoming,
+): Promise<Uploaded> {
   const wanted = { origin: ctx.homeserver.name, mediaId, uploader: userIdOf(ctx.caller) ?? null }
-  // Asked before the body is read: that an id is taken must win over whatever may be wrong with the body.
+  // Asked before the body is looked at: that an id is taken must win over whatever may be wrong with the upload.
   refuseUnlessOpen(await reservationState(parts.db.read, wanted, parts.clock.now()))
-  return await receiveAs(parts, ctx, incoming, { mediaId, reserved: true })
+  return await receiveAs(parts, ctx, incoming(), { mediaId, reserved: true })
 }
 
 async function receiveAs(
