@@ -29,7 +29,7 @@ test.for([
       const line = server.lines.find((text) => text.includes('an object is lost'))
       expect(line ?? 'no such line').toContain('uploading the same file again heals it')
       expect(line).toContain(path.slice(place.mediaFolder.length + 1))
-    })
+    }, 10_000)
 
     const other = await bob.upload(bytes, 'b.bin')
     expect(other.status).toBe(200)
@@ -87,7 +87,7 @@ describeWith('postgres', 'When PostgreSQL goes away and comes back', () => {
       expect((await fetch(`${server.url}/healthz`)).status).toBe(503)
       expect(await place.files()).toEqual(before)
       await database.gate.open()
-      await vi.waitFor(async () => expect((await fetch(`${server.url}/healthz`)).status).toBe(200))
+      await untilHealth(server, 200)
       expect(await alice.download(media)).toEqual({ status: 200, body: bytes })
     }
     const after = await alice.upload(randomBytes(1000))
@@ -114,7 +114,7 @@ describeWith('postgres', 'When PostgreSQL goes away and comes back', () => {
       const had = stored.size
       await vi.waitFor(() => expect(stored.size).toBeGreaterThan(had + 20), { timeout: 10_000 })
       await database.gate.close()
-      await vi.waitFor(async () => expect((await fetch(`${server.url}/healthz`)).status).toBe(503))
+      await untilHealth(server, 503)
       await database.gate.open()
     }
     stopped.abort()
@@ -123,6 +123,10 @@ describeWith('postgres', 'When PostgreSQL goes away and comes back', () => {
     for (const [media, body] of stored) expect(await alice.download(media)).toEqual({ status: 200, body })
   })
 })
+
+async function untilHealth(server: Server, status: number): Promise<void> {
+  await vi.waitFor(async () => expect((await fetch(`${server.url}/healthz`)).status).toBe(status), { timeout: 10_000 })
+}
 
 interface Place extends AsyncDisposable {
   readonly server: Server

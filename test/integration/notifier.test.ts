@@ -23,10 +23,10 @@ describeWith('postgres', 'Messages between instances over PostgreSQL', () => {
     const [one, other] = [group.listen(group.one, 'uploaded'), group.listen(group.other, 'uploaded')]
     group.one.notify('uploaded', `it's "here" \\ ✓`)
     expect(one).toEqual([`it's "here" \\ ✓`])
-    await vi.waitFor(() => expect(other).toEqual([`it's "here" \\ ✓`]))
+    await vi.waitFor(() => expect(other).toEqual([`it's "here" \\ ✓`]), 10_000)
     // Messages arrive in order: once the second is there, the first cannot come again.
     group.other.notify('uploaded', 'second')
-    await vi.waitFor(() => expect(one).toEqual([`it's "here" \\ ✓`, 'second']))
+    await vi.waitFor(() => expect(one).toEqual([`it's "here" \\ ✓`, 'second']), 10_000)
     expect(other).toEqual([`it's "here" \\ ✓`, 'second'])
   })
 
@@ -38,14 +38,14 @@ describeWith('postgres', 'Messages between instances over PostgreSQL', () => {
     await group.gate.open()
     await vi.waitFor(() => expect(missed).toEqual(['']), { timeout: 10_000 })
     group.other.notify('uploaded', 'heard')
-    await vi.waitFor(() => expect(heard).toEqual(['heard']))
+    await vi.waitFor(() => expect(heard).toEqual(['heard']), 10_000)
   })
 
   test('that one could not send are known to be missed by the others, once it can', async () => {
     await using group = await startGroup()
     const missed = group.listen(group.other, 'missed')
     await group.gate.close()
-    await vi.waitFor(() => expect(group.warnings()).toBeGreaterThan(0))
+    await vi.waitFor(() => expect(group.warnings()).toBeGreaterThan(0), 10_000)
     group.one.notify('forgotten', 'untold')
     await group.gate.open()
     await vi.waitFor(() => expect(missed).toEqual(['']), { timeout: 10_000 })
