@@ -62,6 +62,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
     }),
   )
   notifier.on('forgotten', (message) => homeservers.forget(JSON.parse(message) as Forgotten))
+  notifier.on('missed', () => homeservers.forgetAll())
 
   const reads = parts.use(new Reads({ db, clock, log }))
   const thumbnailPool = openThumbnailPool({
