@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import * as nodeModule from 'node:module'
 import { fileURLToPath } from 'node:url'
+import * as v8 from 'node:v8'
 
 const NEEDED = 24
 
@@ -12,7 +13,9 @@ if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
   // Syncs to disk wait in libuv's pool; four threads (its default) would make uploads wait for each other's disk.
   if (!process.env.UV_THREADPOOL_SIZE) process.env.UV_THREADPOOL_SIZE = '16'
   hideSqliteNotice()
-  nodeModule.enableCompileCache()
+  keepCompiled()
+  // What loading the program leaves behind would blow the young generation up for good; requests may grow it again.
+  v8.setFlagsFromString('--semi-space-growth-factor=1')
   const source = new URL('../src/main.ts', import.meta.url)
   const built = new URL('../dist/main.js', import.meta.url)
   const { main } = await import(existsSync(fileURLToPath(source)) ? source.href : built.href)
@@ -26,6 +29,16 @@ if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
     )
     process.exitCode = 1
   }
+}
+
+/**
+ * Keeps compiled code for the next start, here and in threads. Beside the program, where only its owner can write: whoever could
+ * write there could run what they like anyway. Where even the owner cannot, each start compiles anew.
+ */
+function keepCompiled() {
+  const folder = fileURLToPath(new URL('../node_modules/.cache/node-compile', import.meta.url))
+  const { status } = nodeModule.enableCompileCache(folder)
+  if (status === nodeModule.constants.compileCacheStatus.ENABLED) process.env.NODE_COMPILE_CACHE = folder
 }
 
 /** Node's SQLite announces itself as experimental at each start; that line would only worry an administrator. */

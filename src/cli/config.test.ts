@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { temporaryFolder } from '../../test/support/folder.ts'
-import { configCommand, configSource } from './config.ts'
+import { configSource } from './config-source.ts'
+import { configCommand } from './config.ts'
 
 /** Runs `cellarium config …` and gives what it wrote and its exit status. */
 async function run(...args: string[]) {

@@ -1,34 +1,12 @@
 import { Command } from 'commander'
 import { configJsonSchema } from '../config/json-schema.ts'
 import type { WithoutEffect } from '../config/keys.ts'
-import type { ConfigSource } from '../config/load.ts'
 import { loadConfig } from '../config/load.ts'
 import { printConfig } from '../config/print.ts'
 import { sampleConfig } from '../config/sample.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import { ConfigError } from '../lib/errors.ts'
-
-/** Exit status when the configuration cannot be used. */
-export const CONFIG_UNUSABLE = 2
-
-export interface SourceOptions {
-  readonly config?: string
-  readonly data?: string
-}
-
-/**
- * Where the configuration comes from: a flag wins over the environment (REPO_CONFIG, CELLARIUM_DATA), and that over the
- * defaults. (In MMR REPO_CONFIG wins over its flag.) An empty variable counts as none.
- */
-export function configSource(options: SourceOptions, environment: NodeJS.ProcessEnv): ConfigSource {
-  const { REPO_CONFIG, CELLARIUM_DATA, CELLARIUM_SERVER_NAME, CELLARIUM_CS_API } = environment
-  return {
-    path: options.config ?? (REPO_CONFIG || undefined),
-    dataPath: options.data ?? (CELLARIUM_DATA || undefined),
-    serverName: CELLARIUM_SERVER_NAME || undefined,
-    csApi: CELLARIUM_CS_API || undefined,
-  }
-}
+import { CONFIG_UNUSABLE, configSource, type SourceOptions } from './config-source.ts'
 
 /** `cellarium config check | print | schema | sample`. */
 export function configCommand(): Command {

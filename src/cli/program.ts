@@ -1,25 +1,37 @@
 import { Command } from 'commander'
 import { ConfigError } from '../lib/errors.ts'
 import { VERSION } from '../lib/version.ts'
+import { CONFIG_UNUSABLE } from './config-source.ts'
 
-import { configCommand } from './config.ts'
-import { serveCommand } from './serve.ts'
+type LoadCommand = () => Promise<Command>
 
-const WRONG_CONFIGURATION = 2
+/** Every command, in a file of its own that is loaded when it is wanted: a server has no use for what the others need. */
+const serve: LoadCommand = async () => (await import('./serve.ts')).serveCommand()
+const commands: Readonly<Record<string, LoadCommand>> = {
+  serve,
+  config: async () => (await import('./config.ts')).configCommand(),
+}
 
 /** Runs the command that `argv` names. A configuration that cannot be used ends with status 2, whatever the command. */
 export async function run(argv: readonly string[]): Promise<void> {
-  const program = new Command('cellarium')
-    .description('A Matrix media repository.')
-    .version(VERSION)
-    .addCommand(serveCommand(), { isDefault: true })
-    .addCommand(configCommand())
-
+  const program = new Command('cellarium').description('A Matrix media repository.').version(VERSION)
+  for (const load of wanted(argv.slice(2))) {
+    const command = await load()
+    program.addCommand(command, { isDefault: command.name() === 'serve' })
+  }
   try {
     await program.parseAsync(argv)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     for (const problem of error.problems) console.error(problem)
-    process.exitCode = WRONG_CONFIGURATION
+    process.exitCode = CONFIG_UNUSABLE
   }
+}
+
+/** The command that is named; all of them where the help may be asked for. */
+function wanted(args: readonly string[]): readonly LoadCommand[] {
+  const [first] = args
+  if (first === undefined) return [serve]
+  const named = commands[first]
+  return named ? [named] : Object.values(commands)
 }

@@ -1,13 +1,15 @@
 import { once } from 'node:events'
 import { resolve } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
 import { Command } from 'commander'
 import { type App, openApp } from '../app.ts'
-import { type ConfigSource, loadConfig } from '../config/load.ts'
+import type { ConfigSource } from '../config/load.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import { openConfigStore } from '../config/store.ts'
-import { openLog } from '../lib/log.ts'
+import { type Log, type LogOptions, openLog } from '../lib/log.ts'
 import { VERSION } from '../lib/version.ts'
 import { adminToken } from './admin-token.ts'
+import { configSource } from './config-source.ts'
 
 interface Flags {
   readonly config?: string
@@ -15,6 +17,8 @@ interface Flags {
 }
 
 const DRAIN_MS = 30_000
+/** Without a configuration nobody has asked for log files. */
+const NO_FILES = '-'
 
 /** `cellarium serve`: the server. Without a configuration it works all the same, for one homeserver on this machine. */
 export function serveCommand(): Command {
@@ -26,19 +30,15 @@ export function serveCommand(): Command {
 }
 
 async function serve(flags: Flags): Promise<void> {
-  const source = await configSource(flags, process.env)
-  const { main } = await loadConfig(source)
-  // Without a configuration nobody has asked for log files.
-  const logDirectory = source.path ? main.repo.logDirectory : '-'
-  await using opened = openLog({ ...main.repo, logDirectory })
-  const { log } = opened
-  process.on('uncaughtExceptionMonitor', (error) => {
-    log.fatal({ err: error }, 'Cellarium ends because of an error nobody foresaw')
-    opened.flushSync()
+  const source = await sourceOf(flags)
+  await using logging = new AsyncDisposableStack()
+  await using config = await openConfigStore(source, {
+    log: ({ main }) => openServerLog(logging, main.repo, source.path ? main.repo.logDirectory : NO_FILES),
   })
-  await using config = await openConfigStore(source, { log })
+  const { log } = config
   await using app = await openApp(config, log)
   process.on('SIGHUP', () => void config.reload())
+  allowYoungGenerationToGrow()
   log.info({ version: VERSION, homeservers: config.current().homeservers.length }, `Cellarium listens on ${urlOf(app)}`)
   if (!source.path) console.log(tryIt(app, config.current()))
   const signal = await untilToldToStop()
@@ -47,17 +47,26 @@ async function serve(flags: Flags): Promise<void> {
   await Promise.race([app.http.stop(DRAIN_MS), again])
 }
 
-async function configSource(flags: Flags, env: NodeJS.ProcessEnv): Promise<ConfigSource> {
-  const path = flags.config ?? (env['REPO_CONFIG'] || undefined)
-  const dataPath = flags.data ?? (env['CELLARIUM_DATA'] || undefined)
-  const folder = dataPath === undefined ? {} : { dataPath }
-  if (path !== undefined) return { path, ...folder }
-  return {
-    ...folder,
-    adminToken: await adminToken(dataPath ?? './data'),
-    ...(env['CELLARIUM_SERVER_NAME'] ? { serverName: env['CELLARIUM_SERVER_NAME'] } : {}),
-    ...(env['CELLARIUM_CS_API'] ? { csApi: env['CELLARIUM_CS_API'] } : {}),
-  }
+/** The launcher keeps it small while the program loads, which saves an idle server 10 MiB; requests may use more. */
+function allowYoungGenerationToGrow(): void {
+  setFlagsFromString('--semi-space-growth-factor=2')
+}
+
+/** The log of a server, which gets its last words out even if it ends because of a defect. */
+function openServerLog(logging: AsyncDisposableStack, options: LogOptions, logDirectory: string): Log {
+  const opened = logging.use(openLog({ ...options, logDirectory }))
+  const { log } = opened
+  process.on('uncaughtExceptionMonitor', (error) => {
+    log.fatal({ err: error }, 'Cellarium ends because of an error nobody foresaw')
+    opened.flushSync()
+  })
+  return log
+}
+
+/** Where the configuration comes from. Without one, the admin token stands in for the administrators it would name. */
+async function sourceOf(flags: Flags): Promise<ConfigSource> {
+  const source = configSource(flags, process.env)
+  return source.path ? source : { ...source, adminToken: await adminToken(source.dataPath ?? './data') }
 }
 
 function untilToldToStop(): Promise<NodeJS.Signals> {

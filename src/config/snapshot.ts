@@ -15,8 +15,11 @@ export interface Snapshot {
   readonly forHost: (host: string) => HomeserverConfig | undefined
 }
 
+/** A snapshot without its function: what can be sent between threads. */
+export type SnapshotData = Omit<Snapshot, 'forHost'>
+
 /** A deeply frozen snapshot with its table of hosts. */
-export function createSnapshot(parts: Omit<Snapshot, 'forHost'>): Snapshot {
+export function createSnapshot(parts: SnapshotData): Snapshot {
   const exact = new Map(parts.homeservers.map((homeserver) => [homeserver.name, homeserver]))
   // Server names are case-sensitive but Host headers are not; where two differ by case only, the lower-case one wins.
   const lower = new Map(parts.homeservers.map((homeserver) => [homeserver.name.toLowerCase(), homeserver]))

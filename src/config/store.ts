@@ -1,14 +1,14 @@
 import { isDeepStrictEqual } from 'node:util'
 import { ConfigError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
-import { changesBetween } from './changes.ts'
+import { type Loaded, loadApart } from './load-apart.ts'
 import type { ConfigSource } from './load.ts'
-import { loadConfig } from './load.ts'
 import type { Snapshot } from './snapshot.ts'
-import { watchConfig } from './watch.ts'
+import { ConfigWatch } from './watch.ts'
 
 export interface ConfigStoreOptions {
-  readonly log: Log
+  /** The log, or what opens it: where it goes is part of the configuration. */
+  readonly log: Log | ((first: Snapshot) => Log)
   /** How often to look for changes that were not announced, in ms (5000). */
   readonly pollMs?: number
   /** How long files must be left alone before a change counts, in ms (500). */
@@ -21,6 +21,7 @@ export type ChangeListener = (next: Snapshot, previous: Snapshot) => void
 
 /** The configuration as it is now. Requests take `current()` once and keep it. */
 export interface ConfigStore extends AsyncDisposable {
+  readonly log: Log
   current(): Snapshot
   /** Reads the files again (SIGHUP). What cannot be used is logged, and the old configuration stays; never rejects. */
   reload(): Promise<void>
@@ -33,24 +34,20 @@ export interface ConfigStore extends AsyncDisposable {
  * file keeps the old one and is logged once. Throws ConfigError when the first load fails.
  */
 export async function openConfigStore(source: ConfigSource, options: ConfigStoreOptions): Promise<ConfigStore> {
-  const { log, pollMs = 5000, debounceMs = 500 } = options
-  // Watched before it is read: a change in between is then noticed, at the worst by one reload too many.
-  const following = new FollowedConfig(source, log)
-  const watching =
-    source.path === undefined || source.path === ''
-      ? undefined
-      : await watchConfig(source.path, { log, pollMs, debounceMs }, () => following.filesChanged())
-  try {
-    await following.open()
-  } catch (error) {
-    await watching?.[Symbol.asyncDispose]()
-    throw error
-  }
+  const { pollMs = 5000, debounceMs = 500 } = options
+  const watch = source.path ? new ConfigWatch(source.path) : undefined
+  await watch?.look()
+  const { snapshot } = await loadApart(source)
+  const log = typeof options.log === 'function' ? options.log(snapshot) : options.log
+  for (const warning of snapshot.warnings) log.warn(warning)
+  const following = new FollowedConfig(source, snapshot, log)
+  await watch?.start({ log, pollMs, debounceMs, changed: () => following.filesChanged() })
   return {
+    log,
     current: () => following.current(),
     reload: () => following.reload(),
     onChange: (listener) => following.onChange(listener),
-    [Symbol.asyncDispose]: async () => watching?.[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: async () => watch?.[Symbol.asyncDispose](),
   }
 }
 
@@ -58,22 +55,18 @@ class FollowedConfig {
   readonly #source: ConfigSource
   readonly #log: Log
   readonly #listeners = new Set<ChangeListener>()
-  #snapshot: Snapshot | undefined
+  #snapshot: Snapshot
   #lastFailure = ''
   /** Reloads happen one after the other, so that an older reading never replaces a newer one. */
   #turn: Promise<void> = Promise.resolve()
 
-  constructor(source: ConfigSource, log: Log) {
+  constructor(source: ConfigSource, snapshot: Snapshot, log: Log) {
     this.#source = source
+    this.#snapshot = snapshot
     this.#log = log
   }
 
-  async open(): Promise<void> {
-    this.#snapshot = await loadConfig(this.#source)
-  }
-
   current(): Snapshot {
-    if (this.#snapshot === undefined) throw new Error('the configuration is not loaded yet')
     return this.#snapshot
   }
 
@@ -95,18 +88,18 @@ class FollowedConfig {
 
   async #load(): Promise<void> {
     try {
-      const next = await loadConfig(this.#source)
+      const loaded = await loadApart(this.#source, this.#snapshot)
       this.#lastFailure = ''
-      if (this.#snapshot !== undefined) this.#swap(next, this.#snapshot)
+      this.#swap(loaded, this.#snapshot)
     } catch (error) {
       this.#report(error)
     }
   }
 
-  #swap(next: Snapshot, previous: Snapshot): void {
+  #swap({ snapshot: next, changes }: Loaded, previous: Snapshot): void {
     for (const warning of next.warnings) if (!previous.warnings.includes(warning)) this.#log.warn(warning)
     this.#snapshot = next
-    const { live, restart } = changesBetween(previous, next)
+    const { live, restart } = changes
     if (live.length + restart.length === 0 && isDeepStrictEqual(next.datastores, previous.datastores)) {
       this.#log.info('configuration read again, nothing changed')
       return

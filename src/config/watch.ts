@@ -11,43 +11,41 @@ export interface WatchOptions {
   readonly pollMs: number
   /** How long files must be left alone before a change counts, in ms. */
   readonly debounceMs: number
+  readonly changed: () => Promise<void>
 }
 
 /**
  * Calls `changed` when the files of a configuration are others than before: written, renamed over, added, removed, or reached
  * through another symbolic link. The operating system's notes only make it quick; what decides is a look at the files, so
- * that a lost watch (MMR loses it when a file is replaced) costs `pollMs` at most. The first look is taken here.
+ * that a lost watch (MMR loses it when a file is replaced) costs `pollMs` at most.
+ *
+ * `look` before the files are read, `start` after it: what changes in between is then noticed.
  */
-export async function watchConfig(
-  path: string,
-  options: WatchOptions,
-  changed: () => Promise<void>,
-): Promise<AsyncDisposable> {
-  const watching = new ConfigWatch(path, options, changed)
-  await watching.start()
-  return watching
-}
-
-class ConfigWatch implements AsyncDisposable {
+export class ConfigWatch implements AsyncDisposable {
   readonly #path: string
-  readonly #options: WatchOptions
-  readonly #changed: () => Promise<void>
   readonly #watchers = new Map<string, { readonly inode: bigint; readonly watcher: FSWatcher }>()
+  #options: WatchOptions | undefined
   #seen = ''
-  readonly #poll: NodeJS.Timeout
+  #poll: NodeJS.Timeout | undefined
   #soon: NodeJS.Timeout | undefined
   #looking: Promise<void> = Promise.resolve()
 
-  constructor(path: string, options: WatchOptions, changed: () => Promise<void>) {
+  constructor(path: string) {
     this.#path = path
-    this.#options = options
-    this.#changed = changed
-    this.#poll = setInterval(() => this.#look(), options.pollMs).unref()
   }
 
-  async start(): Promise<void> {
-    await this.#rewatch()
+  /** Remembers the files as they are now. */
+  async look(): Promise<void> {
     this.#seen = await fingerprint(this.#path)
+  }
+
+  /** Watches from now on, and looks at once. */
+  async start(options: WatchOptions): Promise<void> {
+    this.#options = options
+    this.#poll = setInterval(() => this.#lookAgain(), options.pollMs).unref()
+    await this.#rewatch()
+    this.#lookAgain()
+    await this.#looking
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -60,14 +58,14 @@ class ConfigWatch implements AsyncDisposable {
   /** Several changes in a row (a folder being filled) are looked at once, when they are over; polling covers those that never end. */
   #lookSoon(): void {
     clearTimeout(this.#soon)
-    this.#soon = setTimeout(() => this.#look(), this.#options.debounceMs).unref()
+    this.#soon = setTimeout(() => this.#lookAgain(), this.#options?.debounceMs).unref()
   }
 
-  #look(): void {
+  #lookAgain(): void {
     this.#looking = this.#looking
       .then(() => this.#compare())
       .catch((error: unknown) =>
-        this.#options.log.error({ err: error }, 'could not look for changes of the configuration'),
+        this.#options?.log.error({ err: error }, 'could not look for changes of the configuration'),
       )
   }
 
@@ -76,7 +74,7 @@ class ConfigWatch implements AsyncDisposable {
     if (found === this.#seen) return
     this.#seen = found
     await this.#rewatch()
-    await this.#changed()
+    await this.#options?.changed()
   }
 
   /** Watches the folder that holds the file, or the folder of files, anew when it was replaced by another. */
@@ -94,7 +92,7 @@ class ConfigWatch implements AsyncDisposable {
   /** Where watching fails (limits of the system, network file systems) looking every `pollMs` is enough. */
   #openWatcher(folder: string): FSWatcher | undefined {
     const giveUp = (error: unknown) =>
-      this.#options.log.debug({ err: error, folder }, 'cannot watch the folder, only looking')
+      this.#options?.log.debug({ err: error, folder }, 'cannot watch the folder, only looking')
     try {
       const watcher = watch(folder, { persistent: false }, () => this.#lookSoon())
       watcher.on('error', giveUp)

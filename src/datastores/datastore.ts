@@ -29,7 +29,8 @@ export interface Datastore extends AsyncDisposable {
   stage(source: AsyncIterable<Uint8Array>, options: StageOptions): Promise<StagedFile>
   put(staged: StagedFile): Promise<string>
   open(location: string): Promise<OpenObject>
-  has(location: string): Promise<boolean>
+  /** How many bytes the object has there now, or undefined when it is not there. */
+  sizeOf(location: string): Promise<number | undefined>
   /** Where a local program can read the object, if the datastore is on this machine. Nobody may change that file. */
   localPath?(location: string): string
   delete(location: string): Promise<void>

@@ -1,8 +1,9 @@
 import { constants } from 'node:fs'
-import { access, mkdir, rename, rm, stat } from 'node:fs/promises'
+import { access, rename, rm, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { type ByteRange, type Datastore, ObjectMissing, type OpenObject, type StoredKind } from './datastore.ts'
 import { BufferPool } from '../lib/buffers.ts'
+import { makeLastingFolder } from '../lib/durable.ts'
 import { Folders } from './folders.ts'
 import { OpenFiles, type SharedFile } from './open-files.ts'
 import { stage, type StagedFile, type StageOptions, sweepStaging } from './staging.ts'
@@ -25,7 +26,7 @@ export interface FileDatastoreParts {
 /** Objects as files below one folder. Files stage in the same file system, so that putting is a rename. */
 export async function openFileDatastore(options: FileDatastoreOptions, parts: FileDatastoreParts): Promise<Datastore> {
   const base = resolve(options.path)
-  await mkdir(base, { recursive: true, mode: 0o750 })
+  await makeLastingFolder(base, 0o750)
   await sweepStaging(join(base, STAGING), ABANDONED_AFTER_MS, parts.now())
   return new FileDatastore(options, base, new Folders(base, parts))
 }
@@ -55,10 +56,13 @@ class FileDatastore implements Datastore {
   async put(staged: StagedFile): Promise<string> {
     const folder = await this.#folders.next()
     const location = `${folder.name}/${basename(staged.path)}`
-    await rename(staged.path, this.localPath(location))
     try {
+      await rename(staged.path, this.localPath(location))
+      staged.used()
       await folder.sync()
     } catch (error) {
+      // Somebody may have deleted the folder, or its disk may be failing.
+      this.#folders.startAnew()
       await this.delete(location)
       throw error
     }
@@ -73,11 +77,12 @@ class FileDatastore implements Datastore {
     }
   }
 
-  async has(location: string): Promise<boolean> {
+  async sizeOf(location: string): Promise<number | undefined> {
     try {
-      return (await stat(this.localPath(location))).isFile()
+      const found = await stat(this.localPath(location))
+      return found.isFile() ? found.size : undefined
     } catch (error) {
-      if (isMissing(error)) return false
+      if (isMissing(error)) return undefined
       throw error
     }
   }
@@ -107,27 +112,39 @@ const chunks = new BufferPool(CHUNK, 32)
 class OpenFile implements OpenObject {
   readonly size: number
   readonly #file: SharedFile
+  #released = false
 
   constructor(file: SharedFile) {
     this.#file = file
     this.size = file.size
   }
 
-  /** Reads ahead into a second buffer while the first is being sent. */
-  async *read({ start, end }: ByteRange): AsyncGenerator<Uint8Array> {
-    let buffer = chunks.take()
-    if (end - start < CHUNK) {
-      yield await this.#fill(buffer, start, end)
-      chunks.giveBack(buffer)
-      return
+  read({ start, end }: ByteRange): AsyncIterable<Uint8Array> {
+    const { bytes } = this.#file
+    if (bytes) return inOne(bytes, start, end)
+    return end - start < CHUNK ? this.#readAtOnce(start, end) : this.#readAhead(start, end)
+  }
+
+  async *#readAtOnce(start: number, end: number): AsyncGenerator<Uint8Array> {
+    const buffer = chunks.take()
+    for (let position = start; position <= end;) {
+      const chunk = await this.#fill(buffer, position, end)
+      position += chunk.length
+      yield chunk
     }
+    chunks.giveBack(buffer)
+  }
+
+  /** Reads into a second buffer while the first is being sent. */
+  async *#readAhead(start: number, end: number): AsyncGenerator<Uint8Array> {
+    let buffer = chunks.take()
     let other = chunks.take()
-    let reading = this.#fill(buffer, start, end)
+    let reading = this.#fillAhead(buffer, start, end)
     try {
       for (let position = start; position <= end;) {
         const chunk = await reading
         position += chunk.length
-        if (position <= end) reading = this.#fill(other, position, end)
+        if (position <= end) reading = this.#fillAhead(other, position, end)
         yield chunk
         ;[buffer, other] = [other, buffer]
       }
@@ -139,16 +156,34 @@ class OpenFile implements OpenObject {
     }
   }
 
+  /** A failure waits for whoever awaits the result; until then it must not count as one that nobody handles. */
+  #fillAhead(buffer: Buffer, position: number, end: number): Promise<Uint8Array> {
+    const reading = this.#fill(buffer, position, end)
+    reading.catch(() => {})
+    return reading
+  }
+
   async #fill(buffer: Buffer, position: number, end: number): Promise<Uint8Array> {
     const wanted = Math.min(buffer.length, end - position + 1)
     const bytes = await this.#file.read(buffer, wanted, position)
-    if (bytes === 0) throw new Error(`the file ended at ${position}, before ${end}: it was cut`)
+    if (bytes === 0) throw wasCut(position, end)
     return buffer.subarray(0, bytes)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#released) return
+    this.#released = true
     this.#file.release()
   }
+}
+
+async function* inOne(bytes: Uint8Array, start: number, end: number): AsyncGenerator<Uint8Array> {
+  if (end >= bytes.length) throw wasCut(bytes.length, end)
+  yield bytes.subarray(start, end + 1)
+}
+
+function wasCut(position: number, end: number): Error {
+  return new Error(`the file ended at ${position}, before ${end}: it was cut`)
 }
 
 function isMissing(error: unknown): boolean {

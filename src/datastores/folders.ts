@@ -1,5 +1,6 @@
-import { mkdir, open } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { syncFolder, syncParents } from '../lib/durable.ts'
 
 const FILES_PER_FOLDER = 4096
 
@@ -32,14 +33,18 @@ export class Folders {
     this.#current.files++
     return await this.#current.folder
   }
+
+  /** Gives out no folder that is open now again: something is wrong with it. The next file gets a new one. */
+  startAnew(): void {
+    this.#current = undefined
+  }
 }
 
+/** Its parents are synced whoever made them: another server may have done so just now, and not have synced them yet. */
 async function makeFolder(base: string, name: string): Promise<Folder> {
   const path = join(base, name)
-  const firstMade = await mkdir(path, { recursive: true, mode: 0o750 })
-  if (firstMade !== undefined) {
-    for (let made = path; made.length >= firstMade.length; made = dirname(made)) await syncFolder(dirname(made))
-  }
+  await mkdir(path, { recursive: true, mode: 0o750 })
+  await syncParents(path, base)
   return new Folder(base, name)
 }
 
@@ -73,10 +78,4 @@ export class Folder {
     this.#running = run
     return run
   }
-}
-
-/** Makes a folder's entries durable. */
-export async function syncFolder(path: string): Promise<void> {
-  await using folder = await open(path, 'r')
-  await folder.sync()
 }

@@ -1,4 +1,4 @@
-import { close, fstat, open, read } from 'node:fs'
+import { close, open, read, fstat } from 'node:fs'
 import { promisify } from 'node:util'
 
 const openFile = promisify(open)
@@ -7,30 +7,33 @@ const statFile = promisify(fstat)
 
 const KEEP_MS = 2000
 const KEPT_AT_MOST = 1000
+/** Files up to this size, in bytes, are read at once: a second trip to another thread costs more than the bytes. */
+const SMALL = 16 * 1024
 
 /**
- * Files that are open for reading, each kept so for two seconds: a file that many want is not opened, looked at and closed for
- * each of them, which costs more than reading it. A file deleted by somebody else may be served that much longer.
+ * Files that were read, kept for two seconds each: small ones with their bytes, larger ones open. A file that many want is not
+ * opened, looked at and closed for each of them, which costs more than reading it. A file that somebody deletes behind our
+ * back may be served that much longer.
  */
 export class OpenFiles implements AsyncDisposable {
-  readonly #open = new Map<string, SharedFile>()
+  readonly #kept = new Map<string, SharedFile>()
   readonly #opening = new Map<string, Promise<SharedFile>>()
 
-  /** The file, held open until it is released. Fails as `open(2)` does. */
+  /** The file, held until it is released. Fails as `open(2)` does. */
   async acquire(path: string): Promise<SharedFile> {
-    const file = this.#open.get(path) ?? (await (this.#opening.get(path) ?? this.#openNew(path)))
+    const file = this.#kept.get(path) ?? (await (this.#opening.get(path) ?? this.#openNew(path)))
+    // Forgotten and closed while we waited for our turn: its descriptor may be another file's by now.
+    if (file.closed) return await this.acquire(path)
     file.users++
     return file
   }
 
   /** Forgets a file, so that who asks next opens what is at its path then. */
   forget(path: string): void {
-    const file = this.#open.get(path)
+    const file = this.#kept.get(path)
     if (!file) return
-    this.#open.delete(path)
-    clearTimeout(file.timer)
-    file.kept = false
-    file.closeIfUnused()
+    this.#kept.delete(path)
+    file.retire()
   }
 
   #openNew(path: string): Promise<SharedFile> {
@@ -40,19 +43,11 @@ export class OpenFiles implements AsyncDisposable {
   }
 
   async #keep(path: string): Promise<SharedFile> {
-    const fd = await openFile(path, 'r')
-    let size: number
-    try {
-      size = (await statFile(fd)).size
-    } catch (error) {
-      await closeFile(fd)
-      throw error
-    }
-    const timer = setTimeout(() => this.forget(path), KEEP_MS).unref()
-    const file = new SharedFile(fd, size, timer)
-    this.#open.set(path, file)
-    if (this.#open.size > KEPT_AT_MOST) {
-      const [oldest] = this.#open.keys()
+    const file = await openShared(path)
+    file.forgetLater(() => this.forget(path))
+    this.#kept.set(path, file)
+    if (this.#kept.size > KEPT_AT_MOST) {
+      const [oldest] = this.#kept.keys()
       if (oldest !== undefined) this.forget(oldest)
     }
     return file
@@ -60,39 +55,79 @@ export class OpenFiles implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.allSettled(this.#opening.values())
-    for (const path of this.#open.keys()) this.forget(path)
+    for (const path of this.#kept.keys()) this.forget(path)
   }
 }
 
-/** An open file with several readers. */
+async function openShared(path: string): Promise<SharedFile> {
+  const fd = await openFile(path, 'r')
+  try {
+    const { size } = await statFile(fd)
+    if (size > SMALL) return new SharedFile(size, { fd })
+    const bytes = Buffer.allocUnsafe(size)
+    const got = await readAt(fd, bytes, size, 0)
+    await closeFile(fd)
+    return new SharedFile(got, { bytes: bytes.subarray(0, got) })
+  } catch (error) {
+    await closeFile(fd).catch(() => {})
+    throw error
+  }
+}
+
+type Content = { readonly fd: number } | { readonly bytes: Uint8Array }
+
+/** A file with several readers. */
 export class SharedFile {
   readonly size: number
-  readonly timer: NodeJS.Timeout
-  /** Whether more readers may come. */
-  kept = true
   users = 0
-  readonly #fd: number
+  /** Nobody may read it any more. */
+  closed = false
+  readonly #content: Content
+  #timer: NodeJS.Timeout | undefined
+  #retired = false
 
-  constructor(fd: number, size: number, timer: NodeJS.Timeout) {
-    this.#fd = fd
+  constructor(size: number, content: Content) {
     this.size = size
-    this.timer = timer
+    this.#content = content
+  }
+
+  /** The whole file, if it is a small one. Nobody may change these bytes. */
+  get bytes(): Uint8Array | undefined {
+    return 'bytes' in this.#content ? this.#content.bytes : undefined
   }
 
   /** Fills `buffer` from its start with up to `length` bytes from `position`, and gives how many there were. */
-  read(buffer: Buffer, length: number, position: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      read(this.#fd, buffer, 0, length, position, (error, bytes) => (error ? reject(error) : resolve(bytes)))
-    })
+  async read(buffer: Buffer, length: number, position: number): Promise<number> {
+    if ('fd' in this.#content) return await readAt(this.#content.fd, buffer, length, position)
+    return Buffer.from(this.#content.bytes).copy(buffer, 0, position, position + length)
+  }
+
+  forgetLater(forget: () => void): void {
+    this.#timer = setTimeout(forget, KEEP_MS).unref()
+  }
+
+  /** No more readers come; it is closed when the last one is done. */
+  retire(): void {
+    clearTimeout(this.#timer)
+    this.#retired = true
+    this.#closeIfUnused()
   }
 
   /** Ends one reader's use. */
   release(): void {
     this.users--
-    this.closeIfUnused()
+    this.#closeIfUnused()
   }
 
-  closeIfUnused(): void {
-    if (!this.kept && this.users === 0) close(this.#fd)
+  #closeIfUnused(): void {
+    if (!this.#retired || this.users > 0 || this.closed) return
+    this.closed = true
+    if ('fd' in this.#content) close(this.#content.fd)
   }
+}
+
+function readAt(fd: number, buffer: Buffer, length: number, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    read(fd, buffer, 0, length, position, (error, bytes) => (error ? reject(error) : resolve(bytes)))
+  })
 }

@@ -1,7 +1,8 @@
-import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
+import { makeLastingFolder } from '../lib/durable.ts'
+import { ConfigError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { parseDsn } from './dsn.ts'
 import { migrate, POSTGRES_SCHEMA } from './migrate.ts'
@@ -32,11 +33,22 @@ export interface DatabaseOptions {
  * a `tool` may work beside it.
  */
 export async function openDatabase(options: DatabaseOptions, role: 'server' | 'tool', log: Log): Promise<Database> {
-  return options.postgres ? await openPostgres(options, log) : await openSqlite(options.sqlite, role)
+  try {
+    return options.postgres ? await openPostgres(options, log) : await openSqlite(options.sqlite, role)
+  } catch (cause) {
+    if (cause instanceof ConfigError) throw cause
+    const which = options.postgres ? 'PostgreSQL (database.postgres)' : `${options.sqlite} (database.sqlite)`
+    throw new ConfigError([`cannot use the database ${which}: ${messages(cause).join(': ')}`], { cause })
+  }
+}
+
+function messages(error: unknown): string[] {
+  if (error instanceof AggregateError) return error.errors.flatMap(messages)
+  return error instanceof Error ? [error.message, ...messages(error.cause)] : []
 }
 
 async function openSqlite(path: string, role: 'server' | 'tool'): Promise<Database> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  await makeLastingFolder(dirname(path), 0o700)
   await using closing = new AsyncDisposableStack()
   if (role === 'server') closing.use(lockForServer(path))
   await migrateSqlite(path)
@@ -94,6 +106,9 @@ async function openPostgres(options: DatabaseOptions, log: Log): Promise<Databas
     types: typeParsers(),
   })
   pool.on('error', (error) => log.warn({ err: error }, 'a PostgreSQL connection was lost'))
+  // A connection lost while a transaction holds it says so in an event of its own too, which nobody hearing would end the
+  // process. The transaction's next statement fails anyway.
+  pool.on('connect', (client) => client.on('error', () => {}))
   await using closing = new AsyncDisposableStack()
   const unqualified = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
   closing.defer(() => unqualified.destroy())

@@ -2,43 +2,70 @@ import type { ClientConfig } from 'pg'
 import { parse, toClientConfig } from 'pg-connection-string'
 import { ConfigError } from '../lib/errors.ts'
 
-const KEYS: Readonly<Record<string, string>> = { dbname: 'database', user: 'user', password: 'password' }
-
 /**
  * Reads a PostgreSQL address as libpq does: a URL, or `key=value` pairs. As there, `sslmode=require` encrypts without
- * verifying; `verify-ca` and `verify-full` verify. Source: PostgreSQL documentation, "Connection Strings".
+ * verifying; `verify-ca` and `verify-full` verify. Unlike there, `prefer` means `require` and `allow` means `disable`: there
+ * is no second attempt. An address that cannot be used is a `ConfigError`. Source: PostgreSQL documentation, "Connection
+ * Strings".
  */
 export function parseDsn(dsn: string): ClientConfig {
-  const url = /^postgres(ql)?:\/\//.test(dsn) ? dsn : urlFromPairs(dsn)
-  return toClientConfig(parse(url, { useLibpqCompat: true }))
+  try {
+    return /^postgres(ql)?:\/\//.test(dsn) ? fromUrl(dsn) : fromPairs(dsn)
+  } catch (error) {
+    // The cause may hold the address with its password.
+    throw new ConfigError([`database.postgres: ${(error as Error).message}`])
+  }
 }
 
-function urlFromPairs(dsn: string): string {
-  const url = new URL('postgres://localhost')
-  for (const [key, value] of pairs(dsn)) {
-    if (key === 'host' || key === 'hostaddr') url.searchParams.set('host', value)
-    else if (key === 'port') url.port = value
-    else if (KEYS[key] === 'database') url.pathname = `/${encodeURIComponent(value)}`
-    else if (KEYS[key] === 'user') url.username = encodeURIComponent(value)
-    else if (KEYS[key] === 'password') url.password = encodeURIComponent(value)
-    else url.searchParams.set(key, value)
+function fromUrl(dsn: string): ClientConfig {
+  const config = withSsl(dsn)
+  // The library leaves some of the characters that libpq decodes.
+  const name = /^\w+:\/\/[^/?#]*\/([^?#]+)/.exec(dsn)?.[1]
+  return name === undefined ? config : { ...config, database: decodeURIComponent(name) }
+}
+
+function fromPairs(dsn: string): ClientConfig {
+  const { host, hostaddr, port, dbname, user, password, ...others } = Object.fromEntries(pairs(dsn))
+  const config = withSsl(`postgres://localhost?${String(new URLSearchParams(others))}`)
+  const address = hostaddr || host
+  return {
+    ...config,
+    ...(address ? { host: address } : {}),
+    ...(port ? { port: portOf(port) } : {}),
+    ...(dbname ? { database: dbname } : {}),
+    ...(user ? { user } : {}),
+    ...(password ? { password } : {}),
   }
-  return url.href
+}
+
+const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full']
+
+function withSsl(url: string): ClientConfig {
+  const parsed = parse(url, { useLibpqCompat: true })
+  const { sslmode } = parsed as { sslmode?: string }
+  if (sslmode !== undefined && !SSL_MODES.includes(sslmode)) {
+    throw new Error(`sslmode=${sslmode} is not one of ${SSL_MODES.join(', ')}`)
+  }
+  const config = toClientConfig(parsed)
+  return sslmode === 'allow' ? { ...config, ssl: false } : config
+}
+
+function portOf(text: string): number {
+  const port = Number(text)
+  if (!/^\d+$/.test(text) || port < 1 || port > 65_535) throw new Error(`port=${text} is no port`)
+  return port
 }
 
 /** `a=1 b='two words' c='it\'s'`, with blanks allowed around the equals sign. */
 function pairs(dsn: string): [string, string][] {
-  const pattern = /\s*(\w+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)*))(?=\s|$)/y
+  const pattern = /\s*(\w+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)*))(?:\s+|$)/sy
   const found: [string, string][] = []
-  const text = dsn.trim()
-  while (pattern.lastIndex < text.length) {
-    const match = pattern.exec(text)
+  do {
+    const match = pattern.exec(dsn)
     if (!match?.[1]) {
-      throw new ConfigError([
-        'database.postgres is neither a URL (postgres://user:password@host/database) nor key=value pairs (host=… dbname=…)',
-      ])
+      throw new Error('is neither a URL (postgres://user:password@host/database) nor key=value pairs (host=… dbname=…)')
     }
-    found.push([match[1], (match[2] ?? match[3] ?? '').replaceAll(/\\(.)/g, '$1')])
-  }
+    found.push([match[1], (match[2] ?? match[3] ?? '').replaceAll(/\\(.)/gs, '$1')])
+  } while (pattern.lastIndex < dsn.length)
   return found
 }

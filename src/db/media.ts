@@ -1,6 +1,6 @@
 import { compiled, type Queryable, unit } from './query.ts'
 import { type OfferedObject, settleObject, type StoredObject } from './objects.ts'
-import { fillPending, type ReservationState } from './pending.ts'
+import { deleteReservation, lockReservation, type ReservationState } from './pending.ts'
 import type { MediaKind } from './schema.ts'
 import { countUsage } from './usage.ts'
 
@@ -89,14 +89,20 @@ export type CommitResult =
 /** The one short transaction of an upload: settles the object, checks what may have changed meanwhile, names the content. */
 export const commitMedia = unit('commitMedia', async (tx, media: CommittedMedia): Promise<CommitResult> => {
   if (media.reserved) {
-    const state = await fillPending(tx, media)
+    const state = await lockReservation(tx, media)
     if (state !== 'open') return { outcome: state }
   }
+  // Blocked content that was lost does not come back.
+  if (media.object.replaces && (await isBlockedContent(tx, media.object.sha256))) return { outcome: 'blocked' }
   const object = await settleObject(tx, media.object, media.createdAt)
   if (!object) return { outcome: 'object_gone' }
-  if (await isBlockedContent(tx, object.sha256)) return { outcome: 'blocked' }
-  const before = media.reserved || media.uploader === null ? undefined : await sameUpload(tx, media)
-  if (before) return { outcome: 'existing', mediaId: before.mediaId, object }
+  if (!object.isNew) {
+    if (await isBlockedContent(tx, object.sha256)) return { outcome: 'blocked' }
+    const before = await sameUpload(tx, media)
+    if (before) return { outcome: 'existing', mediaId: before.mediaId, object }
+  }
+  // Only now: what was refused above may be tried again with other bytes.
+  if (media.reserved) await deleteReservation(tx, media)
   await insertMedia(tx, {
     ...media,
     sha256: object.sha256,
@@ -123,6 +129,7 @@ const insertMedia = compiled((tx, media: CommittedMedia & { sha256: string; auth
 
 async function sameUpload(tx: Queryable, media: CommittedMedia): Promise<{ mediaId: string } | undefined> {
   const { origin, uploader, uploadName } = media
+  if (media.reserved || media.kind !== 'upload' || uploader === null) return undefined
   const same = await uploadsOfContent(tx, { origin, uploader, sha256: media.object.sha256 })
   return same.find((row) => row.uploadName === uploadName)
 }
@@ -148,9 +155,13 @@ function countNames(tx: Queryable, media: CommittedMedia, object: StoredObject):
 export const touchMedia = unit(
   'touchMedia',
   async (tx, reads: readonly { readonly origin: string; readonly mediaId: string; readonly at: number }[]) => {
-    for (const read of reads) await setAccessed(tx, read)
+    // In one order everywhere, so that two instances cannot lock each other out.
+    const inOrder = reads.toSorted((a, b) => compare(a.origin, b.origin) || compare(a.mediaId, b.mediaId))
+    for (const read of inOrder) await setAccessed(tx, read)
   },
 )
+
+const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
 
 const setAccessed = compiled((tx, read: { origin: string; mediaId: string; at: number }) =>
   tx

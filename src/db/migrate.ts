@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { type Kysely, sql } from 'kysely'
 import { type Migration, type MigrationProvider, Migrator } from 'kysely/migration'
+import { ConfigError } from '../lib/errors.ts'
 import type { Queryable } from './query.ts'
 
 type Engine = 'sqlite' | 'postgres'
@@ -25,12 +26,19 @@ export async function migrate(db: Queryable, engine: Engine, folder: URL = MIGRA
   const { error, results } = await migrator.migrateToLatest()
   if (!error) return
   const failed = results?.find((result) => result.status === 'Error')?.migrationName
-  throw new Error(
-    failed
-      ? `migration ${failed} failed`
-      : 'the database does not fit this version of Cellarium: is it from a newer one?',
-    { cause: error },
-  )
+  if (failed) throw new Error(`migration ${failed} failed`, { cause: error })
+  throw newerVersion(error) ?? error
+}
+
+/** Kysely's word for migrations that were run and that this version does not have. */
+function newerVersion(error: unknown): Error | undefined {
+  const text = error instanceof Error ? error.message : ''
+  const [, migration] = /^corrupted migrations: previously executed migration (\S+) is missing/.exec(text) ?? []
+  if (!migration) return undefined
+  const message =
+    `the database was used by a newer version of Cellarium (it has ${migration}): start that one, ` +
+    'or go back to a backup from before it'
+  return new ConfigError([message], { cause: error })
 }
 
 /** `NNNN-name.sql` for both engines, or `NNNN-name.sqlite.sql` and `NNNN-name.postgres.sql` where one text cannot serve. */

@@ -19,6 +19,12 @@ export interface OfferedObject extends StoredObject {
   readonly replaces?: { readonly datastore: string; readonly location: string }
 }
 
+/** What a hash stands for after a commit. */
+export interface SettledObject extends StoredObject {
+  /** This content was not known at all: nothing else can have been said about it. */
+  readonly isNew: boolean
+}
+
 /** What `sha256` is stored as, if it is. */
 export const findObject = async (db: Queryable, sha256: string): Promise<StoredObject | undefined> =>
   (await objectByHash(db, { sha256 }))[0]
@@ -57,13 +63,13 @@ export async function settleObject(
   tx: Queryable,
   offered: OfferedObject,
   now: number,
-): Promise<StoredObject | undefined> {
+): Promise<SettledObject | undefined> {
   const { sha256, size, datastore, location } = offered
   if (offered.fresh) {
     const inserted = await insertObject(tx, { sha256, size, datastore, location, now })
     if (inserted.length > 0) {
       await countUsage(tx, [{ subject: `datastore:${datastore}`, changeId: location, bytes: size, files: 1 }])
-      return { sha256, size, datastore, location }
+      return { sha256, size, datastore, location, isNew: true }
     }
   }
   const [stored] = await lockObject(tx, { sha256 })
@@ -71,9 +77,9 @@ export async function settleObject(
   const lost = offered.replaces
   if (offered.fresh && lost && stored.datastore === lost.datastore && stored.location === lost.location) {
     await replaceObject(tx, stored, offered)
-    return { sha256, size, datastore, location }
+    return { sha256, size, datastore, location, isNew: false }
   }
-  return stored
+  return { ...stored, isNew: false }
 }
 
 async function replaceObject(tx: Queryable, lost: StoredObject, found: StoredObject): Promise<void> {

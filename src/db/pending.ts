@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { compiled, oneAtATime, type Queryable, unit } from './query.ts'
+import { compiled, lockRows, oneAtATime, type Queryable, unit } from './query.ts'
 
 /** A media id that `create` gave out and whose content has not come yet. */
 export interface Reservation {
@@ -50,10 +50,11 @@ const mediaExists = compiled((db, name: { origin: string; mediaId: string }) =>
 )
 
 /**
- * Uses a reservation up, inside the transaction that stores its content. The deleted row is what two uploads at once compete
- * for. The deadline counts from when the upload began (`createdAt`), so that a long upload is not refused at its end.
+ * How a reservation stands, inside the transaction that will store its content: the row is locked, so that two uploads at
+ * once come one after the other. The deadline counts from when the upload began (`createdAt`), so that a long upload is not
+ * refused at its end.
  */
-export async function fillPending(
+export async function lockReservation(
   tx: Queryable,
   media: {
     readonly origin: string
@@ -62,15 +63,30 @@ export async function fillPending(
     readonly createdAt: number
   },
 ): Promise<ReservationState> {
-  const state = await reservationState(tx, media, media.createdAt)
-  if (state !== 'open') return state
-  const { numDeletedRows } = await tx
-    .deleteFrom('pending_media')
-    .where('origin', '=', media.origin)
-    .where('media_id', '=', media.mediaId)
-    .executeTakeFirst()
-  return numDeletedRows === 0n ? 'already_uploaded' : 'open'
+  const { origin, mediaId } = media
+  await lockPending(tx, { origin, mediaId })
+  return await reservationState(tx, media, media.createdAt)
 }
+
+const lockPending = compiled((tx, name: { origin: string; mediaId: string }) =>
+  lockRows(
+    tx,
+    tx
+      .selectFrom('pending_media')
+      .select('media_id')
+      .where('origin', '=', name.origin)
+      .where('media_id', '=', name.mediaId),
+  ),
+)
+
+/** Deletes a reservation: used up by its content, or ended. */
+export async function deleteReservation(tx: Queryable, name: { readonly origin: string; readonly mediaId: string }) {
+  await deletePending(tx, { origin: name.origin, mediaId: name.mediaId })
+}
+
+const deletePending = compiled((tx, name: { origin: string; mediaId: string }) =>
+  tx.deleteFrom('pending_media').where('origin', '=', name.origin).where('media_id', '=', name.mediaId),
+)
 
 export type ReserveResult =
   | { readonly outcome: 'reserved' }
@@ -121,13 +137,7 @@ export const sweepReservations = unit(
       .where('expires_at', '<', before)
       .limit(limit)
       .execute()
-    for (const row of ended) {
-      await tx
-        .deleteFrom('pending_media')
-        .where('origin', '=', row.origin)
-        .where('media_id', '=', row.media_id)
-        .execute()
-    }
+    for (const row of ended) await deleteReservation(tx, { origin: row.origin, mediaId: row.media_id })
     return ended.length
   },
 )

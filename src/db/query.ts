@@ -31,6 +31,14 @@ export function lockRows<Query extends { forUpdate(): Query }>(db: Queryable, qu
   return isPostgres(db) ? query.forUpdate() : query
 }
 
+/** Locks those of the rows that no other transaction holds, and passes over the others. */
+export function lockFreeRows<Query extends { forUpdate(): { skipLocked(): Query } }>(
+  db: Queryable,
+  query: Query,
+): Query {
+  return isPostgres(db) ? query.forUpdate().skipLocked() : query
+}
+
 /** Lets one transaction at a time go on for `key`, until it ends. SQLite has one writer, so there it adds nothing. */
 export async function oneAtATime(tx: Queryable, key: string): Promise<void> {
   if (isPostgres(tx)) await sql`select pg_advisory_xact_lock(hashtextextended(${key}, 0))`.execute(tx)

@@ -35,6 +35,8 @@ export class SqliteWrites implements AsyncDisposable {
   constructor(path: string) {
     this.#worker = new Worker(new URL(`./sqlite-writer${extname(import.meta.url)}`, import.meta.url), {
       workerData: { path },
+      // What a commit makes is gone with it: little room makes little garbage, and saves the server 7 MiB.
+      resourceLimits: { maxYoungGenerationSizeMb: 2 },
     })
     this.#worker.unref()
     this.#worker.on('message', (answers: readonly WriteAnswer[]) => answers.forEach((answer) => this.#settle(answer)))

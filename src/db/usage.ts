@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { compiled, type Queryable, unit } from './query.ts'
+import { compiled, lockFreeRows, type Queryable, unit } from './query.ts'
 
 /** Stored bytes and files of a subject (`user:…`, `server:…`, `datastore:…`). */
 export interface Usage {
@@ -49,10 +49,11 @@ const usageRows = compiled((db, { subject }: { subject: string }) =>
  * different rows: whoever deletes a row adds it.
  */
 export const foldUsage = unit('foldUsage', async (tx, { limit }: { limit: number }): Promise<number> => {
-  const oldest = await tx.selectFrom('usage_changes').select(['subject', 'change_id']).limit(limit).execute()
+  const some = tx.selectFrom('usage_changes').select(['subject', 'change_id']).limit(limit)
+  const rows = await lockFreeRows(tx, some).execute()
   const sums = new Map<string, { bytes: number; files: number }>()
   let folded = 0
-  for (const row of oldest) {
+  for (const row of rows) {
     const taken = await tx
       .deleteFrom('usage_changes')
       .where('subject', '=', row.subject)

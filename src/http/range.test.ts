@@ -63,3 +63,8 @@ test('no text whatever makes a part that is not in the file', () => {
     { numRuns: 1000 },
   )
 })
+
+test('a header that is made to keep a pattern busy is dismissed at once', () => {
+  expect(rangeOf(`bytes=0-${', '.repeat(4000)}x`, 100, 0)).toBeUndefined()
+  expect(rangeOf(`bytes=${' '.repeat(16_000)}x`, 100, 0)).toBeUndefined()
+})

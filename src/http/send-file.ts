@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import { create } from 'content-disposition'
 import type { ByteRange } from '../datastores/datastore.ts'
 import { CallerGone, Refused } from '../lib/errors.ts'
@@ -28,7 +29,8 @@ export async function sendFile(call: Call, file: FileAnswer, connection: readonl
   // Opened before the head is written: that the bytes are gone must not show only in the middle of a 200.
   await using opened = await file.open()
   writeHead(call, file, { range, part, etag, connection })
-  await sendBody(call, file.size === 0 ? [] : opened.read(part))
+  if (file.size === 0) await end(call.response)
+  else await sendBody(call.response, opened.read(part), part.end - part.start + 1)
 }
 
 interface Head {
@@ -60,25 +62,37 @@ function writeHead(call: Call, file: FileAnswer, { range, part, etag, connection
   call.response.writeHead(range ? 206 : 200, headers)
 }
 
-/** Each chunk is handed to the socket before the next is asked for: its buffer is used again. */
-async function sendBody(call: Call, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
-  const { response } = call
+/**
+ * Sends `length` bytes. Each chunk is handed to the socket before the next is asked for: its buffer is used again. The last one
+ * goes with the end of the response; ending after it would cost a small file a second trip through the socket.
+ */
+async function sendBody(response: ServerResponse, chunks: AsyncIterable<Uint8Array>, length: number): Promise<void> {
   try {
+    let left = length
     for await (const chunk of chunks) {
-      if (response.destroyed) throw new CallerGone('the connection ended during the download')
-      await new Promise<void>((resolve, reject) =>
-        response.write(chunk, (error) =>
-          error ? reject(new CallerGone('the connection ended', { cause: error })) : resolve(),
-        ),
-      )
+      if (response.destroyed) throw gone()
+      left -= chunk.length
+      await (left > 0 ? write(response, chunk) : end(response, chunk))
     }
-    response.end()
   } catch (error) {
     // The head is out: an unfinished body must not look finished.
     response.destroy()
     throw error
   }
 }
+
+function write(response: ServerResponse, chunk: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => response.write(chunk, (error) => (error ? reject(gone(error)) : resolve())))
+}
+
+function end(response: ServerResponse, chunk?: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    response.once('close', () => (response.writableFinished ? resolve() : reject(gone())))
+    response.end(chunk)
+  })
+}
+
+const gone = (cause?: unknown) => new CallerGone('the connection ended during the download', { cause })
 
 /** The part of the file that is asked for; undefined for the whole. Only GET has ranges (RFC 9110 §14.2). */
 function partOf(call: Call, file: FileAnswer, etag: string): ByteRange | undefined {

@@ -75,18 +75,18 @@ test('requests served, calls out and database queries arrive at the collector, w
     `
     const { startTracing } = await import(${moduleUrl('./telemetry-tracing.ts')})
     const tracing = await startTracing(process.env, { version: '1.2.3' })
-    const { fastify } = await import('fastify')
+    const { createServer } = await import('node:http')
     const { request } = await import('undici')
     const { default: pg } = await import('pg')
-    const server = fastify()
-    server.get('/upload', async () => {
+    const server = createServer(async (_, response) => {
       await new pg.Client({ host: '127.0.0.1', port: 1, database: 'media' }).connect().catch(() => {})
-      return 'done'
+      response.end('done')
     })
-    await server.listen({ port: 0, host: '127.0.0.1' })
-    const { body } = await request(server.listeningOrigin + '/upload?access_token=syt_secret&a=b')
+    await new Promise((listening) => server.listen(0, '127.0.0.1', listening))
+    const url = 'http://127.0.0.1:' + server.address().port + '/upload?access_token=syt_secret&a=b'
+    const { body } = await request(url)
     await body.text()
-    await server.close()
+    server.close()
     await tracing[Symbol.asyncDispose]()`,
     {
       OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,

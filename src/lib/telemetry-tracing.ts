@@ -33,7 +33,7 @@ export function wantsTracing(env: Environment): boolean {
 
 /**
  * Starts tracing if the environment asks for it: one span for each request served, each call out and each database query.
- * Must be awaited before fastify, undici or pg are imported for the first time, because they are instrumented while they
+ * Must be awaited before node:http, undici or pg are imported for the first time, because they are instrumented while they
  * load. Everything else about it (endpoint, protocol, sampling, service name) is read by OpenTelemetry from `OTEL_…` itself.
  * Throws `ConfigError` if it is asked for and the optional packages are missing.
  */

@@ -1,5 +1,4 @@
 import { isIP } from 'node:net'
-import { request } from 'undici'
 import type { Dispatcher } from 'undici'
 import { Refused } from '../lib/errors.ts'
 import type { HomeserverOptions } from './options.ts'
@@ -46,7 +45,9 @@ export async function callHomeserver(
   const url = addressOf(homeserver.csApi, call)
   const timeoutMs = Math.ceil(homeserver.timeouts.clientServerTimeoutSeconds * 1000)
   try {
-    const response = await request(url, {
+    const response = await (
+      await import('undici')
+    ).request(url, {
       method: call.method,
       dispatcher: parts.dispatcher,
       signal: timeoutMs > 0 ? AbortSignal.timeout(timeoutMs) : null,

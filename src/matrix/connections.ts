@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { Agent } from 'undici'
+import type { Agent } from 'undici'
 import type { Clock } from '../lib/clock.ts'
 import { Refused } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
@@ -28,8 +28,7 @@ interface Connection {
 export class Connections implements AsyncDisposable {
   readonly #log: Log
   readonly #clock: Clock
-  // HTTP/1.1 only: homeservers behind `csApi` are near by, and a reset of one HTTP/2 connection would fail all its calls.
-  readonly #agent = new Agent({ connections: CONNECTIONS, allowH2: false })
+  #agent: Promise<Agent> | undefined
   readonly #byName = new Map<string, Connection>()
   readonly #fingerprints = new WeakMap<HomeserverOptions, string>()
   #serial = 0
@@ -47,8 +46,9 @@ export class Connections implements AsyncDisposable {
    */
   async call(homeserver: HomeserverOptions, purpose: Purpose, call: Call): Promise<Answer> {
     const breaker = this.#of(homeserver).breakers[purpose]
-    const parts = { dispatcher: this.#agent, now: this.#clock.now() }
+    this.#agent ??= openAgent()
     try {
+      const parts = { dispatcher: await this.#agent, now: this.#clock.now() }
       const answer = await breaker.run(homeserver.backoffAt, () => callHomeserver(parts, homeserver, call))
       if (answer.status !== 429) return answer
       throw unavailable(homeserver, 'gets too many requests', { retryAfterMs: answer.retryAfterMs })
@@ -67,7 +67,7 @@ export class Connections implements AsyncDisposable {
 
   /** Ends the calls under way as failed and closes the connections. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#agent.destroy()
+    await (await this.#agent)?.destroy()
   }
 
   #of(homeserver: HomeserverOptions): Connection {
@@ -102,4 +102,13 @@ export class Connections implements AsyncDisposable {
       onClose: () => log.info('the homeserver answers again'),
     })
   }
+}
+
+/**
+ * Loads the HTTP client with the first call: a server nobody has logged in to yet has no use for its 10 MiB. HTTP/1.1 only:
+ * homeservers behind `csApi` are near by, and a reset of one HTTP/2 connection would fail all its calls.
+ */
+async function openAgent(): Promise<Agent> {
+  const undici = await import('undici')
+  return new undici.Agent({ connections: CONNECTIONS, allowH2: false })
 }

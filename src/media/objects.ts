@@ -35,7 +35,7 @@ export async function storeObject<Result extends { readonly outcome: string; rea
 async function offer(parts: ObjectParts, staged: StagedFile, datastore: Datastore): Promise<OfferedObject> {
   const { sha256, size } = staged
   const found = await findObject(parts.db.read, sha256)
-  if (found && (await parts.datastores.has(found))) return { ...found, fresh: false }
+  if (found && (await parts.datastores.sizeOf(found)) === found.size) return { ...found, fresh: false }
   if (found)
     parts.log.warn({ sha256, datastore: found.datastore, location: found.location }, 'a lost object comes back')
   const location = await datastore.put(staged)

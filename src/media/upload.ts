@@ -1,6 +1,6 @@
 import type { Notifier } from '../coordination/notifier.ts'
 import type { StagedFile } from '../datastores/staging.ts'
-import { type CommitResult, commitMedia, isBlockedContent } from '../db/media.ts'
+import { type CommitResult, commitMedia } from '../db/media.ts'
 import { type ReservationState, reservationState } from '../db/pending.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Refused } from '../lib/errors.ts'
@@ -67,7 +67,6 @@ async function receiveAs(
     expectedBytes: incoming.expectedBytes,
   })
   refuseBySize(staged.size, homeserver.uploads)
-  await refuseBlocked(parts, staged)
   const result = await storeObject(parts, staged, datastore, (object) =>
     parts.db.write(commitMedia, {
       origin: homeserver.name,
@@ -94,10 +93,6 @@ function refuseBySize(size: number | undefined, { maxBytes, minBytes }: SizeLimi
   if (size === undefined) return
   if (maxBytes > 0 && size > maxBytes) throw new Refused('too_large', `files may have ${maxBytes} bytes at most`)
   if (size < minBytes) throw new Refused('too_small', `files must have ${minBytes} bytes at least`)
-}
-
-async function refuseBlocked(parts: UploadParts, staged: StagedFile): Promise<void> {
-  if (await isBlockedContent(parts.db.read, staged.sha256)) throw blocked()
 }
 
 const blocked = () => new Refused('forbidden', 'this content is not allowed here')

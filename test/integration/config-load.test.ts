@@ -1,27 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { ConfigSource } from '../../src/config/load.ts'
 import { loadConfig } from '../../src/config/load.ts'
-import { ConfigError } from '../../src/lib/errors.ts'
+import { load, problems } from '../support/config.ts'
 import { temporaryFolder } from '../support/folder.ts'
-
-/** Loads a folder of files; paths in what comes back are relative to it. */
-async function load(files: Readonly<Record<string, string>>, source: ConfigSource = {}) {
-  await using folder = await temporaryFolder(files)
-  const snapshot = await loadConfig({ ...source, path: folder.path })
-  return { ...snapshot, warnings: snapshot.warnings.map((line) => line.replaceAll(`${folder.path}/`, '')) }
-}
-
-async function problems(files: Readonly<Record<string, string>>): Promise<string[]> {
-  await using folder = await temporaryFolder(files)
-  const error = await loadConfig({ path: folder.path }).catch((cause: unknown) => cause)
-  if (!(error instanceof ConfigError)) throw new Error(`expected a ConfigError, got ${String(error)}`)
-  return error.problems.map((line) => line.replaceAll(`${folder.path}/`, ''))
-}
-
-async function derivedId(path: string): Promise<string | undefined> {
-  const { datastores } = await load({ 'a.yaml': `${ONE}datastores: [{type: file, opts: {path: ${path}}}]` })
-  return datastores[0]?.id
-}
 
 const withStore = (path: string) =>
   `homeserver: example.org\ndatastores:\n  - {type: file, id: a, opts: {path: ${path}}}\n`
@@ -63,105 +43,16 @@ describe('Without a configuration', () => {
   })
 })
 
-describe('Configuration files of MMR', () => {
-  test('the minimal one of 1.2 works as it stands', async () => {
-    const { homeservers, datastores, warnings, main } = await load({
-      'media-repo.yaml': `
-repo:
-  bindAddress: '127.0.0.1'
-  port: 8000
-database:
-  postgres: "postgres://mmr:secret@localhost/mmr?sslmode=disable"
-homeservers:
-  - name: example.org
-    csApi: "https://example.org/"
-datastores:
-  - type: file
-    enabled: true
-    opts:
-      path: /var/matrix/media
-`,
-    })
-    expect(homeservers[0]).toMatchObject({ name: 'example.org', csApi: 'https://example.org', adminApiKind: 'matrix' })
-    expect(datastores).toEqual([
-      { type: 'file', id: 'df231a17739966f1', forKinds: ['all'], opts: { path: '/var/matrix/media' } },
-    ])
-    expect(main.database.sqlite).toBe('')
-    expect(warnings).toEqual([expect.stringContaining('media-repo.yaml:12: datastores[0].enabled: is of MMR 1.2')])
-  })
-
-  test('other keys of 1.2 are mapped or named', async () => {
-    const { main, datastores, warnings } = await load({
-      'a.yaml': `${ONE}
-datastores:
-  - {type: file, enabled: false, forKinds: [all], opts: {path: /old}}
-  - {type: file, enabled: yes, forKinds: [thumbnails], opts: {path: /new}}
-downloads: {cache: {enabled: true}, maxBytes: 7}
-featureSupport:
-  redis: {enabled: true, shards: [{name: a, addr: ":7000"}]}
-  IPFS: {enabled: true}
-  MSC2448Blurhash: {}
-`,
-    })
-    expect(datastores.map(({ forKinds }) => forKinds)).toEqual([[], ['thumbnails']])
-    expect(main.redis).toMatchObject({ enabled: true, shards: [{ name: 'a', addr: ':7000' }] })
-    expect(main.downloads.maxBytes).toBe(7)
-    expect(warnings.map((line) => line.split(': ')[1])).toEqual([
-      'datastores[0].enabled',
-      'datastores[1].enabled',
-      'downloads.cache',
-      'featureSupport.redis',
-      'featureSupport.IPFS',
-      'featureSupport.MSC2448Blurhash',
-      'no datastore takes local_media (forKinds), so that uploads are refused',
-    ])
-  })
-
-  test('what templates write (null, bare numbers in opts, quoted numbers, yes) is understood', async () => {
-    const { main, datastores, warnings } = await load({
-      'a.yaml': `${ONE}
-repo: {port: "8001", logDirectory: "-", logLevel: INFO, jsonLogs: yes, logColors: "false"}
-quarantine:
-  thumbnailPath:
-sentry:
-  environment:
-thumbnails:
-federation:
-  ignoredHosts:
-    -
-admins: ~
-accessTokens: {maxCacheTimeSeconds: -1}
-sharedSecretAuth: {enabled: true, token: 0123456789012345678901}
-datastores:
-  - {type: s3, id: s3, forKinds: [all], opts: {endpoint: s3.x, bucketName: b, ssl: true, prefixLength: 0, region: }}
-`,
-    })
-    expect(main.repo).toMatchObject({ port: 8001, logLevel: 'info', jsonLogs: true, logColors: false })
-    expect(main.quarantine.thumbnailPath).toBe('')
-    expect(main.thumbnails.maxPixels).toBe(32_000_000)
-    expect(main.federation.ignoredHosts).toEqual([])
-    expect(main.accessTokens.maxCacheTimeSeconds).toBe(0)
-    expect(main.sharedSecretAuth.token).toBe('0123456789012345678901')
-    expect(datastores[0]?.opts).toEqual({ endpoint: 's3.x', bucketName: 'b', ssl: 'true', prefixLength: '0' })
-    expect(warnings).toEqual(['datastore s3: type s3 comes in a later version; its files cannot be reached yet'])
-  })
-
-  test('a derived datastore id does not depend on a slash at the end', async () => {
-    expect(await derivedId('/media/')).toBe(await derivedId('/media'))
-    expect(await derivedId('/other')).not.toBe(await derivedId('/media'))
-  })
-})
-
 describe('A folder of files', () => {
   test('is read in the order of the bytes of the names, whatever the endings', async () => {
     const { main } = await load({
       'a.conf': `${ONE}uploads: {maxBytes: 1, minBytes: 1}`,
       'B.yaml': 'uploads: {maxBytes: 2, maxPending: 2}',
       b: 'uploads: {maxBytes: 3}',
-      '..data': 'uploads: {maxBytes: 9}',
-      'sub/c.yaml': 'uploads: {maxBytes: 9}',
+      '..data': 'uploads: {maxAgeSeconds: 9}',
+      'sub/c.yaml': 'uploads: {maxAgeSeconds: 9}',
     })
-    expect(main.uploads).toMatchObject({ maxBytes: 3, minBytes: 1, maxPending: 2 })
+    expect(main.uploads).toMatchObject({ maxBytes: 3, minBytes: 1, maxPending: 2, maxAgeSeconds: 1800 })
   })
 
   test('without any homeserver serves localhost and says so', async () => {
@@ -301,6 +192,16 @@ datastores: [{type: ipfs}, {type: file}, {type: s3, opts: {endpoint: x}}]
     ).toEqual(['b.yaml:4: uploads.minBytes: must be at least 0, is -3'])
   })
 
+  test('of an entry in homeservers are not said again for its per-domain file', async () => {
+    const main = 'homeservers: [{name: a.org, csApi: "ftp://x"}]\nthumbnails: {maxPixels: q}\n'
+    expect(
+      await problems({ 'a.yaml': main, 'b.yaml': 'homeserver: a.org\nthumbnails: {dynamicSizing: true}\n' }),
+    ).toEqual([
+      expect.stringMatching(/^a\.yaml:1: homeservers\[0\]\.csApi: /),
+      expect.stringMatching(/^a\.yaml:2: thumbnails\.maxPixels: /),
+    ])
+  })
+
   test('two homeservers with one name, and two datastores with one id, are refused', async () => {
     const twice = `homeservers: [{name: a.org, csApi: "http://a"}, {name: a.org, csApi: "http://b"}]
 datastores: [{type: file, id: x, opts: {path: /a}}, {type: file, id: x, opts: {path: /b}}]`
@@ -337,30 +238,6 @@ describe('Unknown keys', () => {
     })
     expect(warnings).toEqual([])
     expect(withoutEffect.map(({ path }) => path.join('.'))).toEqual(['urlPreviews.enabled', 'pgo.enabled'])
-  })
-})
-
-describe('The host of a request', () => {
-  test.each([
-    ['example.org', 'example.org'],
-    ['example.org:443', 'example.org'],
-    ['EXAMPLE.org:8448', 'example.org'],
-    ['ports.org:8448', 'ports.org:8448'],
-    ['ports.org', undefined],
-    ['ports.org:1', undefined],
-    ['Case.org', 'Case.org'],
-    ['case.org', 'Case.org'],
-    ['[::1]:8448', '[::1]:8448'],
-    ['[::1]', undefined],
-    ['[2001:db8::1]', '[2001:db8::1]'],
-    ['[2001:DB8::1]:443', '[2001:db8::1]'],
-    ['1.2.3.4:5', '1.2.3.4'],
-    ['', undefined],
-    ['__proto__', undefined],
-  ])('%j belongs to %j', async (host, name) => {
-    const names = ['example.org', 'ports.org:8448', 'Case.org', '"[::1]:8448"', '"[2001:db8::1]"', '1.2.3.4']
-    const text = `homeservers: [${names.map((each) => `{name: ${each.includes(':') && !each.startsWith('"') ? `"${each}"` : each}, csApi: "http://x"}`).join(', ')}]`
-    expect((await load({ 'a.yaml': text })).forHost(host)?.name).toBe(name)
   })
 })
 

@@ -79,14 +79,28 @@ describe.each(BOTH)('A changed configuration is followed, %s', (_how, timing) =>
 })
 
 describe('A changed configuration', () => {
-  test('is followed when the whole folder is replaced by another', async () => {
+  test('is followed when the whole folder is replaced by another, and in that one, too', async () => {
     await using folder = await temporaryFolder({ 'conf/a.yaml': config(1), 'next/a.yaml': config(2) })
-    await using opened = await open(join(folder.path, 'conf'), { pollMs: 30, debounceMs: 20 })
-    const { becomes } = opened
+    await using opened = await open(join(folder.path, 'conf'), { pollMs: 400, debounceMs: 20 })
     await rename(join(folder.path, 'conf'), join(folder.path, 'old'))
     await rename(join(folder.path, 'next'), join(folder.path, 'conf'))
-    await becomes(2)
+    await opened.becomes(2)
+    await folder.write('conf/b.yaml', 'uploads: {maxBytes: 3}')
+    await opened.becomes(3)
   })
+
+  test.runIf(process.platform === 'linux')(
+    'is noticed by the system also in a folder that replaced another',
+    async () => {
+      await using folder = await temporaryFolder({ 'conf/a.yaml': config(1), 'next/a.yaml': config(2) })
+      await using opened = await open(join(folder.path, 'conf'))
+      await rename(join(folder.path, 'conf'), join(folder.path, 'old'))
+      await rename(join(folder.path, 'next'), join(folder.path, 'conf'))
+      await opened.becomes(2)
+      await folder.write('conf/b.yaml', 'uploads: {maxBytes: 3}')
+      await opened.becomes(3)
+    },
+  )
 
   test('says which options are in force now and which need a restart', async () => {
     await using folder = await temporaryFolder({ 'a.yaml': config(1) })

@@ -1,0 +1,39 @@
+/** The rows of the table, in its order, with what is aimed for. */
+import { type Aim, KIB, MIB, type Row } from './row.ts'
+import { coldStart } from './rows/cold-start.ts'
+import { config } from './rows/config.ts'
+import { download } from './rows/download.ts'
+import { idleMemory, uploadMemory } from './rows/memory.ts'
+import { cachedThumbnail, generatedThumbnail } from './rows/thumbnail.ts'
+import { upload } from './rows/upload.ts'
+
+const ratio = (least: number): Aim => ({
+  text: `ratio ≥ ${Number(least.toFixed(3))}`,
+  isReached: (result) => (result.ratio ?? 0) >= least,
+})
+const below = (limit: number, unit: string): Aim => ({
+  text: `< ${limit} ${unit}`,
+  isReached: ({ value }) => value < limit,
+})
+
+/** 1,200 uploads a second where SQLite alone commits 4,500 times. */
+const COMMITS = ratio(1200 / 4500)
+const HASHING = ratio(0.35)
+
+export const rows: readonly Row[] = [
+  config({ name: 'config' }),
+  download({ name: 'download-1k', bytes: KIB, files: 1, aim: ratio(0.2) }),
+  download({ name: 'download-100k', bytes: 100 * KIB, files: 1, aim: ratio(0.18) }),
+  download({ name: 'download-1k-random', bytes: KIB, files: 1000, aim: ratio(0.1) }),
+  download({ name: 'download-100k-random', bytes: 100 * KIB, files: 1000, aim: ratio(0.14) }),
+  download({ name: 'download-10m', bytes: 10 * MIB, files: 1, aim: ratio(0.8) }),
+  upload({ name: 'upload-1k', bytes: KIB, connections: 16, against: 'commits', aim: COMMITS }),
+  upload({ name: 'upload-100k', bytes: 100 * KIB, connections: 16, against: 'sha256' }),
+  upload({ name: 'upload-10m', bytes: 10 * MIB, connections: 16, against: 'sha256', aim: HASHING }),
+  upload({ name: 'upload-100m', bytes: 100 * MIB, connections: 4, against: 'sha256', aim: HASHING }),
+  cachedThumbnail({ name: 'thumbnail-cached' }),
+  generatedThumbnail({ name: 'thumbnail-generated' }),
+  coldStart({ name: 'cold-start', aim: below(2000, 'ms') }),
+  idleMemory({ name: 'memory-idle', aim: below(110, 'MiB') }),
+  uploadMemory({ name: 'memory-upload', bytes: 100 * MIB, connections: 16, aim: below(64, 'MiB') }),
+]

@@ -1,0 +1,112 @@
+/** A Cellarium on its core with a homeserver beside it, and ways to fill it. */
+import { randomBytes } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { runProgram, startProgram, untilReady } from '../test/support/processes.ts'
+import { type Server, startServer } from '../test/support/server.ts'
+import { LOAD_CORE, pinned, SERVER_CORE } from './cores.ts'
+import type { UploadFigures, UploadJob } from './load/uploader.ts'
+
+export interface StageOptions {
+  /** A folder on the disk to be measured; each stage makes one of its own in it. */
+  readonly folder: string
+  /** Where the server and its threads leave their CPU profiles when they end, if anywhere. */
+  readonly profiles?: string | undefined
+}
+
+export interface Stage extends AsyncDisposable {
+  readonly server: Server
+  /** This stage's own folder. */
+  readonly folder: string
+  readonly headers: Readonly<Record<string, string>>
+  /** Uploads a file; gives its path for downloads, with `kind` that for thumbnails. */
+  upload(file: File, kind?: 'download' | 'thumbnail'): Promise<string>
+  /** Runs the uploader for large files on the load generator's core. */
+  uploadMany(job: Pick<UploadJob, 'bytes' | 'connections' | 'until'>): Promise<UploadFigures>
+}
+
+export interface File {
+  readonly bytes: Uint8Array
+  readonly type: string
+}
+
+const NAME = 'bench.example'
+const TOKEN = 'bench-token'
+export const UPLOAD_PATH = '/_matrix/media/v3/upload'
+
+/** Starts a fresh server with an empty database and an empty file datastore. */
+export async function openStage(options: StageOptions): Promise<Stage> {
+  await using cleanup = new AsyncDisposableStack()
+  const folder = join(options.folder, randomBytes(4).toString('hex'))
+  await mkdir(folder)
+  const homeserver = cleanup.use(await startHomeserver())
+  const server = cleanup.use(await startPinned(folder, homeserver.url, options.profiles))
+  const headers = { Host: NAME, Authorization: `Bearer ${TOKEN}` }
+  const owned = cleanup.move()
+  return {
+    server,
+    folder,
+    headers,
+    upload: (file, kind = 'download') => uploadOne(server, headers, file, kind),
+    uploadMany: (job) => runUploader({ ...job, port: server.port, path: UPLOAD_PATH, headers, seed: newSeed() }),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+/** What makes a run's bodies different from all other runs'. */
+export const newSeed = (): string => randomBytes(8).toString('hex')
+
+/** The server's configuration: defaults, but for what would end a benchmark or measure something else. */
+function configuration(csApi: string): Record<string, unknown> {
+  return {
+    homeservers: [{ name: NAME, csApi }],
+    accessTokens: { maxCacheTimeSeconds: 43_200 },
+    rateLimit: { enabled: false },
+    uploads: { minBytes: 0, maxPending: 0 },
+  }
+}
+
+/** Its log goes to a file, at the default level. */
+const ontoCore = [...pinned(SERVER_CORE), 'sh', '-c', 'exec "$@" >>output.log', 'sh'] as const
+
+async function startPinned(folder: string, csApi: string, profiles: string | undefined): Promise<Server> {
+  const env: Record<string, string> = {}
+  if (profiles) env['NODE_OPTIONS'] = `--cpu-prof --cpu-prof-interval=500 --cpu-prof-dir=${profiles}`
+  return await startServer({ config: configuration(csApi), folder, wrap: ontoCore, env })
+}
+
+async function startHomeserver(): Promise<{ readonly url: string } & AsyncDisposable> {
+  const program = await startProgram({
+    command: [...pinned(LOAD_CORE), process.execPath, path('load/homeserver.ts'), `@bench:${NAME}`],
+  })
+  const port = () => program.lines.map((line) => /^port (\d+)$/.exec(line)?.[1]).find(Boolean)
+  await untilReady(program, async () => port() !== undefined)
+  return { url: `http://127.0.0.1:${port()}`, [Symbol.asyncDispose]: () => program[Symbol.asyncDispose]() }
+}
+
+async function uploadOne(
+  server: Server,
+  { Host, ...headers }: Record<string, string>,
+  { bytes, type }: File,
+  kind: 'download' | 'thumbnail',
+): Promise<string> {
+  const answer = await fetch(`${server.url}${UPLOAD_PATH}`, {
+    method: 'POST',
+    // fetch does not let Host be chosen.
+    headers: { ...headers, 'X-Forwarded-Host': Host ?? '', 'Content-Type': type },
+    body: bytes as Uint8Array<ArrayBuffer>,
+  })
+  if (answer.status !== 200) throw new Error(`an upload was answered ${answer.status}: ${await answer.text()}`)
+  const { content_uri: mxc } = (await answer.json()) as { content_uri: string }
+  return `/_matrix/client/v1/media/${kind}/${mxc.slice('mxc://'.length)}`
+}
+
+async function runUploader(job: UploadJob): Promise<UploadFigures> {
+  const command = [...pinned(LOAD_CORE), process.execPath, path('load/uploader.ts'), JSON.stringify(job)]
+  return JSON.parse(await runProgram({ command }))
+}
+
+function path(file: string): string {
+  return fileURLToPath(new URL(file, import.meta.url))
+}

@@ -1,0 +1,23 @@
+import type { ConfigSource } from '../config/load.ts'
+
+/** Exit status when the configuration cannot be used. */
+export const CONFIG_UNUSABLE = 2
+
+export interface SourceOptions {
+  readonly config?: string
+  readonly data?: string
+}
+
+/**
+ * Where the configuration comes from: a flag wins over the environment (REPO_CONFIG, CELLARIUM_DATA), and that over the
+ * defaults. (In MMR REPO_CONFIG wins over its flag.) An empty variable counts as none.
+ */
+export function configSource(options: SourceOptions, environment: NodeJS.ProcessEnv): ConfigSource {
+  const { REPO_CONFIG, CELLARIUM_DATA, CELLARIUM_SERVER_NAME, CELLARIUM_CS_API } = environment
+  return {
+    path: options.config ?? (REPO_CONFIG || undefined),
+    dataPath: options.data ?? (CELLARIUM_DATA || undefined),
+    serverName: CELLARIUM_SERVER_NAME || undefined,
+    csApi: CELLARIUM_CS_API || undefined,
+  }
+}

@@ -1,0 +1,34 @@
+/** What both database engines are held to: one suite on SQLite and on PostgreSQL. */
+import { afterAll, describe } from 'vitest'
+import { mediaContract } from './database/media.ts'
+import { recordsContract } from './database/records.ts'
+import { reservationsContract } from './database/reservations.ts'
+import { type DatabaseUnderTest, type OpenDatabase, table } from './database/support.ts'
+import { thumbnailsContract } from './database/thumbnails.ts'
+import { usageContract } from './database/usage.ts'
+
+export function databaseContract(title: string, open: OpenDatabase): void {
+  describe(title, () => {
+    // One database for all of it, emptied for each test: making one takes longer than most tests.
+    let opened: Promise<DatabaseUnderTest> | undefined
+    const openEmpty: OpenDatabase = async () => {
+      opened ??= open()
+      const under = await opened
+      await empty(under)
+      return { ...under, async [Symbol.asyncDispose]() {} }
+    }
+    afterAll(async () => await (await opened)?.[Symbol.asyncDispose]())
+
+    mediaContract(openEmpty)
+    reservationsContract(openEmpty)
+    thumbnailsContract(openEmpty)
+    usageContract(openEmpty)
+    recordsContract(openEmpty)
+  })
+}
+
+async function empty(under: DatabaseUnderTest): Promise<void> {
+  const tables = ['thumbnails', 'media', 'pending_media', 'objects', 'usage_changes', 'usage_totals']
+  for (const name of tables) await under.execute(`DELETE FROM ${table(under.db, name)}`)
+  await under.execute(`DELETE FROM ${table(under.db, 'migrations')} WHERE name LIKE '9999%'`)
+}

@@ -1,0 +1,317 @@
+import { constants } from 'node:fs'
+import { mkdir, open, readdir, readlink, rm, stat, truncate, unlink, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import type { Datastore } from '../../src/datastores/datastore.ts'
+import { openFileDatastore } from '../../src/datastores/file.ts'
+import { Folder, Folders } from '../../src/datastores/folders.ts'
+import { temporaryFolder } from '../support/services.ts'
+import { chunksOf, datastoreContract, type DatastoreUnderTest, noHandles, put, readWhole } from './datastore.ts'
+
+const DAY_MS = 24 * 3600 * 1000
+const NOON = Date.parse('2030-03-04T12:00:00Z')
+
+datastoreContract('A folder as datastore', () => openUnderTest())
+
+afterEach(() => vi.restoreAllMocks())
+
+describe('Objects as files', () => {
+  test('lie in a folder named after the day, with names that say nothing', async () => {
+    await using under = await openUnderTest()
+    const location = await put(under.datastore, Buffer.from('hello'))
+    expect(location).toMatch(/^2030\/03\/04\/name1\/[0-9a-f]{32}$/)
+    expect(under.datastore.localPath?.(location)).toBe(join(under.path, location))
+  })
+
+  test('can be read by the group of the server, and by nobody else', async () => {
+    await using under = await openUnderTest()
+    const location = await put(under.datastore, Buffer.from('private'))
+    const umask = process.umask()
+    expect((await stat(join(under.path, location))).mode & 0o777).toBe(0o640 & ~umask)
+    expect((await stat(join(under.path, location, '..'))).mode & 0o777).toBe(0o750 & ~umask)
+  })
+
+  test('that MMR wrote are read where they are', async () => {
+    await using under = await openUnderTest()
+    const location = 'ab/cd/ef0123456789abcdefghijklmnopqrstuvwxyz-_idv2fmt'
+    await mkdir(join(under.path, location, '..'), { recursive: true })
+    await writeFile(join(under.path, location), 'from MMR')
+    expect(await under.datastore.sizeOf(location)).toBe(8)
+    expect((await readWhole(under.datastore, location)).toString()).toBe('from MMR')
+    await under.datastore.delete(location)
+    expect(await under.datastore.sizeOf(location)).toBeUndefined()
+  })
+
+  test('are missing, not an outage, when a file stands where a folder was', async () => {
+    await using under = await openUnderTest()
+    await writeFile(join(under.path, 'ab'), 'a file')
+    await expect(under.datastore.open('ab/cd/ef')).rejects.toThrow('has no object ab/cd/ef')
+    expect(await under.datastore.sizeOf('ab/cd/ef')).toBeUndefined()
+  })
+
+  test('are no folders', async () => {
+    await using under = await openUnderTest()
+    await mkdir(join(under.path, 'ab'))
+    expect(await under.datastore.sizeOf('ab')).toBeUndefined()
+  })
+
+  test('that are there but cannot be read are an outage, not missing', async () => {
+    await using under = await openUnderTest()
+    const tooLong = 'x'.repeat(300)
+    await expect(under.datastore.open(tooLong)).rejects.toMatchObject({ code: 'ENAMETOOLONG' })
+    await expect(under.datastore.sizeOf(tooLong)).rejects.toMatchObject({ code: 'ENAMETOOLONG' })
+  })
+})
+
+describe('Folders of objects', () => {
+  test('take 4,096 files each', async () => {
+    await using folder = await temporaryFolder()
+    let names = 0
+    const folders = new Folders(folder.path, { now: () => NOON, newName: () => `name${++names}` })
+    const filled = new Map<string, number>()
+    for (let files = 0; files < 4100; files++) {
+      const { name } = await folders.next()
+      filled.set(name, (filled.get(name) ?? 0) + 1)
+    }
+    expect([...filled]).toEqual([
+      ['2030/03/04/name1', 4096],
+      ['2030/03/04/name2', 4],
+    ])
+  })
+
+  test('change at midnight UTC', async () => {
+    let now = Date.parse('2030-12-31T23:59:59.999Z')
+    await using under = await openUnderTest({ now: () => now })
+    expect(folderOf(await put(under.datastore, Buffer.from('old')))).toBe('2030/12/31/name1')
+    now++
+    expect(folderOf(await put(under.datastore, Buffer.from('new')))).toBe('2031/01/01/name2')
+  })
+
+  test('are never shared by two servers on one disk', async () => {
+    await using one = await openUnderTest()
+    const other = await openFileDatastore(optionsOf(one.path), { now: () => NOON, newName: () => 'other' })
+    const locations = [await put(one.datastore, Buffer.from('1')), await put(other, Buffer.from('2'))]
+    expect(locations.map(folderOf)).toEqual(['2030/03/04/name1', '2030/03/04/other'])
+    expect((await readWhole(one.datastore, locations[1] ?? '')).toString()).toBe('2')
+  })
+
+  test('that somebody deleted are made anew for the next file', async () => {
+    await using under = await openUnderTest()
+    await put(under.datastore, Buffer.from('first'))
+    await rm(join(under.path, '2030'), { recursive: true })
+    await expect(put(under.datastore, Buffer.from('second'))).rejects.toMatchObject({ code: 'ENOENT' })
+    expect(await under.kept()).toEqual([])
+    const location = await put(under.datastore, Buffer.from('third'))
+    expect((await readWhole(under.datastore, location)).toString()).toBe('third')
+  })
+
+  test('that cannot be made fail the put; the next one tries again', async () => {
+    await using under = await openUnderTest()
+    await writeFile(join(under.path, '2030'), 'in the way')
+    await expect(put(under.datastore, Buffer.from('first'))).rejects.toMatchObject({ code: 'ENOTDIR' })
+    expect(await under.kept()).toEqual(['2030'])
+    await unlink(join(under.path, '2030'))
+    const location = await put(under.datastore, Buffer.from('second'))
+    expect((await readWhole(under.datastore, location)).toString()).toBe('second')
+  })
+})
+
+describe('What is put is on disk', () => {
+  test('a new folder is synced up to the datastore, because another server may have made its parents just now', async () => {
+    await using under = await openUnderTest()
+    await mkdir(join(under.path, '2030/03/04'), { recursive: true })
+    const synced = await recordSyncs(under.path)
+    const location = await put(under.datastore, Buffer.from('x'))
+    const folders = ['2030/03/04', '2030/03', '2030', '', folderOf(location)]
+    expect(synced.filter((path) => !path.startsWith('.staging'))).toEqual(folders)
+  })
+
+  test('a datastore in a folder that is not there yet makes it, and syncs what it made', async () => {
+    await using folder = await temporaryFolder()
+    const synced = await recordSyncs(folder.path)
+    await openFileDatastore(optionsOf(join(folder.path, 'a/b/media')), { now: () => NOON, newName: () => 'name' })
+    expect(synced).toEqual(['a/b', 'a', ''])
+  })
+
+  test('many uploads at once share syncs of their folder', async () => {
+    await using under = await openUnderTest()
+    await put(under.datastore, Buffer.from('x'))
+    const synced = await recordSyncs(under.path)
+    const staged = await Promise.all(
+      Array.from({ length: 100 }, () => under.datastore.stage(chunksOf(Buffer.from('x')), { maxBytes: 0 })),
+    )
+    const locations = await Promise.all(staged.map((file) => under.datastore.put(file)))
+    const folders = synced.filter((path) => path === folderOf(locations[0] ?? ''))
+    expect(folders.length).toBeGreaterThan(0)
+    expect(folders.length).toBeLessThan(50)
+  })
+
+  test('a put counts on no sync that began before it', async () => {
+    await using folder = await temporaryFolder()
+    await mkdir(join(folder.path, 'objects'))
+    const gates: PromiseWithResolvers<void>[] = []
+    const prototype = await handlePrototype(folder.path)
+    vi.spyOn(prototype, 'sync').mockImplementation(async () => {
+      const gate = Promise.withResolvers<void>()
+      gates.push(gate)
+      await gate.promise
+    })
+    const objects = new Folder(folder.path, 'objects')
+    const done: string[] = []
+    const sync = (name: string) => objects.sync().then(() => done.push(name))
+    const first = sync('first')
+    await vi.waitFor(() => expect(gates).toHaveLength(1))
+    const later = [sync('second'), sync('third')]
+    gates[0]?.resolve()
+    await first
+    await vi.waitFor(() => expect(gates).toHaveLength(2))
+    expect(done).toEqual(['first'])
+    gates[1]?.resolve()
+    await Promise.all(later)
+    expect(done).toEqual(['first', 'second', 'third'])
+    expect(gates).toHaveLength(2)
+  })
+
+  test('a sync that fails fails the puts that counted on it, and leaves no object', async () => {
+    await using under = await openUnderTest()
+    await put(under.datastore, Buffer.from('before'))
+    const before = await under.kept()
+    const staged = await under.datastore.stage(chunksOf(Buffer.from('x')), { maxBytes: 0 })
+    const prototype = await handlePrototype(under.path)
+    vi.spyOn(prototype, 'sync').mockRejectedValueOnce(new Error('EIO'))
+    await expect(under.datastore.put(staged)).rejects.toThrow('EIO')
+    expect(await under.kept()).toEqual(before)
+    expect((await readWhole(under.datastore, await put(under.datastore, Buffer.from('after')))).toString()).toBe(
+      'after',
+    )
+  })
+
+  test('a disk that is full while receiving leaves no file and no handle', async () => {
+    await using under = await openUnderTest()
+    const prototype = await handlePrototype(under.path)
+    vi.spyOn(prototype, 'datasync').mockRejectedValueOnce(Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' }))
+    await expect(put(under.datastore, Buffer.from('x'))).rejects.toThrow('ENOSPC')
+    expect(await under.kept()).toEqual([])
+    await noHandles(under)
+  })
+})
+
+describe('What a crash left in the staging folder', () => {
+  test('goes at the next start once it is a day old; what may still be written stays', async () => {
+    await using folder = await temporaryFolder()
+    const staging = join(folder.path, '.staging')
+    await mkdir(staging)
+    const files = { old: NOON - DAY_MS, young: NOON - DAY_MS + 1000, fresh: NOON }
+    for (const [name, at] of Object.entries(files)) await fileOfAge(join(staging, name), at)
+    await openFileDatastore(optionsOf(folder.path), { now: () => NOON, newName: () => 'name' })
+    expect((await readdir(staging)).toSorted()).toEqual(['fresh', 'young'])
+  })
+
+  test('may go away by itself meanwhile: another server on the same disk goes on uploading', async () => {
+    await using folder = await temporaryFolder()
+    await mkdir(join(folder.path, '.staging'))
+    const stopped = new AbortController()
+    const busy = comeAndGo(join(folder.path, '.staging'), stopped.signal)
+    try {
+      for (let start = 0; start < 50; start++) {
+        await openFileDatastore(optionsOf(folder.path), { now: Date.now, newName: () => 'name' })
+      }
+    } finally {
+      stopped.abort()
+      await busy
+    }
+  })
+})
+
+describe('A folder that cannot be used', () => {
+  test('fails its check when the staging folder is gone', async () => {
+    await using under = await openUnderTest()
+    await rm(join(under.path, '.staging'), { recursive: true })
+    await expect(under.datastore.check()).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+
+  test('is not opened when something else stands there', async () => {
+    await using folder = await temporaryFolder()
+    await writeFile(join(folder.path, 'media'), 'a file')
+    const opening = openFileDatastore(optionsOf(join(folder.path, 'media')), { now: () => NOON, newName: () => 'name' })
+    await expect(opening).rejects.toMatchObject({ code: 'EEXIST' })
+  })
+})
+
+interface FolderUnderTest extends DatastoreUnderTest {
+  readonly path: string
+}
+
+async function openUnderTest({ now = () => NOON }: { readonly now?: () => number } = {}): Promise<FolderUnderTest> {
+  await using cleanup = new AsyncDisposableStack()
+  const { path } = cleanup.use(await temporaryFolder())
+  let names = 0
+  const datastore: Datastore = cleanup.use(
+    await openFileDatastore(optionsOf(path), { now, newName: () => `name${++names}` }),
+  )
+  const owned = cleanup.move()
+  return {
+    path,
+    datastore,
+    kept: () => filesBelow(path),
+    handles: () => handlesBelow(path),
+    lose: (location) => unlink(join(path, location)),
+    cut: (location, bytes) => truncate(join(path, location), bytes),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+function optionsOf(path: string) {
+  return { id: 'media', path, kinds: new Set(['local_media'] as const) }
+}
+
+async function filesBelow(path: string): Promise<string[]> {
+  const entries = await readdir(path, { recursive: true, withFileTypes: true })
+  const files = entries.filter((entry) => entry.isFile())
+  return files.map((entry) => join(entry.parentPath, entry.name).slice(path.length + 1)).toSorted()
+}
+
+/** Descriptors of this process below the folder; those of objects are kept ready for a moment after they were read. */
+async function handlesBelow(path: string): Promise<number> {
+  const descriptors = await readdir('/proc/self/fd')
+  const targets = await Promise.all(descriptors.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')))
+  return targets.filter((target) => target.startsWith(`${path}/`)).length
+}
+
+function folderOf(location: string): string {
+  return location.split('/').slice(0, -1).join('/')
+}
+
+/** What all file handles share: where their syncs can be watched. */
+async function handlePrototype(folder: string): Promise<Awaited<ReturnType<typeof open>>> {
+  await using handle = await open(folder, constants.O_RDONLY)
+  return Object.getPrototypeOf(handle)
+}
+
+/** Every file and folder that is synced from now on, relative to `base`. */
+async function recordSyncs(base: string): Promise<string[]> {
+  const synced: string[] = []
+  const prototype = await handlePrototype(base)
+  for (const name of ['sync', 'datasync'] as const) {
+    const really = prototype[name]
+    vi.spyOn(prototype, name).mockImplementation(async function (this: { readonly fd: number }) {
+      synced.push((await readlink(`/proc/self/fd/${this.fd}`)).slice(base.length + 1))
+      await really.call(this as never)
+    })
+  }
+  return synced
+}
+
+async function fileOfAge(path: string, at: number): Promise<void> {
+  await writeFile(path, 'left behind')
+  await utimes(path, at / 1000, at / 1000)
+}
+
+/** Files that appear and vanish as fast as they can, as another server's do. */
+async function comeAndGo(folder: string, stop: AbortSignal): Promise<void> {
+  for (let made = 0; !stop.aborted; made++) {
+    const paths = Array.from({ length: 20 }, (_, index) => join(folder, `${made}-${index}`))
+    await Promise.all(paths.map((path) => writeFile(path, '')))
+    await Promise.all(paths.map((path) => unlink(path)))
+  }
+}

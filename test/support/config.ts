@@ -1,0 +1,19 @@
+import type { ConfigSource } from '../../src/config/load.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import { ConfigError } from '../../src/lib/errors.ts'
+import { temporaryFolder } from './folder.ts'
+
+/** Loads a folder of files; paths in what comes back are relative to it. */
+export async function load(files: Readonly<Record<string, string>>, source: ConfigSource = {}) {
+  await using folder = await temporaryFolder(files)
+  const snapshot = await loadConfig({ ...source, path: folder.path })
+  return { ...snapshot, warnings: snapshot.warnings.map((line) => line.replaceAll(`${folder.path}/`, '')) }
+}
+
+/** The problems with a folder of files. */
+export async function problems(files: Readonly<Record<string, string>>): Promise<string[]> {
+  await using folder = await temporaryFolder(files)
+  const error = await loadConfig({ path: folder.path }).catch((cause: unknown) => cause)
+  if (!(error instanceof ConfigError)) throw new Error(`expected a ConfigError, got ${String(error)}`)
+  return error.problems.map((line) => line.replaceAll(`${folder.path}/`, ''))
+}
