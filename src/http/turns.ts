@@ -16,7 +16,8 @@ export class Turns {
     const before = this.#last.get(socket)
     this.#last.set(socket, promise)
     if (before) await before
-    if (socket.destroyed) return over()
+    // The answer before may have been the connection's last.
+    if (socket.destroyed || socket.writableEnded) return over()
     this.#current.set(socket, response)
     try {
       await work()
