@@ -2,8 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 /**
- * Takes the requests that come on one connection before its earlier ones are answered (pipelining) one after the other.
- * Node would handle them at once, and never tell those behind in the queue that the connection has ended.
+ * Takes the requests that come on one connection before its earlier ones are answered (pipelining) one after the other. Node
+ * would begin them all at once: a single packet of short requests would take hundreds of buffers and files.
  */
 export class Turns {
   readonly #last = new WeakMap<Socket, Promise<void>>()

@@ -95,9 +95,11 @@ describe('Clients that vanish leave nothing behind', () => {
       times(ROUNDS, async (index) => {
         using connection = await app.connect()
         connection.write(get(path))
-        await pause(index)
+        await pause(10 + index)
       }),
     )
+    // Nobody goes on waiting for them.
+    await eventually(() => app.log().split(`"resource":"${path}"`).length > ROUNDS, 5000)
     const other = app.ask(path)
     using leaving = await app.connect()
     leaving.write(get(path))
@@ -253,12 +255,20 @@ describe('What is no HTTP', () => {
   })
 })
 
-test('Several requests sent at once are answered in their order', async () => {
+test('Several requests sent at once are begun and answered one after the other', async () => {
   using connection = await app.connect()
   const small = await Promise.all(['one', 'two', 'three'].map((text) => app.upload(text, { type: 'text/x-small' })))
-  connection.write(small.map((media) => get(`/_matrix/media/v3/download/${media}`)).join(''))
+  const whoamis = () => app.homeserver.count('whoami')
+  const before = whoamis()
+  const release = app.homeserver.holdAnswers('whoami')
+  connection.write(small.map((media, at) => get(`/_matrix/client/v1/media/download/${media}?user_id=@${at}`)).join(''))
+  await eventually(() => whoamis() > before)
+  await app.ask('/healthz')
+  expect(whoamis()).toBe(before + 1)
+  release()
   const received = await connection.until(/three$/)
   expect(received.match(/\r\n\r\n(one|two|three)/g)).toEqual(['\r\n\r\none', '\r\n\r\ntwo', '\r\n\r\nthree'])
+  expect(whoamis()).toBe(before + 3)
 })
 
 test('What comes behind the last request of a connection is ignored', async () => {
