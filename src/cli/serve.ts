@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { resolve } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { Command } from 'commander'
-import { type App, openApp } from '../app.ts'
+import type { App } from '../app.ts'
 import type { ConfigSource } from '../config/load.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import { openConfigStore } from '../config/store.ts'
@@ -31,11 +31,14 @@ export function serveCommand(): Command {
 
 async function serve(flags: Flags): Promise<void> {
   const source = await sourceOf(flags)
+  // Another process reads the configuration; what the server is made of is loaded meanwhile.
+  const loading = import('../app.ts')
   await using logging = new AsyncDisposableStack()
   await using config = await openConfigStore(source, {
     log: ({ main }) => openServerLog(logging, main.repo, source.path ? main.repo.logDirectory : NO_FILES),
   })
   const { log } = config
+  const { openApp } = await loading
   await using app = await openApp(config, log)
   process.on('SIGHUP', () => void config.reload())
   allowYoungGenerationToGrow()

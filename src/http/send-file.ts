@@ -31,7 +31,8 @@ export async function sendFile(call: Exchange, file: FileAnswer, connection: rea
   // Opened before the head is written: that the bytes are gone must not show only in the middle of a 200.
   await using opened = await file.open()
   writeHead(call, file, { range, part, etag, connection })
-  if (file.size === 0) await end(call.response)
+  if (file.size === 0) call.response.end()
+  else if (opened.bytes) call.response.end(opened.bytes.subarray(part.start, part.end + 1))
   else await sendBody(call.response, opened.read(part), part.end - part.start + 1)
 }
 
@@ -96,7 +97,7 @@ function write(response: ServerResponse, chunk: Uint8Array): Promise<void> {
   })
 }
 
-function end(response: ServerResponse, chunk?: Uint8Array): Promise<void> {
+function end(response: ServerResponse, chunk: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     response.once('close', () => (response.writableFinished ? resolve() : reject(gone())))
     response.end(chunk)
