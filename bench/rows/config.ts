@@ -3,7 +3,7 @@ import { wrk } from '../load/wrk.ts'
 import type { Row } from '../row.ts'
 import { openStage } from '../stage.ts'
 
-const WARM_UP_SECONDS = 2
+const WARM_UP_SECONDS = 5
 
 /** A request that asks neither the database nor the disk: what HTTP, routing, the token cache, the log and metrics cost. */
 export function config({ name }: { readonly name: string }): Row {

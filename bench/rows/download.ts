@@ -17,7 +17,7 @@ export interface DownloadRow {
 }
 
 const CONNECTIONS = 16
-const WARM_UP_SECONDS = 2
+const WARM_UP_SECONDS = 5
 
 /** Downloads with an access token whose owner is known, against nginx that serves the same bytes. */
 export function download({ name, bytes, files, aim }: DownloadRow): Row {

@@ -12,7 +12,7 @@ import type { Row } from '../row.ts'
 import { startNginx } from '../references/nginx.ts'
 import { openStage, type Stage } from '../stage.ts'
 
-const WARM_UP_SECONDS = 2
+const WARM_UP_SECONDS = 5
 /** How many are made for each second that a measurement is to last. */
 const PER_SECOND = 15
 const PHOTO = { width: 4000, height: 3000 }

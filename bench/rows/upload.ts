@@ -15,7 +15,7 @@ export interface UploadRow {
   readonly aim?: Aim
 }
 
-const WARM_UP_SECONDS = 2
+const WARM_UP_SECONDS = 5
 
 /** Uploads of ever new bytes, everything synced to disk before the answer. */
 export function upload({ name, bytes, connections, against, aim }: UploadRow): Row {

@@ -41,6 +41,8 @@ export interface Datastore extends AsyncDisposable {
 /** An object that is there and can be read, once, in parts or as a whole. Dispose it when done, in whatever way. */
 export interface OpenObject extends AsyncDisposable {
   readonly size: number
+  /** The whole object, where it is in memory anyway. Nobody may change these bytes. */
+  readonly bytes?: Uint8Array | undefined
   /**
    * The bytes of `range` in order. A chunk is only valid until the next one is asked for: buffers are used again, so that a
    * large file costs two of them.

@@ -111,17 +111,18 @@ const chunks = new BufferPool(CHUNK, 32)
 
 class OpenFile implements OpenObject {
   readonly size: number
+  readonly bytes: Uint8Array | undefined
   readonly #file: SharedFile
   #released = false
 
   constructor(file: SharedFile) {
     this.#file = file
     this.size = file.size
+    this.bytes = file.bytes
   }
 
   read({ start, end }: ByteRange): AsyncIterable<Uint8Array> {
-    const { bytes } = this.#file
-    if (bytes) return inOne(bytes, start, end)
+    if (this.bytes) return inOne(this.bytes, start, end)
     return end - start < CHUNK ? this.#readAtOnce(start, end) : this.#readAhead(start, end)
   }
 

@@ -8,7 +8,7 @@ import ipaddr from 'ipaddr.js'
  * when all are private the last of them. Result: a plain address without port, `::ffff:` prefix or brackets.
  */
 export function clientAddress(peer: string, forwardedFor: string | undefined, trustAny: boolean): string {
-  const own = plain(peer) ?? peer
+  const own = peer.startsWith('::ffff:') ? peer.slice('::ffff:'.length) : peer
   if (!forwardedFor) return own
   const forwarded = forwardedFor.split(',').flatMap((entry) => plain(entry.trim()) ?? [])
   if (trustAny) return forwarded[0] ?? own

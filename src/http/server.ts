@@ -124,6 +124,8 @@ class FrontDoor {
 
   /** Bytes that are no HTTP request, or none that comes to its end in time. */
   refuseUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
+    // Whatever comes after the request that the client called its last is nobody's.
+    if (error.code === 'HPE_CLOSED_CONNECTION') return
     if (error.code === 'ECONNRESET' || !socket.writable || this.#turns.isAnswering(socket)) {
       socket.destroy()
       return

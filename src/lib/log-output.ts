@@ -62,9 +62,13 @@ class DescriptorOutput implements Output {
       return
     }
     this.#waiting += line
-    if (this.#beingWritten) return
-    if (this.#waiting.length >= this.#batchLength) this.#start()
-    else this.#timer ??= setTimeout(() => this.#start(), this.#gatherMs).unref()
+    if (!this.#beingWritten) this.#startWhenWorthIt()
+  }
+
+  /** Each write is a trip to another thread and back, so few lines wait for more. */
+  #startWhenWorthIt(): void {
+    if (this.#waiting.length >= this.#batchLength || this.#idle) this.#start()
+    else if (this.#waiting !== '') this.#timer ??= setTimeout(() => this.#start(), this.#gatherMs).unref()
   }
 
   #start(): void {
@@ -95,7 +99,7 @@ class DescriptorOutput implements Output {
     this.#failing = false
     const dropped = this.#dropped
     this.#dropped = 0
-    this.#start()
+    this.#startWhenWorthIt()
     if (dropped > 0) this.#options.onDropped?.(dropped)
   }
 
