@@ -33,7 +33,7 @@ export interface App extends AsyncDisposable {
 export interface AppOptions {
   /** The system's, if not given. */
   readonly clock?: Clock
-  /** How long a connection may stand still, in ms; two minutes if not given. */
+  /** How long a connection may stand still, in ms; five minutes if not given. */
   readonly idleTimeoutMs?: number
 }
 
