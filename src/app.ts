@@ -33,7 +33,7 @@ export interface App extends AsyncDisposable {
 export interface AppOptions {
   /** The system's, if not given. */
   readonly clock?: Clock
-  /** How long a connection may stand still, in ms; two minutes if not given. */
+  /** How long a connection may stand still, in ms; five minutes if not given. */
   readonly idleTimeoutMs?: number
 }
 
@@ -62,6 +62,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
     }),
   )
   notifier.on('forgotten', (message) => homeservers.forget(JSON.parse(message) as Forgotten))
+  notifier.on('missed', () => homeservers.forgetAll())
 
   const reads = parts.use(new Reads({ db, clock, log }))
   const thumbnailPool = openThumbnailPool({

@@ -6,13 +6,15 @@ export interface Topics {
   readonly uploaded: string
   /** What a logout made worthless, as JSON (`Forgotten` of `matrix/homeserver.ts`). */
   readonly forgotten: string
+  /** Messages of any topic may have got lost: whoever keeps something because it heard nothing must not any more. */
+  readonly missed: string
 }
 
 export type Topic = keyof Topics
 
 /**
  * Tells every instance, this one included, that something happened. Only hints: one that is lost costs whoever waits for it a
- * few seconds, never a wrong answer, so waiters also look for themselves now and then.
+ * few seconds, never a wrong answer, so waiters also look for themselves now and then, and what was kept goes on `missed`.
  */
 export interface Notifier extends AsyncDisposable {
   notify(topic: Topic, message: string): void

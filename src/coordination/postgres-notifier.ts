@@ -23,11 +23,18 @@ export class PostgresNotifier implements Notifier {
   readonly #log: Log
   readonly #closing = new AbortController()
   #client: pg.Client | undefined
+  /** Something could not be told to the others. */
+  #unsent = false
   #connecting: Promise<void>
 
   /** `instance` tells this process's own messages from others': any text no other instance has. */
   constructor(config: pg.ClientConfig, parts: { readonly instance: string; readonly log: Log }) {
-    this.#config = { ...config, application_name: 'cellarium-notifier', keepAlive: true }
+    this.#config = {
+      ...config,
+      application_name: 'cellarium-notifier',
+      keepAlive: true,
+      connectionTimeoutMillis: 10_000,
+    }
     this.#instance = parts.instance
     this.#log = parts.log
     this.#connecting = this.#connect()
@@ -40,14 +47,20 @@ export class PostgresNotifier implements Notifier {
 
   notify(topic: Topic, message: string): void {
     this.#local.notify(topic, message)
-    const envelope: Envelope = { from: this.#instance, topic, message }
-    this.#client?.query('SELECT pg_notify($1, $2)', [CHANNEL, JSON.stringify(envelope)]).catch((error: unknown) => {
-      this.#log.debug({ err: error, topic }, 'a hint to other instances was lost')
+    this.#tell(topic, message).catch((error: unknown) => {
+      this.#unsent = true
+      this.#log.debug({ err: error, topic }, 'other instances could not be told something')
     })
   }
 
   on(topic: Topic, listener: (message: string) => void): () => void {
     return this.#local.on(topic, listener)
+  }
+
+  async #tell(topic: Topic, message: string): Promise<void> {
+    const envelope: Envelope = { from: this.#instance, topic, message }
+    if (!this.#client) throw new Error('no connection to PostgreSQL')
+    await this.#client.query('SELECT pg_notify($1, $2)', [CHANNEL, JSON.stringify(envelope)])
   }
 
   async #connect(): Promise<void> {
@@ -73,7 +86,17 @@ export class PostgresNotifier implements Notifier {
       this.#client = client
     } catch (error) {
       onLost(error as Error)
+      return
     }
+    this.#catchUp()
+  }
+
+  /** What was said while there was no connection is gone, in both directions. */
+  #catchUp(): void {
+    this.#local.notify('missed', '')
+    if (!this.#unsent) return
+    this.#unsent = false
+    this.#tell('missed', '').catch(() => (this.#unsent = true))
   }
 
   async #reconnect(broken: pg.Client): Promise<void> {

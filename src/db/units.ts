@@ -1,12 +1,13 @@
 import * as media from './media.ts'
 import * as pending from './pending.ts'
+import * as pings from './ping.ts'
 import type { Unit } from './query.ts'
 import * as thumbnails from './thumbnails.ts'
 import * as usage from './usage.ts'
 
 /** Every write unit by its name, for the thread that runs them. A new file of queries gets its line here. */
 export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
-  [media, pending, thumbnails, usage].flatMap((file) =>
+  [media, pending, pings, thumbnails, usage].flatMap((file) =>
     Object.values(file)
       .filter(isUnit)
       .map((found) => [found.unit, found] as const),

@@ -1,4 +1,5 @@
 import { Refused } from '../lib/errors.ts'
+import { sharedSecretCaller } from '../matrix/caller.ts'
 import { USER_AGENT } from '../matrix/client.ts'
 import type { Answer } from './answers.ts'
 import { json } from './answers.ts'
@@ -15,6 +16,9 @@ export const logoutAll = (parts: HttpParts, call: Call): Promise<Answer> => pass
 async function passOn(parts: HttpParts, call: Call, all: boolean): Promise<Answer> {
   refuseOurselves(call)
   const credentials = requireCredentials(call)
+  if (sharedSecretCaller(call.main.sharedSecretAuth, credentials.token)) {
+    throw new Refused('forbidden', 'The shared secret is no session that could be ended')
+  }
   const answer = await parts.homeservers.logout(call.homeserver, credentials, { all, address: call.address })
   return json(answer.body ?? {}, answer.status)
 }

@@ -1,7 +1,9 @@
 import { sql } from 'kysely'
+import { ping } from '../db/ping.ts'
 import { usageOf } from '../db/usage.ts'
 import { Refused } from '../lib/errors.ts'
 import { datastoreChecked } from '../lib/events.ts'
+import { waitFor } from '../lib/shared-work.ts'
 import { VERSION } from '../lib/version.ts'
 import { userIdOf } from '../matrix/caller.ts'
 import { quotaFor } from '../media/quota.ts'
@@ -63,11 +65,14 @@ export async function identicon(_parts: HttpParts, call: Call): Promise<Answer> 
 
 const clamp = (side: number) => Math.min(Math.max(side, SIDE.least), SIDE.most)
 
+const HEALTH_TIMEOUT_MS = 5000
+
 /** `GET healthz`: 200 while requests can be answered. Datastores that are down are named, and do not make it a failure. */
 export async function health(parts: HttpParts): Promise<Answer> {
   const datastores = await datastoreStates(parts)
   try {
-    await sql`select 1`.execute(parts.db.read)
+    const asked = Promise.all([sql`select 1`.execute(parts.db.read), parts.db.write(ping, undefined)])
+    await waitFor(asked, AbortSignal.timeout(HEALTH_TIMEOUT_MS))
   } catch (error) {
     parts.log.error({ err: error }, 'the database cannot be used')
     return json({ ok: false, status: 'the database cannot be used', datastores }, 503)

@@ -7,11 +7,13 @@ import type { Call } from './call.ts'
 import { COMMON_HEADERS, MEDIA_CACHE_CONTROL, servedType } from './headers.ts'
 import { rangeOf } from './range.ts'
 
+type Exchange = Pick<Call, 'request' | 'response'>
+
 /**
  * Sends a file, or the part of it that is asked for, as RFC 9110 says: `If-None-Match`, single ranges with `If-Range`, HEAD.
  * Access was decided before; nothing here may answer differently for who is not allowed the file.
  */
-export async function sendFile(call: Call, file: FileAnswer, connection: readonly string[]): Promise<void> {
+export async function sendFile(call: Exchange, file: FileAnswer, connection: readonly string[]): Promise<void> {
   const etag = `"${file.tag}"`
   const { headers, method } = call.request
   if (matches(headers['if-none-match'], etag)) {
@@ -41,7 +43,7 @@ interface Head {
   readonly connection: readonly string[]
 }
 
-function writeHead(call: Call, file: FileAnswer, { range, part, etag, connection }: Head): void {
+function writeHead(call: Exchange, file: FileAnswer, { range, part, etag, connection }: Head): void {
   const { fileName, disposition: type } = file
   const headers = [
     ...connection,
@@ -82,8 +84,17 @@ async function sendBody(response: ServerResponse, chunks: AsyncIterable<Uint8Arr
   }
 }
 
+/** What is written after the connection has ended and before Node says so is never called back for. */
 function write(response: ServerResponse, chunk: Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => response.write(chunk, (error) => (error ? reject(gone(error)) : resolve())))
+  return new Promise((resolve, reject) => {
+    const onClose = () => reject(gone())
+    response.once('close', onClose)
+    response.write(chunk, (error) => {
+      response.off('close', onClose)
+      if (error) reject(gone(error))
+      else resolve()
+    })
+  })
 }
 
 function end(response: ServerResponse, chunk: Uint8Array): Promise<void> {
@@ -96,7 +107,7 @@ function end(response: ServerResponse, chunk: Uint8Array): Promise<void> {
 const gone = (cause?: unknown) => new CallerGone('the connection ended during the download', { cause })
 
 /** The part of the file that is asked for; undefined for the whole. Only GET has ranges (RFC 9110 §14.2). */
-function partOf(call: Call, file: FileAnswer, etag: string): ByteRange | undefined {
+function partOf(call: Exchange, file: FileAnswer, etag: string): ByteRange | undefined {
   const { range: header, 'if-range': ifRange } = call.request.headers
   if (!header || call.request.method !== 'GET' || file.size === 0) return undefined
   if (ifRange !== undefined && ifRange !== etag) return undefined

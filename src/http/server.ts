@@ -27,8 +27,11 @@ export interface HttpServer extends AsyncDisposable {
   stop(graceMs: number): Promise<void>
 }
 
-/** Longer than any wait of ours for something to send, which is 60 s for an announced upload. */
-const IDLE_MS = 120_000
+/**
+ * Longer than any wait of ours for something to send, which is 60 s for an announced upload; and long enough for a slow reader
+ * behind a proxy, whose progress shows here only each time the proxy's buffers have room again.
+ */
+const IDLE_MS = 300_000
 /** Longer than the common reverse proxies keep connections to us, so that it is they who close them. */
 const KEEP_ALIVE_MS = 80_000
 
@@ -124,6 +127,8 @@ class FrontDoor {
 
   /** Bytes that are no HTTP request, or none that comes to its end in time. */
   refuseUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
+    // Whatever comes after the request that the client called its last is nobody's.
+    if (error.code === 'HPE_CLOSED_CONNECTION') return
     if (error.code === 'ECONNRESET' || !socket.writable || this.#turns.isAnswering(socket)) {
       socket.destroy()
       return

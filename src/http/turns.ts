@@ -2,8 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 /**
- * Takes the requests that come on one connection before its earlier ones are answered (pipelining) one after the other.
- * Node would handle them at once, and never tell those behind in the queue that the connection has ended.
+ * Takes the requests that come on one connection before its earlier ones are answered (pipelining) one after the other. Node
+ * would begin them all at once: a single packet of short requests would take hundreds of buffers and files.
  */
 export class Turns {
   readonly #last = new WeakMap<Socket, Promise<void>>()
@@ -16,7 +16,8 @@ export class Turns {
     const before = this.#last.get(socket)
     this.#last.set(socket, promise)
     if (before) await before
-    if (socket.destroyed) return over()
+    // The answer before may have been the connection's last.
+    if (socket.destroyed || socket.writableEnded) return over()
     this.#current.set(socket, response)
     try {
       await work()

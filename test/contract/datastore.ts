@@ -348,7 +348,7 @@ export function datastoreContract(title: string, open: () => Promise<DatastoreUn
 
 /** Closing may take a moment longer than what it belongs to. */
 export async function noHandles({ handles }: Pick<DatastoreUnderTest, 'handles'>): Promise<void> {
-  await vi.waitFor(async () => expect(await handles()).toBe(0))
+  await vi.waitFor(async () => expect(await handles()).toBe(0), 10_000)
 }
 
 /** Stages and puts, as an upload does. */

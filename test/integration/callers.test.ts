@@ -222,6 +222,12 @@ describe('A token', () => {
     expect(await ask(undefined, { method }, path)).toMatchObject(refusal(401, 'M_MISSING_TOKEN'))
   })
 
+  test('that is the shared secret is no session to log out of, and is not shown to the homeserver', async () => {
+    const before = app.homeserver.count('logout')
+    expect(await logout(SECRET)).toMatchObject(refusal(403, 'M_FORBIDDEN'))
+    expect(app.homeserver.count('logout')).toBe(before)
+  })
+
   test('that is the shared secret needs no homeserver', async () => {
     app.homeserver.misbehave('hang up')
     expect((await ask(SECRET)).status).toBe(200)

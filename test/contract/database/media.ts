@@ -11,6 +11,7 @@ import {
   reserveFor,
   quarantine,
   names,
+  outcomesOf,
   objects,
   many,
   pick,
@@ -100,6 +101,18 @@ export function mediaContract(open: OpenDatabase): void {
       expect(results.filter(({ outcome }) => outcome === 'existing')).toHaveLength(29)
       expect(new Set(results.map((result) => ('mediaId' in result ? result.mediaId : '')))).toHaveLength(1)
       expect(await names(under.db)).toHaveLength(1)
+      await close(dbs)
+    })
+
+    test('gives one URI to the same user and bytes that come at once when others have stored those before', async () => {
+      await using under = await open()
+      const dbs = [under.db, await under.another()]
+      const before = media({ uploader: '@bob:example.org' })
+      await under.db.write(commitMedia, before)
+      const offers = many(30, () => media({ object: found(before.object) }))
+      const results = await Promise.all(offers.map((offer, index) => pick(dbs, index).write(commitMedia, offer)))
+      expect(outcomesOf(results)).toEqual({ stored: 1, existing: 29 })
+      expect(await names(under.db)).toHaveLength(2)
       await close(dbs)
     })
 
