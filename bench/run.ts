@@ -67,10 +67,13 @@ async function measure(row: Row, below: string, { seconds, rounds, profile }: Op
 
 function choose(only: readonly string[]): readonly Row[] {
   if (only.length === 0) return rows
-  const isNamed = (part: string) => rows.some(({ name }) => name === part)
-  const chosen = rows.filter(({ name }) => only.some((part) => (isNamed(part) ? name === part : name.includes(part))))
+  const chosen = rows.filter(({ name }) => only.some((part) => (isName(part) ? name === part : name.includes(part))))
   if (chosen.length > 0) return chosen
   throw new Error(`no row is called ${only.join(' or ')}; there are ${rows.map(({ name }) => name).join(', ')}`)
+}
+
+function isName(text: string): boolean {
+  return rows.some(({ name }) => name === text)
 }
 
 function refuseIfMissing(): void {
