@@ -42,7 +42,7 @@ export interface Datastore extends AsyncDisposable {
 export interface OpenObject extends AsyncDisposable {
   readonly size: number
   /** The whole object, where it is in memory anyway. Nobody may change these bytes. */
-  readonly bytes?: Uint8Array | undefined
+  readonly bytes?: Buffer | undefined
   /**
    * The bytes of `range` in order. A chunk is only valid until the next one is asked for: buffers are used again, so that a
    * large file costs two of them.

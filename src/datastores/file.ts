@@ -111,7 +111,7 @@ const chunks = new BufferPool(CHUNK, 32)
 
 class OpenFile implements OpenObject {
   readonly size: number
-  readonly bytes: Uint8Array | undefined
+  readonly bytes: Buffer | undefined
   readonly #file: SharedFile
   #released = false
 

@@ -74,7 +74,7 @@ async function openShared(path: string): Promise<SharedFile> {
   }
 }
 
-type Content = { readonly fd: number } | { readonly bytes: Uint8Array }
+type Content = { readonly fd: number } | { readonly bytes: Buffer }
 
 /** A file with several readers. */
 export class SharedFile {
@@ -92,7 +92,7 @@ export class SharedFile {
   }
 
   /** The whole file, if it is a small one. Nobody may change these bytes. */
-  get bytes(): Uint8Array | undefined {
+  get bytes(): Buffer | undefined {
     return 'bytes' in this.#content ? this.#content.bytes : undefined
   }
 

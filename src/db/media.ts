@@ -131,18 +131,18 @@ async function sameUpload(tx: Queryable, media: CommittedMedia): Promise<{ media
   const { origin, uploader, uploadName } = media
   if (media.reserved || media.kind !== 'upload' || uploader === null) return undefined
   const same = await uploadsOfContent(tx, { origin, uploader, sha256: media.object.sha256 })
-  return same.find((row) => row.uploadName === uploadName)
+  // Sorted here: asked to, SQLite would walk through all that the uploader ever sent, which is indexed by time.
+  return same.toSorted((a, b) => a.createdAt - b.createdAt).find((row) => row.uploadName === uploadName)
 }
 
 const uploadsOfContent = compiled((tx, of: { origin: string; uploader: string | null; sha256: string }) =>
   tx
     .selectFrom('media')
-    .select(['media_id as mediaId', 'upload_name as uploadName'])
+    .select(['media_id as mediaId', 'upload_name as uploadName', 'created_at as createdAt'])
     .where('sha256', '=', of.sha256)
     .where('uploader', '=', of.uploader)
     .where('origin', '=', of.origin)
-    .where('kind', '=', 'upload')
-    .orderBy('created_at'),
+    .where('kind', '=', 'upload'),
 )
 
 function countNames(tx: Queryable, media: CommittedMedia, object: StoredObject): Promise<void> {

@@ -80,6 +80,7 @@ test('Every write unit is known to the thread that writes, by a name of its own'
     'commitMedia',
     'commitThumbnail',
     'foldUsage',
+    'ping',
     'reserve',
     'sweepReservations',
     'touchMedia',

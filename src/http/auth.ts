@@ -54,7 +54,7 @@ export async function identifyIfPossible(parts: AuthParts, call: Call): Promise<
 async function identify(parts: AuthParts, call: Call, credentials: Credentials): Promise<Caller> {
   const admin = sharedSecretCaller(call.main.sharedSecretAuth, credentials.token)
   if (admin) return admin
-  return await parts.homeservers.whoami(call.homeserver, credentials, { address: call.address, signal: call.signal })
+  return await parts.homeservers.whoami(call.homeserver, credentials, call)
 }
 
 /** Whether the caller administers the whole repository: listed in `admins`, or holding the shared secret. */

@@ -32,7 +32,7 @@ export async function sendFile(call: Exchange, file: FileAnswer, connection: rea
   await using opened = await file.open()
   writeHead(call, file, { range, part, etag, connection })
   if (file.size === 0) call.response.end()
-  else if (opened.bytes) call.response.end(opened.bytes.subarray(part.start, part.end + 1))
+  else if (opened.bytes) call.response.end(opened.bytes.toString('latin1', part.start, part.end + 1), 'latin1')
   else await sendBody(call.response, opened.read(part), part.end - part.start + 1)
 }
 

@@ -111,7 +111,7 @@ export class Homeservers implements AsyncDisposable {
     }
     const key = this.#keyOf(homeserver, tokenHash, credentials)
     const tags = [tokenTag(tokenHash), userTag(caller.userId)]
-    return this.#admins.find({ key, tags, ask }, asker.signal)
+    return this.#admins.find({ key, tags, ask }, asker)
   }
 
   /**
@@ -127,7 +127,7 @@ export class Homeservers implements AsyncDisposable {
       const value = readVersions(homeserver, await this.#connections.call(homeserver, 'users', call))
       return { value, keepMs: KEEP_VERSIONS_MS }
     }
-    return this.#versions.find({ key: String(this.#connections.serialOf(homeserver)), tags: [], ask }, asker.signal)
+    return this.#versions.find({ key: String(this.#connections.serialOf(homeserver)), tags: [], ask }, asker)
   }
 
   /**
@@ -214,7 +214,7 @@ export class Homeservers implements AsyncDisposable {
       return found.value.kind === 'user' ? { ...found, tags: [userTag(found.value.userId)] } : found
     }
     const key = this.#keyOf(homeserver, tokenHash, credentials)
-    return this.#identities.find({ key, tags: [tokenTag(tokenHash)], ask }, asker.signal)
+    return this.#identities.find({ key, tags: [tokenTag(tokenHash)], ask }, asker)
   }
 
   /** What a `/logout/all` makes worthless besides the token: everything, if the homeserver does not say who this is. */

@@ -19,7 +19,7 @@ function heldLookups(most = 100) {
           return outcome ? outcome() : { value: key.toUpperCase(), keepMs: 1000, tags: ['everybody'] }
         },
       },
-      signal,
+      { signal },
     )
   return { lookups, find, asked, wait: (ms: number) => void (now += ms) }
 }

@@ -56,11 +56,11 @@ export class SharedLookups<Value> {
    *
    * @throws {CallerGone} once the signal aborts; only this caller stops waiting
    */
-  async find(question: Question<Value>, signal?: AbortSignal): Promise<Value> {
+  async find(question: Question<Value>, asker?: { readonly signal?: AbortSignal | undefined }): Promise<Value> {
     const kept = this.#kept.get(question.key)
     if (kept && this.#clock.now() < kept.until) return kept.value
     const flight = this.#flights.get(question.key) ?? this.#start(question)
-    return waitFor(flight.answer, signal)
+    return waitFor(flight.answer, asker?.signal)
   }
 
   /** Forgets the answers with this tag, and lets nobody join a look-up with this tag that is under way. */
