@@ -1,3 +1,4 @@
+import { free } from '../lib/buffers.ts'
 import { Refused } from '../lib/errors.ts'
 import { uploaded } from '../lib/events.ts'
 import { userIdOf } from '../matrix/caller.ts'
@@ -66,6 +67,7 @@ function incoming(call: Call): uploads.Incoming {
   const length = headers['content-length']
   return {
     body: call.body(),
+    release: free,
     expectedBytes: length === undefined ? undefined : Number(length),
     contentType: uploadedType(contentType),
     uploadName: uploadName(call.query.get('filename')),

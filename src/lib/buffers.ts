@@ -19,3 +19,12 @@ export class BufferPool {
     if (this.#free.length < this.#most) this.#free.push(buffer)
   }
 }
+
+/**
+ * Gives the memory of some bytes back at once, if nothing else lies in it: uploads make more garbage than the collector hurries
+ * to take away, because it does not see how large it is. The bytes are gone afterwards, for everybody.
+ */
+export function free(bytes: Uint8Array): void {
+  const { buffer, byteLength } = bytes
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength && !buffer.detached) buffer.transfer(0)
+}
