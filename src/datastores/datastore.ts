@@ -25,7 +25,7 @@ export interface Datastore extends AsyncDisposable {
   /** A place for administrators to recognise: a path, a bucket. */
   readonly uri: string
   readonly kinds: ReadonlySet<StoredKind>
-  /** Receives bytes into a file of this datastore's own, to be put here. Chunks must not change until they are released. */
+  /** Receives bytes into a file of this datastore's own, to be put here. */
   stage(source: AsyncIterable<Uint8Array>, options: StageOptions): Promise<StagedFile>
   put(staged: StagedFile): Promise<string>
   open(location: string): Promise<OpenObject>

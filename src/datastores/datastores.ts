@@ -20,11 +20,6 @@ export interface Place {
   readonly location: string
 }
 
-/** Objects are read into buffers that are used again; who keeps chunks needs their own. */
-async function* copies(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) yield Buffer.from(chunk)
-}
-
 interface Configured {
   readonly config: DatastoreConfig
   readonly datastore: Datastore
@@ -76,7 +71,7 @@ export class Datastores implements AsyncDisposable {
     if (path !== undefined) return { path, async [Symbol.asyncDispose]() {} }
     await using opened = await datastore.open(place.location)
     const whole = { start: 0, end: opened.size - 1 }
-    return await datastore.stage(opened.size === 0 ? Readable.from([]) : copies(opened.read(whole)), { maxBytes: 0 })
+    return await datastore.stage(opened.size === 0 ? Readable.from([]) : opened.read(whole), { maxBytes: 0 })
   }
 
   /** How many bytes an object has now; undefined when it is not there, or its datastore is not configured. */

@@ -18,8 +18,6 @@ export interface StageOptions {
   readonly maxBytes: number
   /** How many bytes were announced; receiving another number ends with `length_mismatch`. */
   readonly expectedBytes?: number | undefined
-  /** Called with each chunk once its bytes are not needed any more, in order; until then they must not change. */
-  readonly release?: ((chunk: Uint8Array) => void) | undefined
 }
 
 /**
@@ -70,10 +68,10 @@ class Staged implements StagedFile {
 async function receive(
   file: FileHandle,
   source: AsyncIterable<Uint8Array>,
-  { maxBytes, expectedBytes, release }: StageOptions,
+  { maxBytes, expectedBytes }: StageOptions,
 ): Promise<{ size: number; sha256: string }> {
   const hash = createHash('sha256')
-  const collected = new Collected(file, release)
+  const collected = new Collected(file, Math.min(expectedBytes ?? WRITTEN_AT_ONCE, WRITTEN_AT_ONCE))
   let size = 0
   for await (const chunk of source) {
     size += chunk.length
@@ -90,34 +88,30 @@ async function receive(
 }
 
 /** Bytes that are collected for one write: each one is a trip to another thread and back. */
-const WRITTEN_AT_ONCE = 1024 * 1024
+const WRITTEN_AT_ONCE = 512 * 1024
 
-/** Collects chunks for few writes. */
+/** Collects small chunks for few writes. Copied, because a chunk may change once the next one is asked for. */
 class Collected {
   readonly #file: FileHandle
-  readonly #release: ((chunk: Uint8Array) => void) | undefined
-  #chunks: Uint8Array[] = []
-  #size = 0
+  readonly #buffer: Buffer
+  #filled = 0
 
-  constructor(file: FileHandle, release: ((chunk: Uint8Array) => void) | undefined) {
+  constructor(file: FileHandle, size: number) {
     this.#file = file
-    this.#release = release
+    this.#buffer = Buffer.allocUnsafe(size)
   }
 
   async add(chunk: Uint8Array): Promise<void> {
-    this.#chunks.push(chunk)
-    this.#size += chunk.length
-    if (this.#size >= WRITTEN_AT_ONCE) await this.flush()
+    if (this.#filled + chunk.length > this.#buffer.length) await this.flush()
+    if (chunk.length > this.#buffer.length) return await writeAll(this.#file, chunk)
+    this.#buffer.set(chunk, this.#filled)
+    this.#filled += chunk.length
   }
 
   async flush(): Promise<void> {
-    const [chunks, size] = [this.#chunks, this.#size]
-    this.#chunks = []
-    this.#size = 0
-    if (size === 0) return
-    const { bytesWritten } = await this.#file.writev(chunks)
-    if (bytesWritten < size) await writeAll(this.#file, Buffer.concat(chunks).subarray(bytesWritten))
-    if (this.#release) chunks.forEach(this.#release)
+    const filled = this.#filled
+    this.#filled = 0
+    await writeAll(this.#file, this.#buffer.subarray(0, filled))
   }
 }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { HomeserverConfig, MainConfig } from '../config/schema.ts'
+import { free } from '../lib/buffers.ts'
 import { CallerGone, Refused } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { anonymous, type Caller } from '../matrix/caller.ts'
@@ -89,11 +90,17 @@ export class Call implements Context {
     throw new Refused('bad_parameter', `${name} must be true or false`)
   }
 
-  /** The body as it comes. A client that breaks off ends it with `CallerGone`; ending early leaves the connection usable. */
+  /**
+   * The body as it comes, each chunk good until the next is asked for. A client that breaks off ends it with `CallerGone`;
+   * ending early leaves the connection usable.
+   */
   async *body(): AsyncGenerator<Uint8Array> {
     if (this.request.headers.expect?.toLowerCase() === '100-continue') this.response.writeContinue()
     try {
-      yield* this.request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>
+      for await (const chunk of this.request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
+        yield chunk
+        free(chunk)
+      }
     } catch (error) {
       if (this.request.destroyed) throw new CallerGone('the connection ended during the upload', { cause: error })
       throw error

@@ -1,4 +1,3 @@
-import { free } from '../lib/buffers.ts'
 import { Refused } from '../lib/errors.ts'
 import { uploaded } from '../lib/events.ts'
 import { userIdOf } from '../matrix/caller.ts'
@@ -67,7 +66,6 @@ function incoming(call: Call): uploads.Incoming {
   const length = headers['content-length']
   return {
     body: call.body(),
-    release: free,
     expectedBytes: length === undefined ? undefined : Number(length),
     contentType: uploadedType(contentType),
     uploadName: uploadName(call.query.get('filename')),

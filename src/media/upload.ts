@@ -18,8 +18,6 @@ export interface UploadParts extends ObjectParts {
 /** Content on its way in, and what its sender says of it. */
 export interface Incoming {
   readonly body: AsyncIterable<Uint8Array>
-  /** What becomes of each chunk of the body once it is written. */
-  readonly release?: (chunk: Uint8Array) => void
   /** `Content-Length`, where there is one. */
   readonly expectedBytes: number | undefined
   readonly contentType: string
@@ -67,7 +65,6 @@ async function receiveAs(
   await using staged = await datastore.stage(incoming.body, {
     maxBytes: homeserver.uploads.maxBytes,
     expectedBytes: incoming.expectedBytes,
-    release: incoming.release,
   })
   refuseBySize(staged.size, homeserver.uploads)
   const result = await storeObject(parts, staged, datastore, (object) =>

@@ -257,7 +257,7 @@ export function datastoreContract(title: string, open: () => Promise<DatastoreUn
       }
     })
 
-    test('what is read here can be received here, each chunk overwritten as soon as it is released', async () => {
+    test('what is read here can be received here, though each chunk is only good until the next', async () => {
       await using under = await open()
       const contents = Array.from({ length: 12 }, (_, index) => randomBytes(600_000 + index * 77_777))
       const locations = await Promise.all(contents.map((bytes) => put(under.datastore, bytes)))
@@ -265,14 +265,7 @@ export function datastoreContract(title: string, open: () => Promise<DatastoreUn
         locations.map(async (location) => {
           await using object = await under.datastore.open(location)
           const whole = { start: 0, end: object.size - 1 }
-          let released = 0
-          const release = (chunk: Uint8Array) => {
-            released += chunk.length
-            chunk.fill(0)
-          }
-          const pieces = inPieces(object.read(whole))
-          await using staged = await under.datastore.stage(pieces, { maxBytes: 0, release })
-          expect(released).toBe(object.size)
+          await using staged = await under.datastore.stage(inPieces(object.read(whole)), { maxBytes: 0 })
           return await under.datastore.put(staged)
         }),
       )
@@ -373,11 +366,13 @@ export function chunksOf(bytes: Uint8Array, size = 64 * 1024): AsyncIterable<Uin
   return Readable.from(chunks)
 }
 
-/** The same bytes in chunks of all lengths, in memory of their own. */
+/** The same bytes in chunks of all lengths, each overwritten once the next is asked for, as the contract allows. */
 async function* inPieces(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) {
     for (let position = 0, size = 1; position < chunk.length; position += size, size *= 7) {
-      yield Buffer.from(chunk.subarray(position, position + size))
+      const piece = Buffer.from(chunk.subarray(position, position + size))
+      yield piece
+      piece.fill(0)
     }
   }
 }
