@@ -51,7 +51,7 @@ class DescriptorOutput implements Output {
     this.#descriptor = descriptor
     this.#options = options
     this.#gatherMs = options.gatherMs ?? 100
-    this.#batchLength = options.batchLength ?? 32_768
+    this.#batchLength = options.batchLength ?? 131_072
     this.#maxLength = options.maxLength ?? 4 * 1024 * 1024
     process.on('exit', this.#atExit)
   }
