@@ -22,6 +22,7 @@ import { VERSION } from './lib/version.ts'
 import { type Forgotten, openHomeservers } from './matrix/homeserver.ts'
 import { newMediaId } from './matrix/ids.ts'
 import { Reads } from './media/reads.ts'
+import { Records } from './media/records.ts'
 import { startUpkeep } from './tasks/upkeep.ts'
 import { openThumbnailPool } from './thumbnails/pool.ts'
 
@@ -95,6 +96,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         notifier,
         homeservers,
         reads,
+        records: new Records(db),
         thumbnailPool,
         thumbnailsUnderWay: new SharedWork<ThumbnailRecord>(),
         scratch,

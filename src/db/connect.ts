@@ -8,7 +8,7 @@ import { parseDsn } from './dsn.ts'
 import { migrate, POSTGRES_SCHEMA } from './migrate.ts'
 import type { Queryable, Unit } from './query.ts'
 import type { Schema } from './schema.ts'
-import { kyselyOn, lockForServer, openForReading, openForWriting } from './sqlite.ts'
+import { kyselyOn, lockForServer, openForReading, openForWriting, versionOf } from './sqlite.ts'
 import { SqliteWrites } from './sqlite-writes.ts'
 
 /** Where records are kept: one shape for both engines. */
@@ -18,6 +18,8 @@ export interface Database extends AsyncDisposable {
   readonly read: Queryable
   /** Runs a write unit as one transaction; resolves once its commit is on stable storage. */
   write<Args, Result>(unit: Unit<Args, Result>, args: Args): Promise<Result>
+  /** A number that is another after each commit, whoever makes it; undefined where finding out costs as much as a query. */
+  version(): number | undefined
 }
 
 export interface DatabaseOptions {
@@ -53,7 +55,8 @@ async function openSqlite(path: string, role: 'server' | 'tool'): Promise<Databa
   if (role === 'server') closing.use(lockForServer(path))
   await migrateSqlite(path)
   const writes = closing.use(new SqliteWrites(path))
-  const read = kyselyOn(openForReading(path))
+  const reading = openForReading(path)
+  const read = kyselyOn(reading)
   closing.defer(() => read.destroy())
   // Kysely closes only what it has used; one query also makes the first request as fast as the next.
   await sql`select 1`.execute(read)
@@ -62,6 +65,7 @@ async function openSqlite(path: string, role: 'server' | 'tool'): Promise<Databa
     engine: 'sqlite',
     read,
     write: (unit, args) => writes.write(unit, args),
+    version: versionOf(reading),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   }
 }
@@ -119,6 +123,7 @@ async function openPostgres(options: DatabaseOptions, log: Log): Promise<Databas
     engine: 'postgres',
     read: db,
     write: (unit, args) => inTransaction(db, unit, args),
+    version: () => undefined,
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   }
 }

@@ -19,6 +19,13 @@ export function openForReading(path: string): DatabaseSync {
   return new DatabaseSync(path, { readOnly: true, timeout: 10_000 })
 }
 
+/** Tells the state of the database as `database` sees it: another number once any other connection has committed. */
+export function versionOf(database: DatabaseSync): () => number {
+  const statement = database.prepare('PRAGMA data_version')
+  statement.setReturnArrays(true)
+  return () => (statement.get() as unknown as [number])[0]
+}
+
 /** Kysely on one connection of Node's own SQLite. */
 export function kyselyOn(database: DatabaseSync): Queryable {
   return new Kysely<Schema>({ dialect: new Dialect({ database: adapt(database) }) })

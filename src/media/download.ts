@@ -1,6 +1,6 @@
 import type { Datastores } from '../datastores/datastores.ts'
 import { ObjectMissing, type OpenObject } from '../datastores/datastore.ts'
-import { findMedia, type MediaRecord } from '../db/media.ts'
+import type { MediaRecord } from '../db/media.ts'
 import { Refused } from '../lib/errors.ts'
 import type { Mxc } from '../matrix/ids.ts'
 import type { StoredObject } from '../db/objects.ts'
@@ -8,10 +8,12 @@ import type { Log } from '../lib/log.ts'
 import type { Context } from './context.ts'
 import { type PendingParts, waitForUpload } from './pending.ts'
 import type { Reads } from './reads.ts'
+import type { Records } from './records.ts'
 
 export interface DownloadParts extends Pick<PendingParts, 'db' | 'notifier' | 'clock'> {
   readonly datastores: Datastores
   readonly reads: Reads
+  readonly records: Pick<Records, 'find'>
 }
 
 export interface Wanted extends Mxc {
@@ -30,7 +32,7 @@ export interface Wanted extends Mxc {
  */
 export async function findAllowed(parts: DownloadParts, ctx: Context, wanted: Wanted): Promise<MediaRecord> {
   await refuseIgnoredHost(wanted)
-  const found = await findMedia(parts.db.read, wanted.origin, wanted.mediaId)
+  const found = await parts.records.find(wanted.origin, wanted.mediaId)
   const record = found ?? (await waitForUpload(parts, ctx, wanted, wanted.timeoutMs))
   if (!record) throw notFound()
   if (record.quarantinedAt !== null) throw notFound()
