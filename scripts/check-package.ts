@@ -10,7 +10,8 @@ import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
 import { stringify } from 'yaml'
 import { runProgram, startProgram, untilReady } from '../test/support/processes.ts'
-import { freePort, temporaryFolder } from '../test/support/services.ts'
+import { temporaryFolder } from '../test/support/folder.ts'
+import { freePort } from '../test/support/services.ts'
 
 const SECRET = 'secret-of-this-one-check'
 const CHECKOUT = fileURLToPath(new URL('..', import.meta.url))

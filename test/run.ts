@@ -7,7 +7,8 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { startPostgres } from './support/postgres.ts'
 import { startProgram } from './support/processes.ts'
-import { findService, HOW_TO_GET, SERVICES, temporaryFolder, type Service } from './support/services.ts'
+import { temporaryFolder } from './support/folder.ts'
+import { findService, HOW_TO_GET, SERVICES, type Service } from './support/services.ts'
 
 interface Skipped {
   readonly title: string

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { temporaryFolder } from '../../test/support/services.ts'
+import { temporaryFolder } from '../../test/support/folder.ts'
 import { ConfigError } from '../lib/errors.ts'
 import { parseDsn } from './dsn.ts'
 

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { Datastore } from '../../src/datastores/datastore.ts'
 import { openFileDatastore } from '../../src/datastores/file.ts'
 import { Folder, Folders } from '../../src/datastores/folders.ts'
-import { temporaryFolder } from '../support/services.ts'
+import { temporaryFolder } from '../support/folder.ts'
 import { chunksOf, datastoreContract, type DatastoreUnderTest, noHandles, put, readWhole } from './datastore.ts'
 
 const DAY_MS = 24 * 3600 * 1000

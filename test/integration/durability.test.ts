@@ -5,7 +5,8 @@ import { dirname, join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { mediaClient } from '../support/media-client.ts'
 import { startServer, type Server } from '../support/server.ts'
-import { describeWith, requireService, temporaryFolder } from '../support/services.ts'
+import { temporaryFolder } from '../support/folder.ts'
+import { describeWith, requireService } from '../support/services.ts'
 import { type Call, callsOf } from '../support/strace.ts'
 
 const PATIENT = { timeout: 15_000, interval: 5 }

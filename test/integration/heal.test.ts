@@ -7,7 +7,8 @@ import { type HomeserverDouble, startHomeserver } from '../support/homeserver.ts
 import { mediaClient } from '../support/media-client.ts'
 import { runProgram } from '../support/processes.ts'
 import { type Server, startServer } from '../support/server.ts'
-import { describeWith, freshDatabase, temporaryFolder } from '../support/services.ts'
+import { temporaryFolder } from '../support/folder.ts'
+import { describeWith, freshDatabase } from '../support/services.ts'
 
 test.for([
   ['deleted', (path: string) => unlink(path)],

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { type HomeserverDouble, startHomeserver } from '../support/homeserver.ts'
 import { type MediaClient, mediaClient } from '../support/media-client.ts'
 import { type Server, startServer } from '../support/server.ts'
-import { describeWith, freshDatabase, temporaryFolder } from '../support/services.ts'
+import { temporaryFolder } from '../support/folder.ts'
+import { describeWith, freshDatabase } from '../support/services.ts'
 
 describeWith('postgres', 'Two servers on one database and one folder', () => {
   let pair: Pair

@@ -9,7 +9,8 @@ import { describe, expect, test } from 'vitest'
 import { eventually } from '../support/app.ts'
 import { type Program, runProgram, startProgram, untilReady } from '../support/processes.ts'
 import { type Server, startServer } from '../support/server.ts'
-import { freePort, temporaryFolder } from '../support/services.ts'
+import { temporaryFolder } from '../support/folder.ts'
+import { freePort } from '../support/services.ts'
 
 const SECRET = 'shared_secret_Cc5m'
 const CONFIG = {

@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { describe, expect, test } from 'vitest'
 import { startProgram } from '../support/processes.ts'
-import { describeWith, freshDatabase, temporaryFolder } from '../support/services.ts'
+import { temporaryFolder } from '../support/folder.ts'
+import { describeWith, freshDatabase } from '../support/services.ts'
 
 describeWith('postgres', 'Databases for tests', () => {
   test('each is empty, apart from the others, and gone afterwards', async () => {

@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { expect, test, vi } from 'vitest'
 import { type Program, runProgram, startProgram } from '../support/processes.ts'
-import { temporaryFolder } from '../support/services.ts'
+import { temporaryFolder } from '../support/folder.ts'
 
 const ROUNDS = 6
 

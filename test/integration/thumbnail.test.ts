@@ -4,7 +4,7 @@ import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ALICE, BOB, eventually, GUEST, startApp, type TestApp } from '../support/app.ts'
 import { noise, pngBomb, quarters } from '../support/images.ts'
-import { temporaryFolder } from '../support/services.ts'
+import { temporaryFolder } from '../support/folder.ts'
 
 const CONFIG = { repo: { freezeUnauthenticatedMedia: false }, thumbnails: { maxPixels: 12_000_000 } }
 const CLIENT = '/_matrix/client/v1/media/thumbnail'

@@ -12,7 +12,7 @@ import { type App, openApp } from '../../src/app.ts'
 import { openConfigStore } from '../../src/config/store.ts'
 import { openLog } from '../../src/lib/log.ts'
 import { type HomeserverDouble, startHomeserver } from './homeserver.ts'
-import { temporaryFolder } from './services.ts'
+import { temporaryFolder } from './folder.ts'
 
 /** Everybody the double knows at the start. Tokens are words that stand nowhere else, so that logs can be searched for them. */
 export const ALICE = { token: 'syt_alice_Wq7r', userId: '@alice:example.org' }

@@ -9,8 +9,9 @@ export interface Folder extends AsyncDisposable {
   write(name: string, text: string): Promise<string>
 }
 
+/** An empty folder, or one with these files by name. */
 export async function temporaryFolder(files: Readonly<Record<string, string>> = {}): Promise<Folder> {
-  const path = await mkdtemp(join(tmpdir(), 'cellarium-'))
+  const path = await mkdtemp(join(tmpdir(), 'cellarium-test-'))
   const write = async (name: string, text: string) => {
     const file = join(path, name)
     await mkdir(dirname(file), { recursive: true })
@@ -18,5 +19,5 @@ export async function temporaryFolder(files: Readonly<Record<string, string>> = 
     return file
   }
   for (const [name, text] of Object.entries(files)) await write(name, text)
-  return { path, write, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
+  return { path, write, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true, maxRetries: 5 }) }
 }

@@ -3,7 +3,8 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Agent } from 'undici'
 import { runProgram, startProgram, untilReady } from './processes.ts'
-import { freePort, requireService, temporaryFolder } from './services.ts'
+import { temporaryFolder } from './folder.ts'
+import { freePort, requireService } from './services.ts'
 
 export interface NginxOptions {
   /** What stands behind it on 127.0.0.1. */

@@ -7,7 +7,8 @@ import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import pg from 'pg'
 import { findProgram, runProgram, startProgram, untilReady, type ProgramOptions } from './processes.ts'
-import { freePort, temporaryFolder } from './services.ts'
+import { temporaryFolder } from './folder.ts'
+import { freePort } from './services.ts'
 
 export interface PostgresOptions {
   /** Off by default: tests of what survives a crash of the machine ask for it. */

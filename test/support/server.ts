@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
 import { startProgram, untilReady, type Ending } from './processes.ts'
-import { freePort, temporaryFolder } from './services.ts'
+import { temporaryFolder } from './folder.ts'
+import { freePort } from './services.ts'
 
 export interface ServerOptions {
   /** The configuration, as in the YAML file; address, port and data folder are put in where it does not name them. */

@@ -1,9 +1,8 @@
 /** What tests may ask for: services that are not npm packages, databases, ports, folders. `test/run.ts` starts the services. */
 import { randomBytes, randomInt } from 'node:crypto'
 import { appendFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { homedir, tmpdir } from 'node:os'
+import { homedir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { describe } from 'vitest'
@@ -78,16 +77,6 @@ export async function freePort(): Promise<number> {
     if (await canListen(port)) return port
   }
   throw new Error('none of 100 ports tried between 15000 and 32000 is free')
-}
-
-export interface TemporaryFolder extends AsyncDisposable {
-  readonly path: string
-}
-
-/** An empty folder, removed with all that is in it on dispose. */
-export async function temporaryFolder(): Promise<TemporaryFolder> {
-  const path = await mkdtemp(join(tmpdir(), 'cellarium-test-'))
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true, maxRetries: 5 }) }
 }
 
 function findSynapse(environment: NodeJS.ProcessEnv): string | undefined {

@@ -4,7 +4,8 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { startProgram, untilReady } from './processes.ts'
-import { freePort, requireService, temporaryFolder } from './services.ts'
+import { temporaryFolder } from './folder.ts'
+import { freePort, requireService } from './services.ts'
 
 export interface SynapseOptions {
   readonly serverName: string
