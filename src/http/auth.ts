@@ -1,5 +1,6 @@
 import type { MainConfig } from '../config/schema.ts'
 import { Refused, RefusedByHomeserver } from '../lib/errors.ts'
+import type { Credentials } from '../matrix/appservices.ts'
 import { anonymous, type Caller, sharedSecretCaller, userIdOf } from '../matrix/caller.ts'
 import type { Homeservers } from '../matrix/homeserver.ts'
 import type { Call } from './call.ts'
@@ -15,12 +16,6 @@ export type Who =
 
 export interface AuthParts {
   readonly homeservers: Pick<Homeservers, 'whoami'>
-}
-
-export interface Credentials {
-  readonly token: string
-  readonly userId?: string | undefined
-  readonly deviceId?: string | undefined
 }
 
 /** Finds out who calls, and refuses whoever may not call a route for `who`. Comes before everything else about a request. */
