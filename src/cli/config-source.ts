@@ -1,7 +1,15 @@
 import type { ConfigSource } from '../config/load.ts'
+import { ConfigError } from '../lib/errors.ts'
 
 /** Exit status when the configuration cannot be used. */
-export const CONFIG_UNUSABLE = 2
+const CONFIG_UNUSABLE = 2
+
+/** Says why the configuration cannot be used, and ends the process with status 2 in time; other errors are thrown on. */
+export function reportUnusable(error: unknown): void {
+  if (!(error instanceof ConfigError)) throw error
+  for (const problem of error.problems) console.error(problem)
+  process.exitCode = CONFIG_UNUSABLE
+}
 
 export interface SourceOptions {
   readonly config?: string

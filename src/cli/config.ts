@@ -5,8 +5,7 @@ import { loadConfig } from '../config/load.ts'
 import { printConfig } from '../config/print.ts'
 import { sampleConfig } from '../config/sample.ts'
 import type { Snapshot } from '../config/snapshot.ts'
-import { ConfigError } from '../lib/errors.ts'
-import { CONFIG_UNUSABLE, configSource, type SourceOptions } from './config-source.ts'
+import { configSource, reportUnusable, type SourceOptions } from './config-source.ts'
 
 /** `cellarium config check | print | schema | sample`. */
 export function configCommand(): Command {
@@ -40,9 +39,7 @@ async function withConfig(options: SourceOptions, use: (snapshot: Snapshot) => v
   try {
     use(await loadConfig(configSource(options, process.env)))
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error
-    for (const problem of error.problems) console.error(problem)
-    process.exitCode = CONFIG_UNUSABLE
+    reportUnusable(error)
   }
 }
 

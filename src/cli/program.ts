@@ -1,7 +1,6 @@
 import { Command } from 'commander'
-import { ConfigError } from '../lib/errors.ts'
 import { VERSION } from '../lib/version.ts'
-import { CONFIG_UNUSABLE } from './config-source.ts'
+import { reportUnusable } from './config-source.ts'
 
 type LoadCommand = () => Promise<Command>
 
@@ -22,9 +21,7 @@ export async function run(argv: readonly string[]): Promise<void> {
   try {
     await program.parseAsync(argv)
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error
-    for (const problem of error.problems) console.error(problem)
-    process.exitCode = CONFIG_UNUSABLE
+    reportUnusable(error)
   }
 }
 

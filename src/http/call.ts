@@ -6,14 +6,8 @@ import type { Log } from '../lib/log.ts'
 import { anonymous, type Caller } from '../matrix/caller.ts'
 import type { Context } from '../media/context.ts'
 
-export interface CallOptions {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
-  readonly params: Readonly<Record<string, string | undefined>>
-  readonly main: MainConfig
-  readonly homeserver: HomeserverConfig
-  readonly address: string
-  readonly id: string
+type CallOptions = Pick<Call, 'request' | 'response' | 'params' | 'main' | 'homeserver' | 'address' | 'id'> & {
+  /** The log whose child the call's own will be. */
   readonly log: Log
 }
 
