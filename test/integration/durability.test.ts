@@ -146,11 +146,12 @@ async function traceUploads(folder: string, count: number): Promise<Call[]> {
   const client = mediaClient(server, TOKEN)
   for (let done = 0; done < count; done++)
     expect(await client.upload(randomBytes(100_000))).toMatchObject({ status: 200 })
-  await server.stop()
+  expect(await server.stop(), server.lines.slice(-5).join('\n')).toEqual({ code: 0, signal: null })
   // strace writes its last lines when the server has ended.
   const text = await vi.waitFor(async () => {
     const written = await readFile(record, 'utf8')
-    expect(written.includes(`\n${server.pid} +++ exited`), 'the server has ended').toBe(true)
+    const ended = written.includes(`\n${server.pid} +++ exited`)
+    expect(ended, `the server has ended: ${written.slice(-500)}`).toBe(true)
     return written
   }, PATIENT)
   return callsOf(text)
