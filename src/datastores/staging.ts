@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { type FileHandle, mkdir, open, readdir, rm, stat, unlink } from 'node:fs/promises'
+import { mkdir, readdir, rm, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Refused } from '../lib/errors.ts'
+import { createFile, type NewFile } from './new-file.ts'
 
 /** A file that was received whole and is on stable storage, but not yet anybody's. Disposing it deletes it, unless it was used. */
 export interface StagedFile extends AsyncDisposable {
@@ -30,7 +31,7 @@ export async function stage(
   options: StageOptions,
 ): Promise<StagedFile> {
   const path = join(folder, randomBytes(16).toString('hex'))
-  const file = await open(path, 'wx', 0o640)
+  const file = await createFile(path, options.expectedBytes)
   try {
     const { size, sha256 } = await receive(file, source, options)
     return new Staged(path, size, sha256)
@@ -38,8 +39,7 @@ export async function stage(
     await unlink(path)
     throw error
   } finally {
-    // What is synced does not depend on how closing ends: nobody waits for it.
-    file.close().catch(() => {})
+    file.close()
   }
 }
 
@@ -66,59 +66,23 @@ class Staged implements StagedFile {
 }
 
 async function receive(
-  file: FileHandle,
+  file: NewFile,
   source: AsyncIterable<Uint8Array>,
   { maxBytes, expectedBytes }: StageOptions,
 ): Promise<{ size: number; sha256: string }> {
   const hash = createHash('sha256')
-  const collected = new Collected(file, Math.min(expectedBytes ?? WRITTEN_AT_ONCE, WRITTEN_AT_ONCE))
   let size = 0
   for await (const chunk of source) {
     size += chunk.length
     if (maxBytes > 0 && size > maxBytes) throw new Refused('too_large', `files may have ${maxBytes} bytes at most`)
     hash.update(chunk)
-    await collected.add(chunk)
+    await file.write(chunk)
   }
   if (expectedBytes !== undefined && size !== expectedBytes) {
     throw new Refused('length_mismatch', `${expectedBytes} bytes were announced, ${size} came`)
   }
-  await collected.flush()
-  await file.datasync()
+  await file.finish()
   return { size, sha256: hash.digest('hex') }
-}
-
-/** Bytes that are collected for one write: each one is a trip to another thread and back. */
-const WRITTEN_AT_ONCE = 512 * 1024
-
-/** Collects small chunks for few writes. Copied, because a chunk may change once the next one is asked for. */
-class Collected {
-  readonly #file: FileHandle
-  readonly #buffer: Buffer
-  #filled = 0
-
-  constructor(file: FileHandle, size: number) {
-    this.#file = file
-    this.#buffer = Buffer.allocUnsafe(size)
-  }
-
-  async add(chunk: Uint8Array): Promise<void> {
-    if (this.#filled + chunk.length > this.#buffer.length) await this.flush()
-    if (chunk.length > this.#buffer.length) return await writeAll(this.#file, chunk)
-    this.#buffer.set(chunk, this.#filled)
-    this.#filled += chunk.length
-  }
-
-  async flush(): Promise<void> {
-    const filled = this.#filled
-    this.#filled = 0
-    await writeAll(this.#file, this.#buffer.subarray(0, filled))
-  }
-}
-
-async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let written = 0; written < bytes.length;) {
-    written += (await file.write(bytes, written, bytes.length - written)).bytesWritten
-  }
 }
 
 /** Makes the staging folder and deletes what a crash left in it: files untouched for `olderThanMs`. Gives how many. */

@@ -1,30 +1,28 @@
-import { constants } from 'node:fs'
-import { mkdir, open, readdir, readlink, rm, stat, truncate, unlink, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readlink, rm, stat, unlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import type { Datastore } from '../../src/datastores/datastore.ts'
 import { openFileDatastore } from '../../src/datastores/file.ts'
 import { Folder, Folders } from '../../src/datastores/folders.ts'
 import { temporaryFolder } from '../support/folder.ts'
-import { chunksOf, datastoreContract, type DatastoreUnderTest, noHandles, put, readWhole } from './datastore.ts'
+import { handlePrototype, NOON, openFolder, optionsOf } from './folder.ts'
+import { chunksOf, datastoreContract, noHandles, put, readWhole } from './datastore.ts'
 
 const DAY_MS = 24 * 3600 * 1000
-const NOON = Date.parse('2030-03-04T12:00:00Z')
 
-datastoreContract('A folder as datastore', () => openUnderTest())
+datastoreContract('A folder as datastore', () => openFolder())
 
 afterEach(() => vi.restoreAllMocks())
 
 describe('Objects as files', () => {
   test('lie in a folder named after the day, with names that say nothing', async () => {
-    await using under = await openUnderTest()
+    await using under = await openFolder()
     const location = await put(under.datastore, Buffer.from('hello'))
     expect(location).toMatch(/^2030\/03\/04\/name1\/[0-9a-f]{32}$/)
     expect(under.datastore.localPath?.(location)).toBe(join(under.path, location))
   })
 
   test('can be read by the group of the server, and by nobody else', async () => {
-    await using under = await openUnderTest()
+    await using under = await openFolder()
     const location = await put(under.datastore, Buffer.from('private'))
     const umask = process.umask()
     expect((await stat(join(under.path, location))).mode & 0o777).toBe(0o640 & ~umask)
@@ -32,7 +30,7 @@ describe('Objects as files', () => {
   })
 
   test('that MMR wrote are read where they are', async () => {
-    await using under = await openUnderTest()
+    await using under = await openFolder()
     const location = 'ab/cd/ef0123456789abcdefghijklmnopqrstuvwxyz-_idv2fmt'
     await mkdir(join(under.path, location, '..'), { recursive: true })
     await writeFile(join(under.path, location), 'from MMR')
@@ -43,20 +41,20 @@ describe('Objects as files', () => {
   })
 
   test('are missing, not an outage, when a file stands where a folder was', async () => {
-    await using under = await openUnderTest()
+    await using under = await openFolder()
     await writeFile(join(under.path, 'ab'), 'a file')
     await expect(under.datastore.open('ab/cd/ef')).rejects.toThrow('has no object ab/cd/ef')
     expect(await under.datastore.sizeOf('ab/cd/ef')).toBeUndefined()
   })
 
   test('are no folders', async () => {
-    await using under = await openUnderTest()
+    await using under = await openFolder()
     await mkdir(join(under.path, 'ab'))
     expect(await under.datastore.sizeOf('ab')).toBeUndefined()
   })
 
   test('that are there but cannot be read are an outage, not missing', async () => {
-    await using under = await openUnderTest()
+    await using under = await openFolder()
     const tooLong = 'x'.repeat(300)
     await expect(under.datastore.open(tooLong)).rejects.toMatchObject({ code: 'ENAMETOOLONG' })
     await expect(under.datastore.sizeOf(tooLong)).rejects.toMatchObject({ code: 'ENAMETOOLONG' })
@@ -81,14 +79,14 @@ describe('Folders of objects', () => {
 
   test('change at midnight UTC', async () => {
     let now = Date.parse('2030-12-31T23:59:59.999Z')
-    await using under = await openUnderTest({ now: () => now })
+    await using under = await openFolder({ now: () => now })
     expect(folderOf(await put(under.datastore, Buffer.from('old')))).toBe('2030/12/31/name1')
     now++
     expect(folderOf(await put(under.datastore, Buffer.from('new')))).toBe('2031/01/01/name2')
   })
 
   test('are never shared by two servers on one disk', async () => {
-    await using one = await openUnderTest()
+    await using one = await openFolder()
     const other = await openFileDatastore(optionsOf(one.path), { now: () => NOON, newName: () => 'other' })
     const locations = [await put(one.datastore, Buffer.from('1')), await put(other, Buffer.from('2'))]
     expect(locations.map(folderOf)).toEqual(['2030/03/04/name1', '2030/03/04/other'])
@@ -96,7 +94,7 @@ describe('Folders of objects', () => {
   })
 
   test('that somebody deleted are made anew for the next file', async () => {
-    await using under = await openUnderTest()
+    await using under = await openFolder()
     await put(under.datastore, Buffer.from('first'))
     await rm(join(under.path, '2030'), { recursive: true })
     await expect(put(under.datastore, Buffer.from('second'))).rejects.toMatchObject({ code: 'ENOENT' })
@@ -106,7 +104,7 @@ describe('Folders of objects', () => {
   })
 
   test('that cannot be made fail the put; the next one tries again', async () => {
-    await using under = await openUnderTest()
+    await using under = await openFolder()
     await writeFile(join(under.path, '2030'), 'in the way')
     await expect(put(under.datastore, Buffer.from('first'))).rejects.toMatchObject({ code: 'ENOTDIR' })
     expect(await under.kept()).toEqual(['2030'])
@@ -118,7 +116,7 @@ describe('Folders of objects', () => {
 
 describe('What is put is on disk', () => {
   test('a new folder is synced up to the datastore, because another server may have made its parents just now', async () => {
-    await using under = await openUnderTest()
+    await using under = await openFolder()
     await mkdir(join(under.path, '2030/03/04'), { recursive: true })
     const synced = await recordSyncs(under.path)
     const location = await put(under.datastore, Buffer.from('x'))
@@ -134,7 +132,7 @@ describe('What is put is on disk', () => {
   })
 
   test('many uploads at once share syncs of their folder', async () => {
-    await using under = await openUnderTest()
+    await using under = await openFolder()
     await put(under.datastore, Buffer.from('x'))
     const synced = await recordSyncs(under.path)
     const staged = await Promise.all(
@@ -173,7 +171,7 @@ describe('What is put is on disk', () => {
   })
 
   test('a sync that fails fails the puts that counted on it, and leaves no object', async () => {
-    await using under = await openUnderTest()
+    await using under = await openFolder()
     await put(under.datastore, Buffer.from('before'))
     const before = await under.kept()
     const staged = await under.datastore.stage(chunksOf(Buffer.from('x')), { maxBytes: 0 })
@@ -187,7 +185,7 @@ describe('What is put is on disk', () => {
   })
 
   test('a disk that is full while receiving leaves no file and no handle', async () => {
-    await using under = await openUnderTest()
+    await using under = await openFolder()
     const prototype = await handlePrototype(under.path)
     vi.spyOn(prototype, 'datasync').mockRejectedValueOnce(Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' }))
     await expect(put(under.datastore, Buffer.from('x'))).rejects.toThrow('ENOSPC')
@@ -225,7 +223,7 @@ describe('What a crash left in the staging folder', () => {
 
 describe('A folder that cannot be used', () => {
   test('fails its check when the staging folder is gone', async () => {
-    await using under = await openUnderTest()
+    await using under = await openFolder()
     await rm(join(under.path, '.staging'), { recursive: true })
     await expect(under.datastore.check()).rejects.toMatchObject({ code: 'ENOENT' })
   })
@@ -238,54 +236,8 @@ describe('A folder that cannot be used', () => {
   })
 })
 
-interface FolderUnderTest extends DatastoreUnderTest {
-  readonly path: string
-}
-
-async function openUnderTest({ now = () => NOON }: { readonly now?: () => number } = {}): Promise<FolderUnderTest> {
-  await using cleanup = new AsyncDisposableStack()
-  const { path } = cleanup.use(await temporaryFolder())
-  let names = 0
-  const datastore: Datastore = cleanup.use(
-    await openFileDatastore(optionsOf(path), { now, newName: () => `name${++names}` }),
-  )
-  const owned = cleanup.move()
-  return {
-    path,
-    datastore,
-    kept: () => filesBelow(path),
-    handles: () => handlesBelow(path),
-    lose: (location) => unlink(join(path, location)),
-    cut: (location, bytes) => truncate(join(path, location), bytes),
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
-  }
-}
-
-function optionsOf(path: string) {
-  return { id: 'media', path, kinds: new Set(['local_media'] as const) }
-}
-
-async function filesBelow(path: string): Promise<string[]> {
-  const entries = await readdir(path, { recursive: true, withFileTypes: true })
-  const files = entries.filter((entry) => entry.isFile())
-  return files.map((entry) => join(entry.parentPath, entry.name).slice(path.length + 1)).toSorted()
-}
-
-/** Descriptors of this process below the folder; those of objects are kept ready for a moment after they were read. */
-async function handlesBelow(path: string): Promise<number> {
-  const descriptors = await readdir('/proc/self/fd')
-  const targets = await Promise.all(descriptors.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')))
-  return targets.filter((target) => target.startsWith(`${path}/`)).length
-}
-
 function folderOf(location: string): string {
   return location.split('/').slice(0, -1).join('/')
-}
-
-/** What all file handles share: where their syncs can be watched. */
-async function handlePrototype(folder: string): Promise<Awaited<ReturnType<typeof open>>> {
-  await using handle = await open(folder, constants.O_RDONLY)
-  return Object.getPrototypeOf(handle)
 }
 
 /** Every file and folder that is synced from now on, relative to `base`. */

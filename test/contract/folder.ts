@@ -1,0 +1,56 @@
+/** A folder as datastore, to be looked at from outside. */
+import { constants } from 'node:fs'
+import { open, readdir, readlink, truncate, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Datastore } from '../../src/datastores/datastore.ts'
+import { openFileDatastore } from '../../src/datastores/file.ts'
+import { temporaryFolder } from '../support/folder.ts'
+import type { DatastoreUnderTest } from './datastore.ts'
+
+export const NOON = Date.parse('2030-03-04T12:00:00Z')
+
+export interface FolderUnderTest extends DatastoreUnderTest {
+  readonly path: string
+}
+
+export async function openFolder({ now = () => NOON }: { readonly now?: () => number } = {}): Promise<FolderUnderTest> {
+  await using cleanup = new AsyncDisposableStack()
+  const { path } = cleanup.use(await temporaryFolder())
+  let names = 0
+  const datastore: Datastore = cleanup.use(
+    await openFileDatastore(optionsOf(path), { now, newName: () => `name${++names}` }),
+  )
+  const owned = cleanup.move()
+  return {
+    path,
+    datastore,
+    kept: () => filesBelow(path),
+    handles: () => handlesBelow(path),
+    lose: (location) => unlink(join(path, location)),
+    cut: (location, bytes) => truncate(join(path, location), bytes),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+export function optionsOf(path: string) {
+  return { id: 'media', path, kinds: new Set(['local_media'] as const) }
+}
+
+async function filesBelow(path: string): Promise<string[]> {
+  const entries = await readdir(path, { recursive: true, withFileTypes: true })
+  const files = entries.filter((entry) => entry.isFile())
+  return files.map((entry) => join(entry.parentPath, entry.name).slice(path.length + 1)).toSorted()
+}
+
+/** Descriptors of this process below the folder; those of objects are kept ready for a moment after they were read. */
+async function handlesBelow(path: string): Promise<number> {
+  const descriptors = await readdir('/proc/self/fd')
+  const targets = await Promise.all(descriptors.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')))
+  return targets.filter((target) => target.startsWith(`${path}/`)).length
+}
+
+/** What all file handles share: where their syncs can be watched. */
+export async function handlePrototype(folder: string): Promise<Awaited<ReturnType<typeof open>>> {
+  await using handle = await open(folder, constants.O_RDONLY)
+  return Object.getPrototypeOf(handle)
+}
