@@ -19,8 +19,9 @@ const LARGE = 8 * 1024 * 1024
 /** What direct writes have to be aligned to, in memory, in the file and in length: no file system here wants more. */
 const BLOCK = 4096
 const DIRECT_AT_ONCE = 16
+const WRITTEN_DIRECTLY_AT_ONCE = 1024 * 1024
 
-const alignedBuffers = new AlignedBuffers(WRITTEN_AT_ONCE, DIRECT_AT_ONCE)
+const alignedBuffers = new AlignedBuffers(WRITTEN_DIRECTLY_AT_ONCE, DIRECT_AT_ONCE)
 
 /**
  * Makes the file at `path`, which must not exist. A large one is written past the page cache where that is possible: the
