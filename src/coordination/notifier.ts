@@ -6,6 +6,8 @@ export interface Topics {
   readonly uploaded: string
   /** What a logout made worthless, as JSON (`Forgotten` of `matrix/homeserver.ts`). */
   readonly forgotten: string
+  /** What is kept of some media may be wrong now, as JSON (`Changed` of `media/records.ts`). */
+  readonly changed: string
   /** Messages of any topic may have got lost: whoever keeps something because it heard nothing must not any more. */
   readonly missed: string
 }
@@ -18,6 +20,10 @@ export type Topic = keyof Topics
  */
 export interface Notifier extends AsyncDisposable {
   notify(topic: Topic, message: string): void
+  /** Tells every instance, and resolves once each has handled the message or keeps nothing any more that it could concern. */
+  announce(topic: Topic, message: string): Promise<void>
+  /** Whether messages reach this instance now. While they may not, nothing is kept that a message could make wrong. */
+  isAttentive(): boolean
   /** Calls `listener` for each message until the returned function is called. */
   on(topic: Topic, listener: (message: string) => void): () => void
 }
@@ -28,6 +34,14 @@ export class LocalNotifier implements Notifier {
 
   notify(topic: Topic, message: string): void {
     this.#events.emit(topic, message)
+  }
+
+  async announce(topic: Topic, message: string): Promise<void> {
+    this.notify(topic, message)
+  }
+
+  isAttentive(): boolean {
+    return true
   }
 
   on(topic: Topic, listener: (message: string) => void): () => void {

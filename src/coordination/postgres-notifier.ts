@@ -53,6 +53,15 @@ export class PostgresNotifier implements Notifier {
     })
   }
 
+  async announce(topic: Topic, message: string): Promise<void> {
+    this.#local.notify(topic, message)
+    await this.#tell(topic, message)
+  }
+
+  isAttentive(): boolean {
+    return false
+  }
+
   on(topic: Topic, listener: (message: string) => void): () => void {
     return this.#local.on(topic, listener)
   }

@@ -34,8 +34,19 @@ export interface Datastore extends AsyncDisposable {
   /** Where a local program can read the object, if the datastore is on this machine. Nobody may change that file. */
   localPath?(location: string): string
   delete(location: string): Promise<void>
+  /** Every object it keeps, in no order, whether or not a record names it. Objects put or deleted meanwhile may be missing. */
+  list(): AsyncIterable<KeptObject>
   /** Throws what is wrong when objects cannot be read or written at the moment. */
   check(): Promise<void>
+}
+
+/** What a datastore finds in itself. */
+export interface KeptObject {
+  readonly location: string
+  /** Bytes. */
+  readonly size: number
+  /** When it was put, in ms since 1970, by the datastore's clock. */
+  readonly putAt: number
 }
 
 /** An object that is there and can be read, once, in parts or as a whole. Dispose it when done, in whatever way. */

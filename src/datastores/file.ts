@@ -1,7 +1,14 @@
 import { constants } from 'node:fs'
-import { access, rename, rm, stat } from 'node:fs/promises'
+import { access, opendir, rename, rm, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import { type ByteRange, type Datastore, ObjectMissing, type OpenObject, type StoredKind } from './datastore.ts'
+import {
+  type ByteRange,
+  type Datastore,
+  type KeptObject,
+  ObjectMissing,
+  type OpenObject,
+  type StoredKind,
+} from './datastore.ts'
 import { BufferPool } from '../lib/buffers.ts'
 import { makeLastingFolder } from '../lib/durable.ts'
 import { Folders } from './folders.ts'
@@ -97,12 +104,32 @@ class FileDatastore implements Datastore {
     await rm(path, { force: true })
   }
 
+  async *list(): AsyncGenerator<KeptObject> {
+    for await (const location of filesBelow(this.#base)) {
+      const found = await stat(this.localPath(location)).catch((error: unknown) => {
+        // Deleted since its folder was read.
+        if (!isMissing(error)) throw error
+      })
+      if (found?.isFile()) yield { location, size: found.size, putAt: found.mtimeMs }
+    }
+  }
+
   async check(): Promise<void> {
     await access(this.#staging, constants.W_OK | constants.X_OK)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#openFiles[Symbol.asyncDispose]()
+  }
+}
+
+/** The paths of files below `base`, without those that are still being received. Folder by folder: millions of them fit. */
+async function* filesBelow(base: string, folder = ''): AsyncGenerator<string> {
+  for await (const entry of await opendir(join(base, folder))) {
+    const name = folder === '' ? entry.name : `${folder}/${entry.name}`
+    if (name === STAGING) continue
+    if (entry.isDirectory()) yield* filesBelow(base, name)
+    else yield name
   }
 }
 

@@ -1,8 +1,8 @@
 /** What every datastore is held to, whatever it is made of: the contract in `src/datastores/datastore.ts`, as tests. */
 import { createHash, randomBytes } from 'node:crypto'
-import { Readable } from 'node:stream'
 import { describe, expect, test, vi } from 'vitest'
 import { type ByteRange, type Datastore, ObjectMissing } from '../../src/datastores/datastore.ts'
+import { chunksOf, collect, inPieces } from '../support/bytes.ts'
 
 /** A datastore with nothing in it, and ways to look at it and to harm it from outside. */
 export interface DatastoreUnderTest extends AsyncDisposable {
@@ -339,6 +339,19 @@ export function datastoreContract(title: string, open: () => Promise<DatastoreUn
       expect(await under.kept()).toHaveLength(contents.length)
     })
 
+    test('everything it keeps is listed with its size and time, and nothing that is still being received', async () => {
+      await using under = await open()
+      await using _ = await under.datastore.stage(chunksOf(Buffer.from('not put')), { maxBytes: 0 })
+      const before = Date.now()
+      const contents = Array.from({ length: 12 }, (_, index) => Buffer.alloc(index, index))
+      const locations = await Promise.all(contents.map((bytes) => put(under.datastore, bytes)))
+      await under.datastore.delete(locations.pop() ?? '')
+      const listed = await Array.fromAsync(under.datastore.list())
+      const expected = locations.map((location, index) => ({ location, size: index, putAt: expect.any(Number) }))
+      expect(listed.toSorted((a, b) => a.size - b.size)).toEqual(expected)
+      for (const { putAt } of listed) expect(Math.abs(putAt - before)).toBeLessThan(60_000)
+    })
+
     test('a datastore that works passes its own check', async () => {
       await using under = await open()
       await expect(under.datastore.check()).resolves.toBeUndefined()
@@ -357,35 +370,8 @@ export async function put(datastore: Datastore, bytes: Uint8Array): Promise<stri
   return await datastore.put(staged)
 }
 
-/** The bytes in chunks of `size`, as they come from a connection. */
-export function chunksOf(bytes: Uint8Array, size = 64 * 1024): AsyncIterable<Uint8Array> {
-  const chunks: Uint8Array[] = []
-  for (let position = 0; position < bytes.length; position += size) {
-    chunks.push(bytes.subarray(position, position + size))
-  }
-  return Readable.from(chunks)
-}
-
-/** The same bytes in chunks of all lengths, each overwritten once the next is asked for, as the contract allows. */
-async function* inPieces(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) {
-    for (let position = 0, size = 1; position < chunk.length; position += size, size *= 7) {
-      const piece = Buffer.from(chunk.subarray(position, position + size))
-      yield piece
-      piece.fill(0)
-    }
-  }
-}
-
 /** Opens an object and reads all of it. */
 export async function readWhole(datastore: Datastore, location: string): Promise<Buffer> {
   await using object = await datastore.open(location)
   return await collect(object.read({ start: 0, end: object.size - 1 }))
-}
-
-/** The chunks as one buffer: copied, because a chunk is only valid until the next one. */
-export async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const copies: Buffer[] = []
-  for await (const chunk of chunks) copies.push(Buffer.from(chunk))
-  return Buffer.concat(copies)
 }

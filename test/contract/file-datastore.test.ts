@@ -5,7 +5,8 @@ import { openFileDatastore } from '../../src/datastores/file.ts'
 import { Folder, Folders } from '../../src/datastores/folders.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { handlePrototype, NOON, openFolder, optionsOf } from './folder.ts'
-import { chunksOf, datastoreContract, noHandles, put, readWhole } from './datastore.ts'
+import { datastoreContract, noHandles, put, readWhole } from './datastore.ts'
+import { chunksOf } from '../support/bytes.ts'
 
 const DAY_MS = 24 * 3600 * 1000
 

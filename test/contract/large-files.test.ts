@@ -3,7 +3,8 @@ import { constants } from 'node:fs'
 import { open, readdir, readFile, readlink, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { chunksOf, noHandles, readWhole } from './datastore.ts'
+import { noHandles, readWhole } from './datastore.ts'
+import { chunksOf } from '../support/bytes.ts'
 import { handlePrototype, openFolder } from './folder.ts'
 
 const MIB = 1024 * 1024
