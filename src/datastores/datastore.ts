@@ -27,17 +27,50 @@ export interface Datastore extends AsyncDisposable {
   readonly kinds: ReadonlySet<StoredKind>
   /** Receives bytes into a file of this datastore's own, to be put here. */
   stage(source: AsyncIterable<Uint8Array>, options: StageOptions): Promise<StagedFile>
-  put(staged: StagedFile): Promise<string>
+  put(staged: StagedFile, described: ObjectDescription): Promise<string>
   open(location: string): Promise<OpenObject>
   /** How many bytes the object has there now, or undefined when it is not there. */
   sizeOf(location: string): Promise<number | undefined>
   /** Where a local program can read the object, if the datastore is on this machine. Nobody may change that file. */
   localPath?(location: string): string
+  /**
+   * An address at which a client gets the object without us, or undefined where the datastore has none. Nothing is asked for it:
+   * whether the object is there has to be known. Where it is there at all, so is `redirects`.
+   */
+  link?(location: string, presented: Presented): Promise<URL | undefined>
+  /** Whom to send to links. Absent: nobody. */
+  readonly redirects?: RedirectRules | undefined
   delete(location: string): Promise<void>
   /** Every object it keeps, in no order, whether or not a record names it. Objects put or deleted meanwhile may be missing. */
   list(): AsyncIterable<KeptObject>
   /** Throws what is wrong when objects cannot be read or written at the moment. */
   check(): Promise<void>
+}
+
+/** What is known of an object when it is put, for datastores that others read as well. */
+export interface ObjectDescription {
+  /** The media type that its uploader, or what made it, gave it. Other names of the same object may have others. */
+  readonly contentType: string
+}
+
+/** How a linked object is to be answered, so that it looks like our own answer. Datastores that cannot do so have no say. */
+export interface Presented {
+  /** `Content-Type`, as we would send it. */
+  readonly contentType: string
+  /** `Content-Disposition`, as we would send it. */
+  readonly disposition: string
+  /** `Cache-Control`, as we would send it. */
+  readonly cacheControl?: string | undefined
+  /** How long the link may be used, in ms; a minute if not given. Public addresses are for ever. */
+  readonly validMs?: number | undefined
+}
+
+/** What the administrator decided about redirects to links. */
+export interface RedirectRules {
+  /** Also when the object is in a cache of ours, which would send it sooner. */
+  readonly whenCached: boolean
+  /** Other homeservers too: not all of them follow (Dendrite). */
+  readonly federation: boolean
 }
 
 /** What a datastore finds in itself. */

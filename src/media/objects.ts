@@ -1,6 +1,6 @@
 import type { Database } from '../db/connect.ts'
 import { findObject, type OfferedObject, type StoredObject } from '../db/objects.ts'
-import type { Datastore } from '../datastores/datastore.ts'
+import type { Datastore, ObjectDescription } from '../datastores/datastore.ts'
 import type { Datastores } from '../datastores/datastores.ts'
 import type { StagedFile } from '../datastores/staging.ts'
 import type { Log } from '../lib/log.ts'
@@ -9,6 +9,11 @@ export interface ObjectParts {
   readonly db: Pick<Database, 'read' | 'write'>
   readonly datastores: Datastores
   readonly log: Log
+}
+
+/** Where content goes that is not stored yet, and what is known of it. */
+export interface Destination extends ObjectDescription {
+  readonly datastore: Datastore
 }
 
 const ATTEMPTS = 3
@@ -21,24 +26,25 @@ const ATTEMPTS = 3
 export async function storeObject<Result extends { readonly outcome: string; readonly object?: StoredObject }>(
   parts: ObjectParts,
   staged: StagedFile,
-  datastore: Datastore,
+  destination: Destination,
   commit: (object: OfferedObject) => Promise<Result>,
 ): Promise<Result> {
   for (let attempt = 1; ; attempt++) {
-    const offered = await offer(parts, staged, datastore)
+    const offered = await offer(parts, staged, destination)
     const result = await committed(parts, offered, commit)
     // Found bytes may be deleted before the commit locks their row. The staged file is still here: put it this time.
     if (result.outcome !== 'object_gone' || offered.fresh || attempt === ATTEMPTS) return result
   }
 }
 
-async function offer(parts: ObjectParts, staged: StagedFile, datastore: Datastore): Promise<OfferedObject> {
+async function offer(parts: ObjectParts, staged: StagedFile, destination: Destination): Promise<OfferedObject> {
+  const { datastore, contentType } = destination
   const { sha256, size } = staged
   const found = await findObject(parts.db.read, sha256)
   if (found && (await parts.datastores.sizeOf(found)) === found.size) return { ...found, fresh: false }
   if (found)
     parts.log.warn({ sha256, datastore: found.datastore, location: found.location }, 'a lost object comes back')
-  const location = await datastore.put(staged)
+  const location = await datastore.put(staged, { contentType })
   const fresh = { sha256, size, datastore: datastore.id, location, fresh: true }
   return found ? { ...fresh, replaces: { datastore: found.datastore, location: found.location } } : fresh
 }

@@ -67,7 +67,7 @@ async function receiveAs(
     expectedBytes: incoming.expectedBytes,
   })
   refuseBySize(staged.size, homeserver.uploads)
-  const result = await storeObject(parts, staged, datastore, (object) =>
+  const result = await storeObject(parts, staged, { datastore, contentType: incoming.contentType }, (object) =>
     parts.db.write(commitMedia, {
       origin: homeserver.name,
       mediaId: as.mediaId,

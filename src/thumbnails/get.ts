@@ -109,7 +109,10 @@ async function store(
 ): Promise<ThumbnailRecord> {
   const datastore = parts.datastores.choose('thumbnails', ctx.homeserver.datastores)
   await using staged = await datastore.stage(createReadStream(target), { maxBytes: 0 })
-  const result = await storeObject(parts, staged, datastore, (object) => commit(parts, key, generated, object))
+  const { contentType } = generated
+  const result = await storeObject(parts, staged, { datastore, contentType }, (object) =>
+    commit(parts, key, generated, object),
+  )
   return recordOf(result, generated)
 }
 

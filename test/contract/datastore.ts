@@ -17,6 +17,9 @@ export interface DatastoreUnderTest extends AsyncDisposable {
   readonly cut: (location: string, bytes: number) => Promise<void>
 }
 
+/** What is said of an object where it makes no difference. */
+export const PLAIN = { contentType: 'text/plain' }
+
 /** Larger than any buffer that a datastore would read at once, and no multiple of one. */
 const LARGE = 3 * 1024 * 1024 + 1234
 
@@ -44,7 +47,7 @@ export function datastoreContract(title: string, open: () => Promise<DatastoreUn
     test('putting uses the staged file up, and an object once put stays when it is disposed of', async () => {
       await using under = await open()
       const staged = await under.datastore.stage(chunksOf(Buffer.from('kept')), { maxBytes: 0 })
-      const location = await under.datastore.put(staged)
+      const location = await under.datastore.put(staged, PLAIN)
       await staged[Symbol.asyncDispose]()
       expect((await readWhole(under.datastore, location)).toString()).toBe('kept')
       expect(await under.kept()).toHaveLength(1)
@@ -64,7 +67,7 @@ export function datastoreContract(title: string, open: () => Promise<DatastoreUn
       await using under = await open()
       const staged = await under.datastore.stage(chunksOf(Buffer.from('vanished')), { maxBytes: 0 })
       await staged[Symbol.asyncDispose]()
-      await expect(under.datastore.put(staged)).rejects.toThrow()
+      await expect(under.datastore.put(staged, PLAIN)).rejects.toThrow()
       expect(await under.kept()).toEqual([])
     })
 
@@ -266,7 +269,7 @@ export function datastoreContract(title: string, open: () => Promise<DatastoreUn
           await using object = await under.datastore.open(location)
           const whole = { start: 0, end: object.size - 1 }
           await using staged = await under.datastore.stage(inPieces(object.read(whole)), { maxBytes: 0 })
-          return await under.datastore.put(staged)
+          return await under.datastore.put(staged, PLAIN)
         }),
       )
       for (const [index, copy] of copies.entries()) {
@@ -279,7 +282,7 @@ export function datastoreContract(title: string, open: () => Promise<DatastoreUn
       const bytes = randomBytes(how === 'one by one' ? 5000 : LARGE)
       const chunks = chunksOf(bytes, how === 'one by one' ? 1 : 1_000_000)
       await using staged = await under.datastore.stage(chunks, { maxBytes: 0, expectedBytes: bytes.length })
-      expect((await readWhole(under.datastore, await under.datastore.put(staged))).equals(bytes)).toBe(true)
+      expect((await readWhole(under.datastore, await under.datastore.put(staged, PLAIN))).equals(bytes)).toBe(true)
     })
 
     test('exactly maxBytes are taken; one byte more is refused and leaves nothing', async () => {
@@ -367,7 +370,7 @@ export async function noHandles({ handles }: Pick<DatastoreUnderTest, 'handles'>
 /** Stages and puts, as an upload does. */
 export async function put(datastore: Datastore, bytes: Uint8Array): Promise<string> {
   await using staged = await datastore.stage(chunksOf(bytes), { maxBytes: 0 })
-  return await datastore.put(staged)
+  return await datastore.put(staged, PLAIN)
 }
 
 /** Opens an object and reads all of it. */

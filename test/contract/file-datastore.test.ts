@@ -5,7 +5,7 @@ import { openFileDatastore } from '../../src/datastores/file.ts'
 import { Folder, Folders } from '../../src/datastores/folders.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { handlePrototype, NOON, openFolder, optionsOf } from './folder.ts'
-import { datastoreContract, noHandles, put, readWhole } from './datastore.ts'
+import { datastoreContract, noHandles, PLAIN, put, readWhole } from './datastore.ts'
 import { chunksOf } from '../support/bytes.ts'
 
 const DAY_MS = 24 * 3600 * 1000
@@ -139,7 +139,7 @@ describe('What is put is on disk', () => {
     const staged = await Promise.all(
       Array.from({ length: 100 }, () => under.datastore.stage(chunksOf(Buffer.from('x')), { maxBytes: 0 })),
     )
-    const locations = await Promise.all(staged.map((file) => under.datastore.put(file)))
+    const locations = await Promise.all(staged.map((file) => under.datastore.put(file, PLAIN)))
     const folders = synced.filter((path) => path === folderOf(locations[0] ?? ''))
     expect(folders.length).toBeGreaterThan(0)
     expect(folders.length).toBeLessThan(50)
@@ -178,7 +178,7 @@ describe('What is put is on disk', () => {
     const staged = await under.datastore.stage(chunksOf(Buffer.from('x')), { maxBytes: 0 })
     const prototype = await handlePrototype(under.path)
     vi.spyOn(prototype, 'sync').mockRejectedValueOnce(new Error('EIO'))
-    await expect(under.datastore.put(staged)).rejects.toThrow('EIO')
+    await expect(under.datastore.put(staged, PLAIN)).rejects.toThrow('EIO')
     expect(await under.kept()).toEqual(before)
     expect((await readWhole(under.datastore, await put(under.datastore, Buffer.from('after')))).toString()).toBe(
       'after',

@@ -3,7 +3,7 @@ import { constants } from 'node:fs'
 import { open, readdir, readFile, readlink, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { noHandles, readWhole } from './datastore.ts'
+import { noHandles, PLAIN, readWhole } from './datastore.ts'
 import { chunksOf } from '../support/bytes.ts'
 import { handlePrototype, openFolder } from './folder.ts'
 
@@ -21,7 +21,7 @@ describe('A large file', () => {
       await using staged = await under.datastore.stage(watched.chunks, { maxBytes: 0, expectedBytes: size })
       expect(watched.direct()).toBe(await directWritesWork(under.path))
       expect(staged.sha256).toBe(createHash('sha256').update(sent).digest('hex'))
-      expect((await readWhole(under.datastore, await under.datastore.put(staged))).equals(sent)).toBe(true)
+      expect((await readWhole(under.datastore, await under.datastore.put(staged, PLAIN))).equals(sent)).toBe(true)
     },
   )
 
