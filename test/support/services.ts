@@ -8,8 +8,11 @@ import pg from 'pg'
 import { describe } from 'vitest'
 import { findProgram, isExecutable } from './processes.ts'
 
-export const SERVICES = ['postgres', 'synapse', 'nginx', 'openssl', 'strace'] as const
+export const SERVICES = ['postgres', 'synapse', 'nginx', 'openssl', 'strace', 'versitygw'] as const
 export type Service = (typeof SERVICES)[number]
+
+/** What CI may do without: it is built with Go, which not every machine has. */
+export const OPTIONAL_SERVICES: readonly Service[] = ['versitygw']
 
 /** How a developer gets a service that is missing; printed at the end of `npm test`. */
 export const HOW_TO_GET: Readonly<Record<Service, string>> = {
@@ -18,15 +21,21 @@ export const HOW_TO_GET: Readonly<Record<Service, string>> = {
   nginx: 'install nginx (Debian: nginx-light)',
   openssl: 'install openssl',
   strace: 'install strace',
+  versitygw:
+    'install Go and run .ci/run once, or put versitygw (github.com/versity/versitygw) into PATH, or set CELLARIUM_TEST_VERSITYGW to it',
 }
 
 /** The version that `.ci/run` installs; other recent ones should do. */
 export const SYNAPSE_VERSION = '1.163.2'
 
+/** The S3 server that `.ci/run` builds. */
+export const VERSITYGW_VERSION = 'v1.8.0'
+
 /** Address (postgres) or program (others) of a service, or undefined where it is missing. */
 export function findService(service: Service, environment = process.env): string | undefined {
   if (service === 'postgres') return environment['CELLARIUM_TEST_POSTGRES'] || undefined
   if (service === 'synapse') return findSynapse(environment)
+  if (service === 'versitygw') return findVersitygw(environment)
   // Debian keeps daemons in sbin, which is not in everybody's PATH.
   return findProgram(service) ?? findProgram(service, ['/usr/sbin', '/usr/local/sbin'])
 }
@@ -82,10 +91,20 @@ export async function freePort(): Promise<number> {
 function findSynapse(environment: NodeJS.ProcessEnv): string | undefined {
   const given = environment['CELLARIUM_TEST_SYNAPSE']
   if (given) return isExecutable(given) ? given : undefined
-  const cache = environment['XDG_CACHE_HOME'] || join(homedir(), '.cache')
-  const programs = join(cache, 'cellarium-ci', `synapse-${SYNAPSE_VERSION}`, 'bin')
+  const programs = join(installedByCi(environment), `synapse-${SYNAPSE_VERSION}`, 'bin')
   // The starter is written last: without it an installation was broken off, or is under way.
   return isExecutable(join(programs, 'synapse_homeserver')) ? join(programs, 'python') : undefined
+}
+
+function findVersitygw(environment: NodeJS.ProcessEnv): string | undefined {
+  const given = environment['CELLARIUM_TEST_VERSITYGW']
+  if (given) return isExecutable(given) ? given : undefined
+  const built = join(installedByCi(environment), `versitygw-${VERSITYGW_VERSION}`, 'versitygw')
+  return isExecutable(built) ? built : findProgram('versitygw')
+}
+
+function installedByCi(environment: NodeJS.ProcessEnv): string {
+  return join(environment['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'cellarium-ci')
 }
 
 async function runSql(url: string, statement: string): Promise<void> {
