@@ -15,6 +15,7 @@ import { startMetricsListener } from './http/metrics-listener.ts'
 import { type HttpServer, startHttp } from './http/server.ts'
 import { type Clock, systemClock } from './lib/clock.ts'
 import type { Log } from './lib/log.ts'
+import { s3Called } from './lib/events.ts'
 import { type Metrics, openMetrics } from './lib/metrics.ts'
 import { SharedWork } from './lib/shared-work.ts'
 import { openReporter } from './lib/telemetry.ts'
@@ -52,7 +53,17 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   const events = { log, metrics, reporter }
 
   const db = parts.use(await openDatabase(main.database, 'server', log))
-  const datastores = parts.use(new Datastores({ now: () => clock.now(), newName: () => randomName(6) }))
+  const datastores = parts.use(
+    new Datastores({
+      now: () => clock.now(),
+      random: Math.random,
+      newName: () => randomName(6),
+      newKey: () => randomName(20),
+      stagingFolder: join(main.repo.dataPath, 'staging'),
+      log,
+      called: (operation) => s3Called(events, operation),
+    }),
+  )
   await datastores.configure(config.current().datastores)
   const notifier = parts.use(await openNotifier(main, log))
   const homeservers = parts.use(

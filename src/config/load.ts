@@ -56,7 +56,7 @@ export async function loadConfig(source: ConfigSource): Promise<Snapshot> {
   const datastores = registerAll(main, homeservers, files, findings)
   if (findings.problems.size > 0) throw new ConfigError([...findings.problems])
   const { withoutEffect } = findings
-  const warnings = [...findings.warnings, ...storageWarnings(homeservers, datastores)]
+  const warnings = [...findings.warnings, ...storageWarnings(homeservers)]
   return createSnapshot({ main, homeservers, datastores, warnings, withoutEffect })
 }
 
@@ -147,13 +147,9 @@ function registerAll(
   return [...registry.values()]
 }
 
-function storageWarnings(homeservers: readonly HomeserverConfig[], datastores: readonly DatastoreConfig[]): string[] {
-  const later = datastores.filter((store) => store.type === 's3')
-  const readOnly = homeservers.filter(({ datastores: stores }) => !stores.some(takesUploads))
-  return [
-    ...later.map((store) => `datastore ${store.id}: type s3 comes in a later version; its files cannot be reached yet`),
-    ...readOnly.map(({ name }) => `${name}: no datastore takes local_media (forKinds), so that uploads are refused`),
-  ]
+function storageWarnings(homeservers: readonly HomeserverConfig[]): string[] {
+  const readOnly = homeservers.filter(({ datastores }) => !datastores.some(takesUploads))
+  return readOnly.map(({ name }) => `${name}: no datastore takes local_media (forKinds), so that uploads are refused`)
 }
 
 function takesUploads(store: DatastoreConfig): boolean {

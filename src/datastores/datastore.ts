@@ -28,7 +28,8 @@ export interface Datastore extends AsyncDisposable {
   /** Receives bytes into a file of this datastore's own, to be put here. */
   stage(source: AsyncIterable<Uint8Array>, options: StageOptions): Promise<StagedFile>
   put(staged: StagedFile, described: ObjectDescription): Promise<string>
-  open(location: string): Promise<OpenObject>
+  /** `part` is what is going to be read, where that is known: a bucket then sends no more than it. It binds nobody. */
+  open(location: string, part?: ByteRange): Promise<OpenObject>
   /** How many bytes the object has there now, or undefined when it is not there. */
   sizeOf(location: string): Promise<number | undefined>
   /** Where a local program can read the object, if the datastore is on this machine. Nobody may change that file. */

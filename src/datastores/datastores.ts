@@ -2,7 +2,9 @@ import { Readable } from 'node:stream'
 import { isDeepStrictEqual } from 'node:util'
 import { ConfigError, Refused } from '../lib/errors.ts'
 import { type Datastore, ObjectMissing, type OpenObject, type StoredKind } from './datastore.ts'
+import { readS3Options, type S3Options } from '../config/s3-options.ts'
 import { type FileDatastoreParts, openFileDatastore } from './file.ts'
+import { openS3Datastore, type S3Parts } from './s3/s3.ts'
 
 /** A datastore as the configuration names it. */
 export interface DatastoreConfig {
@@ -11,6 +13,9 @@ export interface DatastoreConfig {
   readonly forKinds: readonly string[]
   readonly opts: Readonly<Record<string, string | undefined>>
 }
+
+/** What datastores of all types need. */
+export type DatastoreParts = FileDatastoreParts & S3Parts
 
 const KINDS: readonly StoredKind[] = ['thumbnails', 'remote_media', 'local_media', 'archives']
 
@@ -27,10 +32,10 @@ interface Configured {
 
 /** Every datastore of every homeserver, by id. */
 export class Datastores implements AsyncDisposable {
-  readonly #parts: FileDatastoreParts
+  readonly #parts: DatastoreParts
   #byId: ReadonlyMap<string, Configured> = new Map()
 
-  constructor(parts: FileDatastoreParts) {
+  constructor(parts: DatastoreParts) {
     this.#parts = parts
   }
 
@@ -43,7 +48,7 @@ export class Datastores implements AsyncDisposable {
    * configured is only forgotten, so that downloads from it end well.
    */
   async configure(configs: readonly DatastoreConfig[]): Promise<void> {
-    const next = configs.filter(isSupported).map(async (config): Promise<[string, Configured]> => {
+    const next = configs.map(async (config): Promise<[string, Configured]> => {
       const before = this.#byId.get(config.id)
       if (before && isDeepStrictEqual(before.config, config)) return [config.id, before]
       return [config.id, { config, datastore: await openDatastore(config, this.#parts) }]
@@ -96,19 +101,15 @@ export class Datastores implements AsyncDisposable {
   }
 }
 
-type Open = (config: DatastoreConfig, kinds: ReadonlySet<StoredKind>, parts: FileDatastoreParts) => Promise<Datastore>
+type Open = (config: DatastoreConfig, kinds: ReadonlySet<StoredKind>, parts: DatastoreParts) => Promise<Datastore>
 
 /** The registry: a new type of datastore is one file and one line here. */
 const types: Readonly<Record<string, Open>> = {
   file: (config, kinds, parts) => openFileDatastore({ id: config.id, kinds, path: required(config, 'path') }, parts),
+  s3: (config, kinds, parts) => openS3Datastore({ id: config.id, kinds, options: s3Options(config) }, parts),
 }
 
-/** Types that come in a later version are configured already; `config check` names them. */
-function isSupported({ type }: DatastoreConfig): boolean {
-  return type in types
-}
-
-async function openDatastore(config: DatastoreConfig, parts: FileDatastoreParts): Promise<Datastore> {
+async function openDatastore(config: DatastoreConfig, parts: DatastoreParts): Promise<Datastore> {
   const open = types[config.type]
   if (!open)
     throw new ConfigError([
@@ -116,6 +117,12 @@ async function openDatastore(config: DatastoreConfig, parts: FileDatastoreParts)
     ])
   const kinds = new Set(KINDS.filter((kind) => config.forKinds.includes(kind) || config.forKinds.includes('all')))
   return await open(config, kinds, parts)
+}
+
+function s3Options({ id, opts }: DatastoreConfig): S3Options {
+  const read = readS3Options(opts)
+  if (!('problems' in read)) return read
+  throw new ConfigError(read.problems.map(({ option, problem }) => `datastore ${id}: opts.${option} ${problem}`))
 }
 
 function required(config: DatastoreConfig, option: string): string {

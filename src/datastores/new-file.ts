@@ -6,7 +6,7 @@ import { AlignedBuffers } from '../lib/buffers.ts'
 export interface NewFile {
   /** The chunk may change once this has resolved. */
   write(chunk: Uint8Array): Promise<void>
-  /** Writes what is left and waits until the whole file is on stable storage. */
+  /** Writes what is left and waits until the whole file is on stable storage, if it is to last. */
   finish(): Promise<void>
   /** To be called once, whatever happened. */
   close(): void
@@ -34,8 +34,12 @@ export async function createFile(path: string, expectedBytes: number | undefined
     if (file) return new DirectFile(path, file, buffer)
     alignedBuffers.giveBack(buffer)
   }
-  const collected = Buffer.allocUnsafe(Math.min(expectedBytes ?? WRITTEN_AT_ONCE, WRITTEN_AT_ONCE))
-  return new BufferedFile(await open(path, 'wx', 0o640), collected)
+  return new BufferedFile(await open(path, 'wx', 0o640), expectedBytes, { synced: true })
+}
+
+/** As `createFile`, for a file that is read at once and then deleted: finishing it waits for no disk. */
+export async function createPassingFile(path: string, expectedBytes: number | undefined): Promise<NewFile> {
+  return new BufferedFile(await open(path, 'wx', 0o600), expectedBytes, { synced: false })
 }
 
 /** Undefined where the file system has no such thing (`EINVAL`: open(2)). */
@@ -56,11 +60,13 @@ async function openDirect(path: string): Promise<FileHandle | undefined> {
 class BufferedFile implements NewFile {
   readonly #file: FileHandle
   readonly #buffer: Buffer
+  readonly #synced: boolean
   #filled = 0
 
-  constructor(file: FileHandle, buffer: Buffer) {
+  constructor(file: FileHandle, expectedBytes: number | undefined, { synced }: { readonly synced: boolean }) {
     this.#file = file
-    this.#buffer = buffer
+    this.#buffer = Buffer.allocUnsafe(Math.min(expectedBytes ?? WRITTEN_AT_ONCE, WRITTEN_AT_ONCE))
+    this.#synced = synced
   }
 
   async write(chunk: Uint8Array): Promise<void> {
@@ -72,7 +78,7 @@ class BufferedFile implements NewFile {
 
   async finish(): Promise<void> {
     await this.#flush()
-    await this.#file.datasync()
+    if (this.#synced) await this.#file.datasync()
   }
 
   close(): void {

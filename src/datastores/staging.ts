@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { mkdir, readdir, rm, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Refused } from '../lib/errors.ts'
-import { createFile, type NewFile } from './new-file.ts'
+import { createFile, createPassingFile, type NewFile } from './new-file.ts'
 
 /** A file that was received whole and is on stable storage, but not yet anybody's. Disposing it deletes it, unless it was used. */
 export interface StagedFile extends AsyncDisposable {
@@ -23,15 +23,19 @@ export interface StageOptions {
 
 /**
  * Receives `source` into a new file of `folder` in one pass: limit, hash, write, sync. Nothing is left behind when that
- * fails. A source that breaks off ends with its own error.
+ * fails. A source that breaks off ends with its own error. A file that need not last (because it is read once, at once, and kept
+ * elsewhere) stays in the page cache, without a sync.
  */
 export async function stage(
   folder: string,
   source: AsyncIterable<Uint8Array>,
   options: StageOptions,
+  { lasting }: { readonly lasting: boolean } = { lasting: true },
 ): Promise<StagedFile> {
   const path = join(folder, randomBytes(16).toString('hex'))
-  const file = await createFile(path, options.expectedBytes)
+  const file = await (lasting
+    ? createFile(path, options.expectedBytes)
+    : createPassingFile(path, options.expectedBytes))
   try {
     const { size, sha256 } = await receive(file, source, options)
     return new Staged(path, size, sha256)

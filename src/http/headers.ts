@@ -1,3 +1,5 @@
+import { inlineType } from '../lib/inline-types.ts'
+
 /** What every answer carries. Sources: specification, "Web browser clients" and "Content repository"; Synapse's practice. */
 export const COMMON_HEADERS: readonly string[] = pairs({
   'Access-Control-Allow-Origin': '*',
@@ -23,40 +25,9 @@ function pairs(headers: Readonly<Record<string, string>>): string[] {
   return Object.entries(headers).flat()
 }
 
-/** Types that browsers may show in place; all others are attachments. Source: specification, "Serving inline content". */
-const INLINE_TYPES: ReadonlySet<string> = new Set([
-  'text/css',
-  'text/plain',
-  'text/csv',
-  'application/json',
-  'application/ld+json',
-  'image/jpeg',
-  'image/gif',
-  'image/png',
-  'image/apng',
-  'image/webp',
-  'image/avif',
-  'video/mp4',
-  'video/webm',
-  'video/ogg',
-  'video/quicktime',
-  'audio/mp4',
-  'audio/webm',
-  'audio/aac',
-  'audio/mpeg',
-  'audio/ogg',
-  'audio/wave',
-  'audio/wav',
-  'audio/x-wav',
-  'audio/x-pn-wav',
-  'audio/flac',
-  'audio/x-flac',
-])
-
 /** Whether a browser may show this type in place, by type and subtype alone. */
 export function dispositionOf(contentType: string): 'inline' | 'attachment' {
-  const [essence = ''] = contentType.split(';', 1)
-  return INLINE_TYPES.has(essence.trim().toLowerCase()) ? 'inline' : 'attachment'
+  return inlineType(contentType) === undefined ? 'attachment' : 'inline'
 }
 
 /** Text that was uploaded without saying its charset; nearly all of it is UTF-8, and `nosniff` keeps browsers from guessing. */

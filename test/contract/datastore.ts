@@ -231,11 +231,15 @@ export function datastoreContract(title: string, open: () => Promise<DatastoreUn
       'an object of $size bytes cut to $left while it is open ends in an error, never in a shorter file',
       async ({ size, left }) => {
         await using under = await open()
-        const location = await put(under.datastore, randomBytes(size))
+        const bytes = randomBytes(size)
+        const location = await put(under.datastore, bytes)
         await using object = await under.datastore.open(location)
         expect(object.size).toBe(size)
         await under.cut(location, left)
-        await expect(collect(object.read({ start: 0, end: size - 1 }))).rejects.toThrow('ended')
+        // What was on its way may still come, if all of it does.
+        const read = await collect(object.read({ start: 0, end: size - 1 })).catch((error: Error) => error)
+        if (read instanceof Error) expect(read.message).toContain('ended')
+        else expect(read.equals(bytes)).toBe(true)
       },
     )
 
@@ -245,15 +249,19 @@ export function datastoreContract(title: string, open: () => Promise<DatastoreUn
       const note = (reason: unknown) => unhandled.push(reason)
       process.on('unhandledRejection', note)
       try {
-        const location = await put(under.datastore, randomBytes(LARGE))
+        const bytes = randomBytes(LARGE)
+        const location = await put(under.datastore, bytes)
         await using object = await under.datastore.open(location)
         await under.cut(location, 256 * 1024)
         const reading = object.read({ start: 0, end: LARGE - 1 })[Symbol.asyncIterator]()
-        await reading.next()
+        const { value: begun } = await reading.next()
+        const first = Buffer.from(begun ?? [])
         // Long enough for the read ahead to fail while nobody waits for it.
         for (let read = 0; read < 20; read++) await under.datastore.sizeOf(location)
         await new Promise((resolve) => setImmediate(resolve))
-        await expect(reading.next()).rejects.toThrow('ended')
+        const rest = await collect({ [Symbol.asyncIterator]: () => reading }).catch((error: Error) => error)
+        if (rest instanceof Error) expect(rest.message).toContain('ended')
+        else expect(Buffer.concat([first, rest]).equals(bytes)).toBe(true)
         expect(unhandled).toEqual([])
       } finally {
         process.off('unhandledRejection', note)

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { KnownKey } from '../option.ts'
 import { anywhere, choice, complain, needed, option, text } from '../option.ts'
+import { type OptionProblem, readS3Options } from '../s3-options.ts'
 
 export const DATASTORE_KINDS = ['thumbnails', 'remote_media', 'local_media', 'archives', 'all'] as const
 
@@ -9,26 +10,34 @@ const FILE_OPTIONS: Readonly<Record<string, KnownKey>> = {
   path: { description: 'file: the folder.' },
 }
 const S3_OPTIONS: Readonly<Record<string, KnownKey>> = {
-  endpoint: { description: 's3: host, with port where needed, without https://.', planned: true },
-  bucketName: { description: 's3: the bucket; it must exist.', planned: true },
-  accessKeyId: { description: 's3: access key.', secret: true, planned: true },
-  accessSecret: { description: 's3: secret of the access key.', secret: true, planned: true },
-  region: { description: 's3: region, where the provider wants one.', planned: true },
-  ssl: { description: 's3: speak https.', default: 'true', planned: true },
-  storageClass: { description: 's3: storage class of new objects.', default: 'STANDARD', planned: true },
-  tempPath: { description: 's3: folder for uploads on their way.', planned: true },
-  publicBaseUrl: {
-    description: 's3: downloads are redirected to this address plus the key: whoever has it keeps it.',
-    planned: true,
+  endpoint: { description: 's3: host of the service, with port where needed: s3.eu-central-1.amazonaws.com.' },
+  bucketName: { description: 's3: the bucket; it must exist.' },
+  accessKeyId: {
+    description:
+      's3: access key. Without it and accessSecret: from the environment, a web identity or an instance role.',
+    secret: true,
   },
-  redirectWhenCached: { description: 's3: redirect although a cache has the file.', default: 'false', planned: true },
-  prefixLength: { description: 's3: length of the folder-like prefix of keys.', default: '0', planned: true },
-  multipartUploads: { description: 's3: upload large files in parts.', default: 'true', planned: true },
-  presign: { description: 's3: redirect downloads to presigned addresses.', default: 'false', planned: true },
-  publicEndpoint: { description: 's3: endpoint that clients reach, for presigned addresses.', planned: true },
-  forcePathStyle: { description: 's3: bucket in the path, not in the host name.', default: 'false', planned: true },
-  sse: { description: 's3: server-side encryption to ask for.', planned: true },
-  federationRedirect: { description: 's3: redirect other servers too.', default: 'false', planned: true },
+  accessSecret: { description: 's3: secret of the access key.', secret: true },
+  sessionToken: { description: 's3: session token of temporary keys.', secret: true },
+  region: { description: 's3: region. Empty: from the endpoint or as the service says, else us-east-1.' },
+  ssl: { description: 's3: speak https.', default: 'true' },
+  storageClass: { description: 's3: storage class of new objects.', default: 'STANDARD' },
+  tempPath: { description: 's3: folder for uploads on their way. Empty: staging in the data folder.' },
+  publicBaseUrl: {
+    description:
+      's3: downloads are redirected to this address plus the key: whoever has it keeps it. End it with a slash.',
+  },
+  redirectWhenCached: { description: 's3: redirect although a cache has the file.', default: 'false' },
+  prefixLength: { description: 's3: so many characters of a key, up to 32, come before a slash.', default: '0' },
+  multipartUploads: { description: 's3: upload files above 100 MiB in parts, several at once.', default: 'true' },
+  presign: { description: 's3: redirect downloads to presigned addresses, good for a minute.', default: 'false' },
+  publicEndpoint: { description: 's3: endpoint that clients reach, for presigned addresses. Empty: endpoint.' },
+  forcePathStyle: {
+    description: 's3: bucket in the path (true) or in the host name (false). Empty: in the host name at AWS only.',
+  },
+  sse: { description: 's3: server-side encryption to ask for: AES256, aws:kms or aws:kms:dsse.' },
+  sseKmsKeyId: { description: 's3: key for aws:kms. Empty: the default one of the account.' },
+  federationRedirect: { description: 's3: redirect other servers too; not all of them follow.', default: 'false' },
 }
 const SHARED_OPTIONS: Readonly<Record<string, KnownKey>> = {
   offload: { description: 'file: let the proxy send (nginx:/internal/ or sendfile).', planned: true },
@@ -39,7 +48,7 @@ export const datastore = z
     type: needed(choice(['file', 's3']), {
       ...anywhere,
       example: 'file',
-      description: 'file (a folder) or s3 (a bucket; comes in a later version).',
+      description: 'file (a folder) or s3 (a bucket): docs/datastores.md.',
     }),
     id: option(text(), '', {
       ...anywhere,
@@ -64,10 +73,17 @@ export const datastore = z
     ),
   })
   .superRefine((store, context) => {
-    for (const name of store.type === 'file' ? ['path'] : ['endpoint', 'bucketName']) {
-      if (!store.opts[name]) complain(context, ['opts', name], `is missing; a datastore of type ${store.type} needs it`)
-    }
+    for (const { option: name, problem } of problemsOf(store)) complain(context, ['opts', name], problem)
   })
+
+type Written = { readonly type: string; readonly opts: Readonly<Record<string, string>> }
+
+function problemsOf({ type, opts }: Written): readonly OptionProblem[] {
+  if (type === 'file')
+    return opts['path'] ? [] : [{ option: 'path', problem: 'is missing; a datastore of type file needs it' }]
+  const read = readS3Options(opts)
+  return 'problems' in read ? read.problems : []
+}
 
 export const datastores = z
   .array(datastore)
@@ -90,7 +106,7 @@ export const datastores = z
  * The id of a datastore that has none, as in files of MMR 1.2: the beginning of the SHA-256 of `file:PATH` or
  * `s3:ENDPOINT/BUCKET`. It stays the same as long as the place does.
  */
-export function derivedId(store: { readonly type: string; readonly opts: Readonly<Record<string, string>> }): string {
+export function derivedId(store: Written): string {
   const { path = '', endpoint = '', bucketName = '' } = store.opts
   const place = store.type === 'file' ? withoutSlash(path) : `${endpoint}/${bucketName}`
   return createHash('sha256').update(`${store.type}:${place}`).digest('hex').slice(0, 16)
