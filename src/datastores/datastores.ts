@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { isDeepStrictEqual } from 'node:util'
 import { ConfigError, Refused } from '../lib/errors.ts'
-import { type Datastore, ObjectMissing, type OpenObject, type StoredKind } from './datastore.ts'
+import { type ByteRange, type Datastore, ObjectMissing, type OpenObject, type StoredKind } from './datastore.ts'
 import { readS3Options, type S3Options } from '../config/s3-options.ts'
 import { type FileDatastoreParts, openFileDatastore } from './file.ts'
 import { openS3Datastore, type S3Parts } from './s3/s3.ts'
@@ -65,16 +65,16 @@ export class Datastores implements AsyncDisposable {
     throw new Refused('storage_unavailable', `no datastore is configured for ${kind} (datastores[].forKinds)`)
   }
 
-  async open(place: Place): Promise<OpenObject> {
-    return await this.#at(place).open(place.location)
+  /** `part` is what is going to be read, where that is known. */
+  async open(place: Place, part?: ByteRange): Promise<OpenObject> {
+    return await this.#at(place).open(place.location, part)
   }
 
-  /** A file with the object's bytes for a local program to read: the object's own, or a copy that disposing deletes. */
-  async localFile(place: Place): Promise<{ readonly path: string } & AsyncDisposable> {
+  /** A file with the opened object's bytes for a local program to read: its own, or a copy that disposing deletes. */
+  async localFile(place: Place, opened: OpenObject): Promise<{ readonly path: string } & AsyncDisposable> {
     const datastore = this.#at(place)
     const path = datastore.localPath?.(place.location)
     if (path !== undefined) return { path, async [Symbol.asyncDispose]() {} }
-    await using opened = await datastore.open(place.location)
     const whole = { start: 0, end: opened.size - 1 }
     return await datastore.stage(opened.size === 0 ? Readable.from([]) : opened.read(whole), { maxBytes: 0 })
   }

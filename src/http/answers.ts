@@ -18,8 +18,8 @@ export interface FileAnswer {
   readonly contentType: string
   readonly disposition: 'inline' | 'attachment'
   readonly fileName: string | null
-  /** Opens the bytes; called once, and only if some are to be sent. */
-  readonly open: () => Promise<OpenObject>
+  /** Opens the bytes; called once, and only if some are to be sent: those of `part`, if it is given. */
+  readonly open: (part?: ByteRange) => Promise<OpenObject>
   /** Bytes to send at most for a range without an end; 0: no limit. */
   readonly openRangeBytes: number
 }

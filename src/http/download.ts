@@ -23,7 +23,7 @@ export async function download(parts: HttpParts, call: Call): Promise<Answer> {
     contentType: record.contentType,
     disposition: dispositionOf(record.contentType),
     fileName: call.params['fileName'] || record.uploadName,
-    open: () => openObject(parts, call, record),
+    open: (part) => openObject(parts, call, record, part),
     openRangeBytes: call.homeserver.downloads.defaultRangeChunkSizeBytes,
   }
 }
@@ -47,7 +47,7 @@ export async function thumbnail(parts: HttpParts, call: Call): Promise<Answer> {
     contentType: made.contentType,
     disposition: 'inline',
     fileName: `thumbnail.${made.contentType === 'image/jpeg' ? 'jpg' : 'png'}`,
-    open: () => openObject(parts, call, made),
+    open: (part) => openObject(parts, call, made, part),
     openRangeBytes: 0,
   }
 }

@@ -29,7 +29,7 @@ export async function sendFile(call: Exchange, file: FileAnswer, connection: rea
     return
   }
   // Opened before the head is written: that the bytes are gone must not show only in the middle of a 200.
-  await using opened = await file.open()
+  await using opened = await file.open(range)
   writeHead(call, file, { range, part, etag, connection })
   if (file.size === 0) call.response.end()
   else if (opened.bytes) call.response.end(opened.bytes.toString('latin1', part.start, part.end + 1), 'latin1')

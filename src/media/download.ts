@@ -1,5 +1,5 @@
 import type { Datastores } from '../datastores/datastores.ts'
-import { ObjectMissing, type OpenObject } from '../datastores/datastore.ts'
+import { type ByteRange, ObjectMissing, type OpenObject } from '../datastores/datastore.ts'
 import type { MediaRecord } from '../db/media.ts'
 import { Refused } from '../lib/errors.ts'
 import type { Mxc } from '../matrix/ids.ts'
@@ -52,14 +52,15 @@ async function refuseIgnoredHost(wanted: Wanted): Promise<void> {
   if (!(await wanted.seesIgnoredHosts())) throw new Refused('blocked_host', 'Media blocked or not found')
 }
 
-/** Opens the bytes of a record. Bytes that are gone are `not_found` for the caller, and an error in the log. */
+/** Opens the bytes of a record, to read `part` of them if it is given. Bytes that are gone are `not_found` for the caller, and an error in the log. */
 export async function openObject(
   parts: Pick<DownloadParts, 'datastores'>,
   ctx: { readonly log: Log },
   object: StoredObject,
+  part?: ByteRange,
 ): Promise<OpenObject> {
   try {
-    const opened = await parts.datastores.open(object)
+    const opened = await parts.datastores.open(object, part)
     if (opened.size === object.size) return opened
     await opened[Symbol.asyncDispose]()
     throw new ObjectMissing(object.datastore, object.location, {

@@ -83,8 +83,8 @@ async function generate(
   { key, target, signal }: { readonly key: ThumbnailKey; readonly target: string; readonly signal: AbortSignal },
 ): Promise<Generated> {
   // Opened for what opening finds out: a lost object is the server's trouble, not the picture's.
-  await (await openObject(parts, ctx, media))[Symbol.asyncDispose]()
-  await using source = await parts.datastores.localFile(media)
+  await using opened = await openObject(parts, ctx, media)
+  await using source = await parts.datastores.localFile(media, opened)
   const { maxSourceBytes, maxPixels, types } = ctx.homeserver.thumbnails
   const { width, height } = key
   const method = key.method === 'crop' ? 'crop' : 'scale'

@@ -11,6 +11,8 @@ const PRESENTED = {
   cacheControl: 'private, max-age=259200, immutable',
 }
 
+const tenSecondsAgo = () => Date.now() - 10_000
+
 describeWith('versitygw', 'A presigned link', () => {
   let server: Versitygw
   beforeAll(async () => {
@@ -42,8 +44,8 @@ describeWith('versitygw', 'A presigned link', () => {
   })
 
   test('ends after its time', async () => {
-    const now = () => Date.now() - 10_000
-    await using bucket = await openTestBucket({ ...server, options: { ...server.options, presign: 'true' }, now })
+    const options = { ...server.options, presign: 'true' }
+    await using bucket = await openTestBucket({ ...server, options, now: tenSecondsAgo })
     const location = await put(bucket.datastore, Buffer.from('linked'))
     const late = await bucket.datastore.link?.(location, { ...PRESENTED, validMs: 5_000 })
     expect((await fetch(String(late))).status).toBe(403)
@@ -87,15 +89,15 @@ describe('A link', () => {
   })
 })
 
+async function openWithout(double: S3Double): Promise<OpenedBucket> {
+  const options = { endpoint: double.endpoint, bucketName: double.bucket, ssl: 'false' }
+  return await openTestBucket({ ...double, options })
+}
+
 describe('Credentials that are not configured', () => {
   const SEARCHED = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'AWS_EC2_METADATA_DISABLED']
 
   afterEach(() => vi.unstubAllEnvs())
-
-  async function openWithout(double: S3Double): Promise<OpenedBucket> {
-    const { accessKeyId: _, accessSecret: __, ...options } = double.options
-    return await openTestBucket({ ...double, options })
-  }
 
   test('come from the environment, with their session token', async () => {
     for (const name of SEARCHED) vi.stubEnv(name, `from-${name}`)
