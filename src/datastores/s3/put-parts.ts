@@ -10,8 +10,8 @@ import { sha256Of } from './staged-part.ts'
 
 /** Bytes; S3 takes parts from 5 MiB on. */
 const SMALLEST_PART = 16 * 1024 * 1024
-/** S3 takes 10,000. */
-const PARTS_AT_MOST = 9_000
+/** S3 takes 10,000; Scaleway takes 1,000. All but the last are of one size, as R2 wants it. */
+const PARTS_AT_MOST = 1_000
 const MIB = 1024 * 1024
 /** Of one object. How many of all objects together, the bucket says. */
 const AT_ONCE = 4
