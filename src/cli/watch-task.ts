@@ -30,7 +30,8 @@ export async function watchTask(
     }
     idleMs = ours || (await isLeased(tools.db.read, leaseOf(task.name))) ? 0 : idleMs + LOOK_MS
     if (idleMs >= PATIENCE_MS) ours = runHere(tools, task, signal)
-    const ended = await Promise.race([ours, delay(LOOK_MS, undefined, { signal }).catch(() => {})])
+    const aWhile = delay(LOOK_MS, undefined, { signal }).catch(() => {})
+    const ended = await (ours ? Promise.race([ours, aWhile]) : aWhile)
     // Somebody took it up at the same moment.
     if (ended === false) ours = undefined
   }

@@ -55,7 +55,7 @@ const PAGE = 500
 
 /**
  * Counts what is in a datastore and was not read since `before` (ms since 1970; null: whatever is in it). Shared content counts
- * its bytes once. Goes through all its objects page by page: a second or so for each hundred thousand.
+ * its bytes once. Goes through all its objects, page by page: for millions of them that takes minutes.
  */
 export async function estimateTransfer(
   db: Pick<Database, 'read'>,

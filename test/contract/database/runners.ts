@@ -136,7 +136,7 @@ export function runnersContract(open: OpenDatabase): void {
         const attempt = (attempts.get(held.id) ?? 0) + 1
         attempts.set(held.id, attempt)
         if (held.id === impossible) throw new Refused('bad_request', 'there is no such datastore')
-        if (attempt === 2) return `went on from ${String(progress['done'])}`
+        if (attempt === 2) return `went on from ${doneOf({ progress })}`
         await save({ done: 3 })
         throw new Error('the database restarts')
       })
