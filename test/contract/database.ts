@@ -1,9 +1,13 @@
 /** What both database engines are held to: one suite on SQLite and on PostgreSQL. */
 import { afterAll, describe } from 'vitest'
+import { leasesContract } from './database/leases.ts'
 import { mediaContract } from './database/media.ts'
 import { recordsContract } from './database/records.ts'
 import { reservationsContract } from './database/reservations.ts'
 import { type DatabaseUnderTest, type OpenDatabase, table } from './database/support.ts'
+import { runnersContract } from './database/runners.ts'
+import { schedulesContract } from './database/schedules.ts'
+import { tasksContract } from './database/tasks.ts'
 import { thumbnailsContract } from './database/thumbnails.ts'
 import { usageContract } from './database/usage.ts'
 
@@ -24,11 +28,16 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     thumbnailsContract(openEmpty)
     usageContract(openEmpty)
     recordsContract(openEmpty)
+    leasesContract(openEmpty)
+    tasksContract(openEmpty)
+    schedulesContract(openEmpty)
+    runnersContract(openEmpty)
   })
 }
 
 async function empty(under: DatabaseUnderTest): Promise<void> {
   const tables = ['thumbnails', 'media', 'pending_media', 'objects', 'usage_changes', 'usage_totals']
+  tables.push('leases', 'jobs', 'tasks', 'unused_objects')
   for (const name of tables) await under.execute(`DELETE FROM ${table(under.db, name)}`)
   await under.execute(`DELETE FROM ${table(under.db, 'migrations')} WHERE name LIKE '9999%'`)
 }
