@@ -1,7 +1,15 @@
 import { Readable } from 'node:stream'
 import { isDeepStrictEqual } from 'node:util'
 import { ConfigError, Refused } from '../lib/errors.ts'
-import { type ByteRange, type Datastore, ObjectMissing, type OpenObject, type StoredKind } from './datastore.ts'
+import {
+  type ByteRange,
+  type Datastore,
+  ObjectMissing,
+  type OpenObject,
+  type Presented,
+  type RedirectRules,
+  type StoredKind,
+} from './datastore.ts'
 import { readS3Options, type S3Options } from '../config/s3-options.ts'
 import { type FileDatastoreParts, openFileDatastore } from './file.ts'
 import { openS3Datastore, type S3Parts } from './s3/s3.ts'
@@ -84,6 +92,16 @@ export class Datastores implements AsyncDisposable {
     return await this.#byId.get(place.datastore)?.datastore.sizeOf(place.location)
   }
 
+  /**
+   * An address at which a client gets the object without us; undefined where its datastore gives none, or `allowed` refuses
+   * by what the administrator decided for that datastore.
+   */
+  async link(place: Place, presented: Presented, allowed: (rules: RedirectRules) => boolean): Promise<URL | undefined> {
+    const datastore = this.#at(place)
+    const { redirects } = datastore
+    return redirects && allowed(redirects) ? await datastore.link?.(place.location, presented) : undefined
+  }
+
   async delete(place: Place): Promise<void> {
     await this.#at(place).delete(place.location)
   }
@@ -105,7 +123,8 @@ type Open = (config: DatastoreConfig, kinds: ReadonlySet<StoredKind>, parts: Dat
 
 /** The registry: a new type of datastore is one file and one line here. */
 const types: Readonly<Record<string, Open>> = {
-  file: (config, kinds, parts) => openFileDatastore({ id: config.id, kinds, path: required(config, 'path') }, parts),
+  file: (config, kinds, parts) =>
+    openFileDatastore({ id: config.id, kinds, path: required(config, 'path'), offload: config.opts['offload'] }, parts),
   s3: (config, kinds, parts) => openS3Datastore({ id: config.id, kinds, options: s3Options(config) }, parts),
 }
 
