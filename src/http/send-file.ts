@@ -38,7 +38,10 @@ export async function sendFile(call: Exchange, file: FileAnswer, connection: rea
   await using opened = await file.open(range)
   if (opened.offload && proxyAnswersAlike(headers, range, etag)) {
     const { header, value } = opened.offload
-    call.response.writeHead(200, [...connection, ...headersOf(file, etag), header, value, 'Content-Length', '0'])
+    // Of the whole file every proxy says itself that it has ranges; nginx says so of a part only if we do.
+    const ranges = range ? ['Accept-Ranges', 'bytes'] : []
+    const told = [...connection, ...headersOf(file, etag), ...ranges, header, value, 'Content-Length', '0']
+    call.response.writeHead(200, told)
     call.response.end()
     return
   }
