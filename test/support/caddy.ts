@@ -13,7 +13,10 @@ export async function startCaddy(options: ProxyOptions): Promise<PlainProxy> {
   const folder = cleanup.use(await temporaryFolder()).path
   const port = await freePort()
   const file = join(folder, 'Caddyfile')
-  await writeFile(file, `{\n\tadmin off\n\tauto_https off\n}\n\n${await configuration(port, options)}`)
+  await writeFile(
+    file,
+    `{\n\tadmin off\n\tauto_https off\n\tdefault_bind 127.0.0.1\n}\n\n${await configuration(port, options)}`,
+  )
   const caddy = cleanup.use(
     await startProgram({
       command: [requireService('caddy'), 'run', '--config', file, '--adapter', 'caddyfile'],
@@ -36,7 +39,7 @@ async function configuration(port: number, options: ProxyOptions): Promise<strin
           ],
         ])
   return adapt(text, [
-    [/^matrix\.example\.org, matrix\.example\.org:8448/m, `http://127.0.0.1:${port}`],
+    [/^matrix\.example\.org, matrix\.example\.org:8448/m, `http://:${port}`],
     [/127\.0\.0\.1:8000/, `127.0.0.1:${options.cellariumPort}`],
     [/127\.0\.0\.1:8008/, `127.0.0.1:${options.homeserverPort}`],
     [/X-Forwarded-Host example\.org/, `X-Forwarded-Host ${options.serverName}`],
