@@ -65,7 +65,7 @@ async function refuseIgnoredHost(wanted: Wanted): Promise<void> {
  * allow it, or a cache of ours sends the bytes sooner. Nobody looks whether the object is there (docs/decisions/010).
  */
 export async function linkTo(
-  parts: Pick<DownloadParts, 'datastores' | 'isCached'>,
+  parts: { readonly datastores: Pick<Datastores, 'link'> } & Pick<DownloadParts, 'isCached'>,
   object: StoredObject,
   presented: Presented,
   allowed: (rules: RedirectRules) => boolean,
