@@ -93,13 +93,17 @@ export class Datastores implements AsyncDisposable {
   }
 
   /**
-   * An address at which a client gets the object without us; undefined where its datastore gives none, or `allowed` refuses
-   * by what the administrator decided for that datastore.
+   * An address at which a client gets the object without us; undefined, at once, where its datastore gives none, or `allowed`
+   * refuses by what the administrator decided for that datastore.
    */
-  async link(place: Place, presented: Presented, allowed: (rules: RedirectRules) => boolean): Promise<URL | undefined> {
-    const datastore = this.#at(place)
-    const { redirects } = datastore
-    return redirects && allowed(redirects) ? await datastore.link?.(place.location, presented) : undefined
+  link(
+    place: Place,
+    present: () => Presented,
+    allowed: (rules: RedirectRules) => boolean,
+  ): Promise<URL | undefined> | undefined {
+    const datastore = this.#byId.get(place.datastore)?.datastore
+    if (!datastore?.redirects || !allowed(datastore.redirects)) return undefined
+    return datastore.link?.(place.location, present())
   }
 
   async delete(place: Place): Promise<void> {

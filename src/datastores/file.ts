@@ -18,6 +18,8 @@ import { OpenFiles, type SharedFile } from './open-files.ts'
 import { stage, type StagedFile, type StageOptions, sweepStaging } from './staging.ts'
 
 const CHUNK = 256 * 1024
+/** Up to this size, in bytes, an object is on its way sooner than a proxy could open it. */
+const SENT_AT_ONCE = 16 * 1024
 const STAGING = '.staging'
 const ABANDONED_AFTER_MS = 24 * 3600 * 1000
 
@@ -86,8 +88,7 @@ class FileDatastore implements Datastore {
     try {
       const path = this.localPath(location)
       const file = await this.#openFiles.acquire(path)
-      // What is in memory is on its way sooner than a proxy could open it.
-      return new OpenFile(file, file.bytes ? undefined : this.#offload?.({ location, path }))
+      return new OpenFile(file, file.size > SENT_AT_ONCE ? this.#offload?.({ location, path }) : undefined)
     } catch (error) {
       throw isMissing(error) ? new ObjectMissing(this.id, location, { cause: error }) : error
     }

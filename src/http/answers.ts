@@ -19,7 +19,7 @@ export interface FileAnswer {
   readonly disposition: 'inline' | 'attachment'
   readonly fileName: string | null
   /** Where the client gets the same without us, if it may be sent there. Asked once, and only if bytes are to be sent. */
-  readonly link?: (presented: Presented) => Promise<URL | undefined>
+  readonly link?: (present: () => Presented) => Promise<URL | undefined> | undefined
   /** Opens the bytes; called once, and only if some are to be sent: those of `part`, if it is given. */
   readonly open: (part?: ByteRange) => Promise<OpenObject>
   /** Bytes to send at most for a range without an end; 0: no limit. */

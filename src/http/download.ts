@@ -33,7 +33,7 @@ async function answerDownload(parts: HttpParts, call: Call, endpoint: Endpoint):
     contentType: record.contentType,
     disposition: dispositionOf(record.contentType),
     fileName: call.params['fileName'] || record.uploadName,
-    link: (presented) => link(record, presented),
+    link: (present) => link(record, present),
     open: (part) => openObject(parts, call, record, part),
     openRangeBytes: call.homeserver.downloads.defaultRangeChunkSizeBytes,
   }
@@ -63,7 +63,7 @@ async function answerThumbnail(parts: HttpParts, call: Call, endpoint: Endpoint)
     contentType: made.contentType,
     disposition: 'inline',
     fileName: `thumbnail.${made.contentType === 'image/jpeg' ? 'jpg' : 'png'}`,
-    link: (presented) => link(made, presented),
+    link: (present) => link(made, present),
     open: (part) => openObject(parts, call, made, part),
     openRangeBytes: 0,
   }
@@ -72,8 +72,8 @@ async function answerThumbnail(parts: HttpParts, call: Call, endpoint: Endpoint)
 /** Gives the address of an object to whoever may be sent there. */
 function linkFor(parts: HttpParts, call: Call, endpoint: Endpoint) {
   const allowRedirect = endpoint === 'legacy' && call.flag('allow_redirect', false)
-  return (object: StoredObject, presented: Presented) =>
-    linkTo(parts, object, presented, (rules) => mayRedirect({ endpoint, allowRedirect }, rules))
+  return (object: StoredObject, present: () => Presented) =>
+    linkTo(parts, object, present, (rules) => mayRedirect({ endpoint, allowRedirect }, rules))
 }
 
 function wanted(parts: HttpParts, call: Call): Wanted {

@@ -32,7 +32,8 @@ export async function sendFile(call: Exchange, file: FileAnswer, connection: rea
     call.response.end()
     return
   }
-  const link = await file.link?.(presentedOf(file))
+  const linking = file.link?.(() => presentedOf(file))
+  const link = linking && (await linking)
   if (link) return sendRedirect(call.response, link, connection)
   // Opened before the head is written: that the bytes are gone must not show only in the middle of a 200.
   await using opened = await file.open(range)

@@ -61,17 +61,18 @@ async function refuseIgnoredHost(wanted: Wanted): Promise<void> {
 }
 
 /**
- * Where the client gets an object without us; undefined where its datastore gives no address, the administrator's rules do not
- * allow it, or a cache of ours sends the bytes sooner. Nobody looks whether the object is there (docs/decisions/010).
+ * Where the client gets an object without us; undefined, at once, where its datastore gives no address, the administrator's
+ * rules do not allow it, or a cache of ours sends the bytes sooner. Nobody looks whether the object is there
+ * (docs/decisions/010).
  */
-export async function linkTo(
+export function linkTo(
   parts: { readonly datastores: Pick<Datastores, 'link'> } & Pick<DownloadParts, 'isCached'>,
   object: StoredObject,
-  presented: Presented,
+  present: () => Presented,
   allowed: (rules: RedirectRules) => boolean,
-): Promise<URL | undefined> {
+): Promise<URL | undefined> | undefined {
   const sentSooner = (rules: RedirectRules) => !rules.whenCached && (parts.isCached?.(object) ?? false)
-  return await parts.datastores.link(object, presented, (rules) => allowed(rules) && !sentSooner(rules))
+  return parts.datastores.link(object, present, (rules) => allowed(rules) && !sentSooner(rules))
 }
 
 /** Opens the bytes of a record, to read `part` of them if it is given. Bytes that are gone are `not_found` for the caller, and an error in the log. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { RedirectRules } from '../datastores/datastore.ts'
 import { linkTo } from './download.ts'
 
 const OBJECT = { sha256: 'a', size: 1, datastore: 'main', location: 'x' }
@@ -13,14 +14,16 @@ async function linked(options: {
 }) {
   const { whenCached, isCached, allowed = true } = options
   const datastores = {
-    link: async (
-      _place: unknown,
-      _presented: unknown,
-      may: (rules: { whenCached: boolean; federation: boolean }) => boolean,
-    ) => (may({ whenCached, federation: false }) ? LINK : undefined),
+    link: (_place: unknown, present: () => unknown, may: (rules: RedirectRules) => boolean) =>
+      may({ whenCached, federation: false }) && present() === PRESENTED ? Promise.resolve(LINK) : undefined,
   }
   const parts = isCached === undefined ? { datastores } : { datastores, isCached: () => isCached }
-  return await linkTo(parts, OBJECT, PRESENTED, () => allowed)
+  return await linkTo(
+    parts,
+    OBJECT,
+    () => PRESENTED,
+    () => allowed,
+  )
 }
 
 describe('The address of an object', () => {

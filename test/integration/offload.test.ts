@@ -107,6 +107,20 @@ for (const proxy of PROXIES) {
       expect(proxy.header in headers).toBe(size > 16 * 1024)
     })
 
+    // Caddy 2.6 does not decode the path, as docs/reverse-proxy.md says.
+    if (!proxy.needs.includes('caddy')) {
+      test('a file that was taken over with an odd place is found there', async () => {
+        const { app, ask, move } = offloading
+        const bytes = randomBytes(50_000)
+        const taken = await app.upload(bytes)
+        await move(taken, 'a b/ü%41?#"x')
+        expect(await ask(taken)).toMatchObject({
+          status: 200,
+          sha256: createHash('sha256').update(bytes).digest('hex'),
+        })
+      })
+    }
+
     test('nobody can ask for a file by the path that the proxy is told', async () => {
       const { headers } = await offloading.direct(media.get('whole'))
       const { status } = await offloading.ask(undefined, { path: String(headers[proxy.header]) }).catch(() => ENDED)

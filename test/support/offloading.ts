@@ -1,7 +1,7 @@
 /** A server whose files a proxy in front of it sends, and what it answered before the proxy did. */
 import { createHash } from 'node:crypto'
-import { chmod, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, mkdir, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { ALICE, type Answered, eventually, startApp, type TestApp } from './app.ts'
 import { temporaryFolder } from './folder.ts'
 import type { PlainProxy, ProxyOptions } from './plain-proxy.ts'
@@ -47,6 +47,8 @@ export interface Offloading extends AsyncDisposable {
   readonly remembered: (title: string) => Seen | undefined
   /** From now on the proxy sends; `media` is some larger file that shows it. */
   readonly offload: (media: string | undefined) => Promise<void>
+  /** Gives the file of some media another place, as files that were taken over may have. */
+  readonly move: (media: string, location: string) => Promise<void>
   /** Deletes the file of some media behind our back. */
   readonly lose: (media: string) => Promise<void>
 }
@@ -79,6 +81,12 @@ export async function openOffloading(kind: Proxy): Promise<Offloading> {
     offload: async (media) => {
       await app.reload(config(kind.option))
       await eventually(async () => kind.header in (await direct(media)).headers)
+    },
+    move: async (media, location) => {
+      const before = locationOf(app, media)
+      await mkdir(join(mediaFolder, dirname(location)), { recursive: true, mode: 0o750 })
+      await rename(join(mediaFolder, before), join(mediaFolder, location))
+      app.sql('UPDATE objects SET location = ? WHERE location = ?', location, before)
     },
     lose: (media) => rm(join(mediaFolder, locationOf(app, media))),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
