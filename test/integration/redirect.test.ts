@@ -22,6 +22,8 @@ describeWith('versitygw', 'Redirects to a bucket', () => {
 
   const config = (opts: Record<string, string>, freeze = false) => ({
     repo: { freezeUnauthenticatedMedia: freeze },
+    // What a cache has in memory is not redirected.
+    downloads: { cache: { enabled: false } },
     metrics: { enabled: true, bindAddress: '127.0.0.1', port: metrics },
     datastores: [{ type: 's3', id: 'bucket', forKinds: ['all'], opts: { ...s3.options, ...opts } }],
   })

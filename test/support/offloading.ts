@@ -63,6 +63,8 @@ export async function openOffloading(kind: Proxy): Promise<Offloading> {
   await chmod(folder, 0o750)
   const mediaFolder = join(folder, 'the media')
   const config = (offload: string) => ({
+    // What a cache has in memory is not offloaded.
+    downloads: { cache: { enabled: false } },
     datastores: [{ type: 'file', id: 'main', forKinds: ['all'], opts: { path: mediaFolder, offload } }],
   })
   const app = cleanup.use(await startApp({ folder, config: config('') }))
