@@ -88,11 +88,19 @@ export interface OpenObject extends AsyncDisposable {
   readonly size: number
   /** The whole object, where it is in memory anyway. Nobody may change these bytes. */
   readonly bytes?: Buffer | undefined
+  /** What makes the proxy in front of us send the object, where one is configured to (`offload`) and that is worth it. */
+  readonly offload?: Offload | undefined
   /**
    * The bytes of `range` in order. A chunk is only valid until the next one is asked for: buffers are used again, so that a
    * large file costs two of them.
    */
   read(range: ByteRange): AsyncIterable<Uint8Array>
+}
+
+/** A header of our answer that the proxy in front of us takes away, and answers with the object instead. */
+export interface Offload {
+  readonly header: string
+  readonly value: string
 }
 
 /** The object is not in the datastore: it was lost, or deleted meanwhile. */

@@ -1,7 +1,15 @@
 import { Readable } from 'node:stream'
 import { isDeepStrictEqual } from 'node:util'
 import { ConfigError, Refused } from '../lib/errors.ts'
-import { type ByteRange, type Datastore, ObjectMissing, type OpenObject, type StoredKind } from './datastore.ts'
+import {
+  type ByteRange,
+  type Datastore,
+  ObjectMissing,
+  type OpenObject,
+  type Presented,
+  type RedirectRules,
+  type StoredKind,
+} from './datastore.ts'
 import { readS3Options, type S3Options } from '../config/s3-options.ts'
 import { type FileDatastoreParts, openFileDatastore } from './file.ts'
 import { openS3Datastore, type S3Parts } from './s3/s3.ts'
@@ -94,6 +102,20 @@ export class Datastores implements AsyncDisposable {
     return await this.#byId.get(place.datastore)?.datastore.sizeOf(place.location)
   }
 
+  /**
+   * An address at which a client gets the object without us; undefined, at once, where its datastore gives none, or `allowed`
+   * refuses by what the administrator decided for that datastore.
+   */
+  link(
+    place: Place,
+    present: () => Presented,
+    allowed: (rules: RedirectRules) => boolean,
+  ): Promise<URL | undefined> | undefined {
+    const datastore = this.#byId.get(place.datastore)?.datastore
+    if (!datastore?.redirects || !allowed(datastore.redirects)) return undefined
+    return datastore.link?.(place.location, present())
+  }
+
   async delete(place: Place): Promise<void> {
     await this.#at(place).delete(place.location)
   }
@@ -115,7 +137,8 @@ type Open = (config: DatastoreConfig, kinds: ReadonlySet<StoredKind>, parts: Dat
 
 /** The registry: a new type of datastore is one file and one line here. */
 const types: Readonly<Record<string, Open>> = {
-  file: (config, kinds, parts) => openFileDatastore({ id: config.id, kinds, path: required(config, 'path') }, parts),
+  file: (config, kinds, parts) =>
+    openFileDatastore({ id: config.id, kinds, path: required(config, 'path'), offload: config.opts['offload'] }, parts),
   s3: (config, kinds, parts) => openS3Datastore({ id: config.id, kinds, options: s3Options(config) }, parts),
 }
 

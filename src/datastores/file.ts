@@ -6,16 +6,20 @@ import {
   type Datastore,
   type KeptObject,
   ObjectMissing,
+  type Offload,
   type OpenObject,
   type StoredKind,
 } from './datastore.ts'
 import { BufferPool } from '../lib/buffers.ts'
 import { makeLastingFolder } from '../lib/durable.ts'
 import { Folders } from './folders.ts'
+import { type MakeOffload, parseOffload } from './offload.ts'
 import { OpenFiles, type SharedFile } from './open-files.ts'
 import { stage, type StagedFile, type StageOptions, sweepStaging } from './staging.ts'
 
 const CHUNK = 256 * 1024
+/** Up to this size, in bytes, an object is on its way sooner than a proxy could open it. */
+const SENT_AT_ONCE = 16 * 1024
 const STAGING = '.staging'
 const ABANDONED_AFTER_MS = 24 * 3600 * 1000
 
@@ -23,6 +27,8 @@ export interface FileDatastoreOptions {
   readonly id: string
   readonly path: string
   readonly kinds: ReadonlySet<StoredKind>
+  /** The option of this name, as it is configured; empty or absent: we send every object ourselves. */
+  readonly offload?: string | undefined
 }
 
 export interface FileDatastoreParts {
@@ -46,6 +52,7 @@ class FileDatastore implements Datastore {
   readonly #staging: string
   readonly #folders: Folders
   readonly #openFiles = new OpenFiles()
+  readonly #offload: MakeOffload | undefined
 
   constructor(options: FileDatastoreOptions, base: string, folders: Folders) {
     this.id = options.id
@@ -54,6 +61,7 @@ class FileDatastore implements Datastore {
     this.#base = base
     this.#staging = join(base, STAGING)
     this.#folders = folders
+    this.#offload = parseOffload(options.offload, options.id)
   }
 
   stage(source: AsyncIterable<Uint8Array>, options: StageOptions): Promise<StagedFile> {
@@ -78,7 +86,9 @@ class FileDatastore implements Datastore {
 
   async open(location: string): Promise<OpenObject> {
     try {
-      return new OpenFile(await this.#openFiles.acquire(this.localPath(location)))
+      const path = this.localPath(location)
+      const file = await this.#openFiles.acquire(path)
+      return new OpenFile(file, file.size > SENT_AT_ONCE ? this.#offload?.({ location, path }) : undefined)
     } catch (error) {
       throw isMissing(error) ? new ObjectMissing(this.id, location, { cause: error }) : error
     }
@@ -139,13 +149,15 @@ const chunks = new BufferPool(CHUNK, 32)
 class OpenFile implements OpenObject {
   readonly size: number
   readonly bytes: Buffer | undefined
+  readonly offload: Offload | undefined
   readonly #file: SharedFile
   #released = false
 
-  constructor(file: SharedFile) {
+  constructor(file: SharedFile, offload: Offload | undefined) {
     this.#file = file
     this.size = file.size
     this.bytes = file.bytes
+    this.offload = offload
   }
 
   read({ start, end }: ByteRange): AsyncIterable<Uint8Array> {

@@ -1,4 +1,4 @@
-import type { ByteRange, OpenObject } from '../datastores/datastore.ts'
+import type { ByteRange, OpenObject, Presented } from '../datastores/datastore.ts'
 
 /** A JSON body, such as every endpoint but the media themselves answers. */
 export interface JsonAnswer {
@@ -18,6 +18,8 @@ export interface FileAnswer {
   readonly contentType: string
   readonly disposition: 'inline' | 'attachment'
   readonly fileName: string | null
+  /** Where the client gets the same without us, if it may be sent there. Asked once, and only if bytes are to be sent. */
+  readonly link?: (present: () => Presented) => Promise<URL | undefined> | undefined
   /** Opens the bytes; called once, and only if some are to be sent: those of `part`, if it is given. */
   readonly open: (part?: ByteRange) => Promise<OpenObject>
   /** Bytes to send at most for a range without an end; 0: no limit. */

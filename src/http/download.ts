@@ -1,19 +1,29 @@
+import type { Presented } from '../datastores/datastore.ts'
+import type { StoredObject } from '../db/objects.ts'
 import { Refused } from '../lib/errors.ts'
 import { mediaAccessed } from '../lib/events.ts'
 import { isMediaId, isServerName } from '../matrix/ids.ts'
-import { findAllowed, openObject, type Wanted } from '../media/download.ts'
+import { findAllowed, linkTo, openObject, type Wanted } from '../media/download.ts'
 import { getThumbnail } from '../thumbnails/get.ts'
 import type { Answer } from './answers.ts'
 import { identifyIfPossible, isRepositoryAdmin } from './auth.ts'
 import type { Call } from './call.ts'
 import { dispositionOf } from './headers.ts'
 import type { HttpParts } from './parts.ts'
+import { type Endpoint, mayRedirect } from './redirect.ts'
 
 const DEFAULT_TIMEOUT_MS = 20_000
 const LONGEST_TIMEOUT_MS = 60_000
 
+type Handler = (parts: HttpParts, call: Call) => Promise<Answer>
+
 /** `GET download`, on authenticated and legacy paths alike. Source: specification, "Content repository". */
-export async function download(parts: HttpParts, call: Call): Promise<Answer> {
+export function download(endpoint: Endpoint): Handler {
+  return (parts, call) => answerDownload(parts, call, endpoint)
+}
+
+async function answerDownload(parts: HttpParts, call: Call, endpoint: Endpoint): Promise<Answer> {
+  const link = linkFor(parts, call, endpoint)
   const record = await findAllowed(parts, call, wanted(parts, call))
   mediaAccessed(parts.events, { ageMs: parts.clock.now() - record.createdAt })
   return {
@@ -23,13 +33,19 @@ export async function download(parts: HttpParts, call: Call): Promise<Answer> {
     contentType: record.contentType,
     disposition: dispositionOf(record.contentType),
     fileName: call.params['fileName'] || record.uploadName,
+    link: (present) => link(record, present),
     open: (part) => openObject(parts, call, record, part),
     openRangeBytes: call.homeserver.downloads.defaultRangeChunkSizeBytes,
   }
 }
 
 /** `GET thumbnail`. Source: specification, "Thumbnails". */
-export async function thumbnail(parts: HttpParts, call: Call): Promise<Answer> {
+export function thumbnail(endpoint: Endpoint): Handler {
+  return (parts, call) => answerThumbnail(parts, call, endpoint)
+}
+
+async function answerThumbnail(parts: HttpParts, call: Call, endpoint: Endpoint): Promise<Answer> {
+  const link = linkFor(parts, call, endpoint)
   const asked = {
     width: side(call, 'width'),
     height: side(call, 'height'),
@@ -47,9 +63,17 @@ export async function thumbnail(parts: HttpParts, call: Call): Promise<Answer> {
     contentType: made.contentType,
     disposition: 'inline',
     fileName: `thumbnail.${made.contentType === 'image/jpeg' ? 'jpg' : 'png'}`,
+    link: (present) => link(made, present),
     open: (part) => openObject(parts, call, made, part),
     openRangeBytes: 0,
   }
+}
+
+/** Gives the address of an object to whoever may be sent there. */
+function linkFor(parts: HttpParts, call: Call, endpoint: Endpoint) {
+  const allowRedirect = endpoint === 'legacy' && call.flag('allow_redirect', false)
+  return (object: StoredObject, present: () => Presented) =>
+    linkTo(parts, object, present, (rules) => mayRedirect({ endpoint, allowRedirect }, rules))
 }
 
 function wanted(parts: HttpParts, call: Call): Wanted {

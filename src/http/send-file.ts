@@ -5,12 +5,15 @@ import { CallerGone, Refused } from '../lib/errors.ts'
 import type { FileAnswer } from './answers.ts'
 import type { Call } from './call.ts'
 import { COMMON_HEADERS, MEDIA_CACHE_CONTROL, servedType } from './headers.ts'
+import { proxyAnswersAlike } from './offload.ts'
 import { rangeOf } from './range.ts'
+import { sendRedirect } from './redirect.ts'
 
 type Exchange = Pick<Call, 'request' | 'response'>
 
 /**
  * Sends a file, or the part of it that is asked for, as RFC 9110 says: `If-None-Match`, single ranges with `If-Range`, HEAD.
+ * The bytes come from us, from the proxy in front of us, or from an address that the client is sent to.
  * Access was decided before; nothing here may answer differently for who is not allowed the file.
  */
 export async function sendFile(call: Exchange, file: FileAnswer, connection: readonly string[]): Promise<void> {
@@ -23,13 +26,26 @@ export async function sendFile(call: Exchange, file: FileAnswer, connection: rea
   }
   const range = partOf(call, file, etag)
   const part: ByteRange = range ?? { start: 0, end: file.size - 1 }
+  // Not sent elsewhere: all of the head is known here, and links are good for GET only.
   if (method === 'HEAD') {
     writeHead(call, file, { range, part, etag, connection })
     call.response.end()
     return
   }
+  const linking = file.link?.(() => presentedOf(file))
+  const link = linking && (await linking)
+  if (link) return sendRedirect(call.response, link, connection)
   // Opened before the head is written: that the bytes are gone must not show only in the middle of a 200.
   await using opened = await file.open(range)
+  if (opened.offload && proxyAnswersAlike(headers, range, etag)) {
+    const { header, value } = opened.offload
+    // Of the whole file every proxy says itself that it has ranges; nginx says so of a part only if we do.
+    const ranges = range ? ['Accept-Ranges', 'bytes'] : []
+    const told = [...connection, ...headersOf(file, etag), ...ranges, header, value, 'Content-Length', '0']
+    call.response.writeHead(200, told)
+    call.response.end()
+    return
+  }
   writeHead(call, file, { range, part, etag, connection })
   if (file.size === 0) call.response.end()
   else if (opened.bytes) call.response.end(opened.bytes.toString('latin1', part.start, part.end + 1), 'latin1')
@@ -44,25 +60,40 @@ interface Head {
 }
 
 function writeHead(call: Exchange, file: FileAnswer, { range, part, etag, connection }: Head): void {
-  const { fileName, disposition: type } = file
   const headers = [
     ...connection,
-    ...COMMON_HEADERS,
-    'Content-Type',
-    servedType(file.contentType),
-    'Content-Disposition',
-    fileName === null ? type : create(fileName, { type, fallback: false }),
+    ...headersOf(file, etag),
     'Content-Length',
     String(part.end - part.start + 1),
     'Accept-Ranges',
     'bytes',
-    'Cache-Control',
-    MEDIA_CACHE_CONTROL,
-    'ETag',
-    etag,
   ]
   if (range) headers.push('Content-Range', `bytes ${part.start}-${part.end}/${file.size}`)
   call.response.writeHead(range ? 206 : 200, headers)
+}
+
+/** What the file is answered with, whichever part of it, and whoever sends the bytes. */
+function headersOf(file: FileAnswer, etag: string): string[] {
+  const { contentType, disposition, cacheControl } = presentedOf(file)
+  return [
+    ...COMMON_HEADERS,
+    'Content-Type',
+    contentType,
+    'Content-Disposition',
+    disposition,
+    'Cache-Control',
+    cacheControl,
+    'ETag',
+    etag,
+  ]
+}
+
+function presentedOf({ contentType, fileName, disposition: type }: FileAnswer) {
+  return {
+    contentType: servedType(contentType),
+    disposition: fileName === null ? type : create(fileName, { type, fallback: false }),
+    cacheControl: MEDIA_CACHE_CONTROL,
+  }
 }
 
 /**

@@ -1,5 +1,11 @@
 import type { Datastores } from '../datastores/datastores.ts'
-import { type ByteRange, ObjectMissing, type OpenObject } from '../datastores/datastore.ts'
+import {
+  type ByteRange,
+  ObjectMissing,
+  type OpenObject,
+  type Presented,
+  type RedirectRules,
+} from '../datastores/datastore.ts'
 import type { MediaRecord } from '../db/media.ts'
 import { Refused } from '../lib/errors.ts'
 import type { Mxc } from '../matrix/ids.ts'
@@ -14,6 +20,8 @@ export interface DownloadParts extends Pick<PendingParts, 'db' | 'notifier' | 'c
   readonly datastores: Datastores
   readonly reads: Reads
   readonly records: Pick<Records, 'find'>
+  /** Whether a cache of this process has the bytes of an object. Absent: there is no such cache. */
+  readonly isCached?: (object: StoredObject) => boolean
 }
 
 export interface Wanted extends Mxc {
@@ -50,6 +58,21 @@ async function refuseIgnoredHost(wanted: Wanted): Promise<void> {
   const origin = wanted.origin.toLowerCase()
   if (!wanted.ignoredHosts.some((host) => host.toLowerCase() === origin)) return
   if (!(await wanted.seesIgnoredHosts())) throw new Refused('blocked_host', 'Media blocked or not found')
+}
+
+/**
+ * Where the client gets an object without us; undefined, at once, where its datastore gives no address, the administrator's
+ * rules do not allow it, or a cache of ours sends the bytes sooner. Nobody looks whether the object is there
+ * (docs/decisions/010).
+ */
+export function linkTo(
+  parts: { readonly datastores: Pick<Datastores, 'link'> } & Pick<DownloadParts, 'isCached'>,
+  object: StoredObject,
+  present: () => Presented,
+  allowed: (rules: RedirectRules) => boolean,
+): Promise<URL | undefined> | undefined {
+  const sentSooner = (rules: RedirectRules) => !rules.whenCached && (parts.isCached?.(object) ?? false)
+  return parts.datastores.link(object, present, (rules) => allowed(rules) && !sentSooner(rules))
 }
 
 /** An object's bytes, and where they were found. */

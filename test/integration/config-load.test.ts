@@ -6,6 +6,8 @@ import { temporaryFolder } from '../support/folder.ts'
 const withStore = (path: string) =>
   `homeserver: example.org\ndatastores:\n  - {type: file, id: a, opts: {path: ${path}}}\n`
 
+const offloading = (how: string) => `datastores: [{type: file, id: x, opts: {path: /a, offload: "${how}"}}]`
+
 const ONE = 'homeservers: [{name: example.org, csApi: "https://example.org/"}]\n'
 
 describe('Without a configuration', () => {
@@ -208,6 +210,22 @@ datastores: [{type: file, id: x, opts: {path: /a}}, {type: file, id: x, opts: {p
     expect(await problems({ 'a.yaml': twice })).toEqual([
       'a.yaml:1: homeservers[1].name: a.org is already the name of homeservers[0]',
       'a.yaml:2: datastores[1].id: x is already the id of datastores[0]; give it its own',
+    ])
+  })
+
+  test('offload is for files, and in one of its two forms', async () => {
+    for (const right of ['', 'sendfile', 'nginx:/', 'nginx:/internal/']) {
+      const { datastores } = await load({ 'a.yaml': ONE + offloading(right) })
+      expect(datastores[0]?.opts).toEqual({ path: '/a', offload: right })
+    }
+    for (const wrong of ['nginx', 'nginx:/internal', 'nginx:internal/', 'yes']) {
+      expect(await problems({ 'a.yaml': ONE + offloading(wrong) })).toEqual([
+        `a.yaml:2: datastores[0].opts.offload: must be sendfile, or nginx: with a path between slashes, not "${wrong}"`,
+      ])
+    }
+    const bucket = 'datastores: [{type: s3, id: x, opts: {endpoint: s3.example, bucketName: b, offload: sendfile}}]'
+    expect(await problems({ 'a.yaml': ONE + bucket })).toEqual([
+      'a.yaml:2: datastores[0].opts.offload: is for datastores of type file only',
     ])
   })
 

@@ -2,6 +2,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Agent } from 'undici'
+import { adapt, documentedBlock } from './documented.ts'
 import { runProgram, startProgram, untilReady } from './processes.ts'
 import { temporaryFolder } from './folder.ts'
 import { freePort, requireService } from './services.ts'
@@ -12,6 +13,8 @@ export interface NginxOptions {
   readonly homeserverPort: number
   /** What stands after the colon in users' names. */
   readonly serverName: string
+  /** The datastore whose files it sends (`offload: nginx:/internal/`), if any. */
+  readonly mediaFolder?: string
 }
 
 export interface Nginx extends AsyncDisposable {
@@ -33,7 +36,7 @@ export async function startNginx(options: NginxOptions): Promise<Nginx> {
   const ports = { client: await freePort(), federation: await freePort() }
   const certificate = await makeCertificate(folder)
   await mkdir(join(folder, 'logs'))
-  await writeFile(join(folder, 'matrix.conf'), adapt(await documentedConfiguration(), folder, ports, options))
+  await writeFile(join(folder, 'matrix.conf'), await configuration(folder, ports, options))
   await writeFile(join(folder, 'nginx.conf'), mainConfiguration(folder))
   const nginx = cleanup.use(
     await startProgram({
@@ -57,22 +60,13 @@ export async function startNginx(options: NginxOptions): Promise<Nginx> {
   }
 }
 
-/** The fenced block marked `nginx` in the documentation. */
-async function documentedConfiguration(): Promise<string> {
-  const page = await readFile(new URL('../../docs/reverse-proxy.md', import.meta.url), 'utf8')
-  const block = /^```nginx\n(?<text>.*?)^```$/ms.exec(page)?.groups?.['text']
-  if (!block) throw new Error('docs/reverse-proxy.md has no block marked ```nginx')
-  return block
-}
-
-/** Puts in what an administrator puts in, names, ports and the certificate; each has to be there, or the test is void. */
-function adapt(
-  text: string,
+/** Puts in what an administrator puts in: names, ports, the certificate, and the media if nginx sends them. */
+async function configuration(
   folder: string,
   ports: { client: number; federation: number },
   options: NginxOptions,
-): string {
-  const replacements: readonly (readonly [RegExp, string])[] = [
+): Promise<string> {
+  const text = adapt(await documentedBlock('nginx'), [
     [/listen 443 ssl;/, `listen 127.0.0.1:${ports.client} ssl;`],
     [/listen 8448 ssl;/, `listen 127.0.0.1:${ports.federation} ssl;`],
     [/server 127\.0\.0\.1:8000;/, `server 127.0.0.1:${options.cellariumPort};`],
@@ -80,11 +74,10 @@ function adapt(
     [/X-Forwarded-Host example\.org;/, `X-Forwarded-Host ${options.serverName};`],
     [/ssl_certificate .*;/, `ssl_certificate ${join(folder, 'certificate.pem')};`],
     [/ssl_certificate_key .*;/, `ssl_certificate_key ${join(folder, 'key.pem')};`],
-  ]
-  return replacements.reduce((adapted, [documented, ours]) => {
-    if (!documented.test(adapted)) throw new Error(`docs/reverse-proxy.md no longer has ${String(documented)}`)
-    return adapted.replace(documented, ours)
-  }, text)
+  ])
+  if (options.mediaFolder === undefined) return text
+  const offload = adapt(await documentedBlock('nginx', 'offload'), [[/alias .*;/, `alias "${options.mediaFolder}/";`]])
+  return adapt(text, [[/^ {4}location \/ \{/m, `${offload}\n    location / {`]])
 }
 
 /** What Debian's nginx.conf has around conf.d, with all files in our folder. */

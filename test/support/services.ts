@@ -8,7 +8,7 @@ import pg from 'pg'
 import { describe } from 'vitest'
 import { findProgram, isExecutable } from './processes.ts'
 
-export const SERVICES = ['postgres', 'synapse', 'nginx', 'openssl', 'strace', 'versitygw'] as const
+export const SERVICES = ['postgres', 'synapse', 'nginx', 'caddy', 'apache2', 'openssl', 'strace', 'versitygw'] as const
 export type Service = (typeof SERVICES)[number]
 
 /** What CI may do without: it is built with Go, which not every machine has. */
@@ -19,6 +19,8 @@ export const HOW_TO_GET: Readonly<Record<Service, string>> = {
   postgres: 'install PostgreSQL (Debian: postgresql), or point CELLARIUM_TEST_POSTGRES at a server: postgres://…',
   synapse: 'python3 -m venv DIR && DIR/bin/pip install matrix-synapse, then CELLARIUM_TEST_SYNAPSE=DIR/bin/python',
   nginx: 'install nginx (Debian: nginx-light)',
+  caddy: 'install caddy',
+  apache2: 'install Apache with mod_xsendfile (Debian: apache2, libapache2-mod-xsendfile)',
   openssl: 'install openssl',
   strace: 'install strace',
   versitygw:

@@ -40,8 +40,14 @@ const S3_OPTIONS: Readonly<Record<string, KnownKey>> = {
   federationRedirect: { description: 's3: redirect other servers too; not all of them follow.', default: 'false' },
 }
 const SHARED_OPTIONS: Readonly<Record<string, KnownKey>> = {
-  offload: { description: 'file: let the proxy send (nginx:/internal/ or sendfile).', planned: true },
+  offload: {
+    description:
+      'file: let the proxy send the bytes: nginx:/internal/ (X-Accel-Redirect below that path) or sendfile (X-Sendfile).',
+  },
 }
+
+/** What `datastores/offload.ts` understands. */
+const OFFLOADS = /^(sendfile|nginx:\/(.*\/)?)$/
 
 export const datastore = z
   .object({
@@ -79,10 +85,20 @@ export const datastore = z
 type Written = { readonly type: string; readonly opts: Readonly<Record<string, string>> }
 
 function problemsOf({ type, opts }: Written): readonly OptionProblem[] {
-  if (type === 'file')
-    return opts['path'] ? [] : [{ option: 'path', problem: 'is missing; a datastore of type file needs it' }]
+  if (type === 'file') return fileProblems(opts)
   const read = readS3Options(opts)
-  return 'problems' in read ? read.problems : []
+  const offload = opts['offload'] ? [{ option: 'offload', problem: 'is for datastores of type file only' }] : []
+  return [...('problems' in read ? read.problems : []), ...offload]
+}
+
+function fileProblems({ path, offload }: Written['opts']): readonly OptionProblem[] {
+  const problems: OptionProblem[] = []
+  if (!path) problems.push({ option: 'path', problem: 'is missing; a datastore of type file needs it' })
+  if (offload && !OFFLOADS.test(offload)) {
+    const problem = `must be sendfile, or nginx: with a path between slashes, not ${JSON.stringify(offload)}`
+    problems.push({ option: 'offload', problem })
+  }
+  return problems
 }
 
 export const datastores = z
