@@ -1,4 +1,4 @@
-import { type Compilable, type CompiledQuery, type Kysely, PostgresAdapter, sql } from 'kysely'
+import { type Compilable, type CompiledQuery, type Kysely, PostgresAdapter, type RawBuilder, sql } from 'kysely'
 import type { Schema } from './schema.ts'
 
 /** Something queries run on: the reading side of a database, or a transaction of a write unit. */
@@ -42,6 +42,13 @@ export function lockFreeRows<Query extends { forUpdate(): { skipLocked(): Query 
 /** Lets one transaction at a time go on for `key`, until it ends. SQLite has one writer, so there it adds nothing. */
 export async function oneAtATime(tx: Queryable, key: string): Promise<void> {
   if (isPostgres(tx)) await sql`select pg_advisory_xact_lock(hashtextextended(${key}, 0))`.execute(tx)
+}
+
+/** The database's own clock, in ms since 1970: one for all instances, however wrong theirs are. */
+export function databaseNow(db: Queryable): RawBuilder<number> {
+  return isPostgres(db)
+    ? sql<number>`(extract(epoch from clock_timestamp()) * 1000)::bigint`
+    : sql<number>`cast(unixepoch('subsec') * 1000 as integer)`
 }
 
 class Placeholder {

@@ -61,6 +61,45 @@ export interface UsageChangesTable {
   files: number
 }
 
+/** Work that one instance at a time does. */
+export interface LeasesTable {
+  name: string
+  token: string
+  /** By the database's clock. */
+  expires_at: number
+}
+
+/** When scheduled jobs last ended. */
+export interface JobsTable {
+  name: string
+  /** By the database's clock. */
+  ended_at: number
+  /** What went wrong; empty: nothing. */
+  error: string
+}
+
+export interface TasksTable {
+  id: number
+  name: string
+  /** JSON. */
+  params: string
+  /** JSON: how far it is, and whatever is needed to go on from there. */
+  progress: string
+  started_at: number
+  ended_at: number | null
+  cancelled_at: number | null
+  /** What went wrong; empty: nothing. */
+  error: string
+}
+
+/** Bytes that no object's row names any more. */
+export interface UnusedObjectsTable {
+  datastore: string
+  location: string
+  /** By the database's clock. */
+  delete_after: number
+}
+
 export interface Schema {
   objects: ObjectsTable
   media: MediaTable
@@ -68,4 +107,8 @@ export interface Schema {
   pending_media: PendingMediaTable
   usage_totals: UsageTotalsTable
   usage_changes: UsageChangesTable
+  leases: LeasesTable
+  jobs: JobsTable
+  tasks: TasksTable
+  unused_objects: UnusedObjectsTable
 }

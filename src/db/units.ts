@@ -1,3 +1,4 @@
+import * as leases from './leases.ts'
 import * as media from './media.ts'
 import * as pending from './pending.ts'
 import * as pings from './ping.ts'
@@ -7,7 +8,7 @@ import * as usage from './usage.ts'
 
 /** Every write unit by its name, for the thread that runs them. A new file of queries gets its line here. */
 export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
-  [media, pending, pings, thumbnails, usage].flatMap((file) =>
+  [leases, media, pending, pings, thumbnails, usage].flatMap((file) =>
     Object.values(file)
       .filter(isUnit)
       .map((found) => [found.unit, found] as const),

@@ -1,5 +1,6 @@
 /** What both database engines are held to: one suite on SQLite and on PostgreSQL. */
 import { afterAll, describe } from 'vitest'
+import { leasesContract } from './database/leases.ts'
 import { mediaContract } from './database/media.ts'
 import { recordsContract } from './database/records.ts'
 import { reservationsContract } from './database/reservations.ts'
@@ -24,11 +25,13 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     thumbnailsContract(openEmpty)
     usageContract(openEmpty)
     recordsContract(openEmpty)
+    leasesContract(openEmpty)
   })
 }
 
 async function empty(under: DatabaseUnderTest): Promise<void> {
   const tables = ['thumbnails', 'media', 'pending_media', 'objects', 'usage_changes', 'usage_totals']
+  tables.push('leases', 'jobs', 'tasks', 'unused_objects')
   for (const name of tables) await under.execute(`DELETE FROM ${table(under.db, name)}`)
   await under.execute(`DELETE FROM ${table(under.db, 'migrations')} WHERE name LIKE '9999%'`)
 }
