@@ -30,8 +30,8 @@ const insertLease = compiled((tx, { name, token, ms }: LeaseFor) =>
       conflict
         .column('name')
         .doUpdateSet({ token: sql<string>`excluded.token`, expires_at: sql<number>`excluded.expires_at` })
-        .where(({ eb, or }) =>
-          or([eb('leases.expires_at', '<=', databaseNow(tx)), eb('leases.token', '=', sql<string>`excluded.token`)]),
+        .where((is) =>
+          is.or([is('leases.expires_at', '<=', databaseNow(tx)), is('leases.token', '=', sql<string>`excluded.token`)]),
         ),
     )
     .returning('name'),

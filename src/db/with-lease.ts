@@ -70,7 +70,9 @@ class Heartbeat implements AsyncDisposable {
   }
 
   #renewLater(): NodeJS.Timeout {
-    return setTimeout(() => (this.#renewing = this.#renew()), this.#lease.ms / RENEWALS).unref()
+    return setTimeout(() => {
+      this.#renewing = this.#renew()
+    }, this.#lease.ms / RENEWALS).unref()
   }
 
   #expectEnd(): NodeJS.Timeout {

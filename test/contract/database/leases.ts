@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
@@ -114,8 +115,8 @@ export function leasesContract(open: OpenDatabase): void {
       const parts = { db, log, newToken: () => 'a' }
       const working = withLease(parts, 'work', { ms: 150 }, async (_, signal) => {
         await under.execute(`UPDATE ${table(db, 'leases')} SET token = 'b'`)
-        await new Promise((resolve) => void signal.addEventListener('abort', resolve))
-        throw signal.reason
+        await once(signal, 'abort')
+        signal.throwIfAborted()
       })
       await expect(working).rejects.toThrow(LeaseLost)
       expect(await holds(db, 'b')).toBe(true)
@@ -129,8 +130,8 @@ export function leasesContract(open: OpenDatabase): void {
       const parts = { db: { write }, log, newToken: () => 'a' }
       const working = withLease(parts, 'work', { ms: 150 }, async (_, signal) => {
         down = true
-        await new Promise((resolve) => void signal.addEventListener('abort', resolve))
-        throw signal.reason
+        await once(signal, 'abort')
+        signal.throwIfAborted()
       })
       await expect(working).rejects.toThrow('could not be renewed for 150 ms')
     })
