@@ -3,7 +3,7 @@ import { type ByteRange, ObjectMissing, type OpenObject } from '../datastores/da
 import type { MediaRecord } from '../db/media.ts'
 import { Refused } from '../lib/errors.ts'
 import type { Mxc } from '../matrix/ids.ts'
-import type { StoredObject } from '../db/objects.ts'
+import { findObject, type StoredObject } from '../db/objects.ts'
 import type { Log } from '../lib/log.ts'
 import type { Context } from './context.ts'
 import { type PendingParts, waitForUpload } from './pending.ts'
@@ -52,23 +52,54 @@ async function refuseIgnoredHost(wanted: Wanted): Promise<void> {
   if (!(await wanted.seesIgnoredHosts())) throw new Refused('blocked_host', 'Media blocked or not found')
 }
 
-/** Opens the bytes of a record, to read `part` of them if it is given. Bytes that are gone are `not_found` for the caller, and an error in the log. */
+/** An object's bytes, and where they were found. */
+export interface FoundObject {
+  readonly object: StoredObject
+  readonly opened: OpenObject
+}
+
+/**
+ * Opens the bytes of a record, to read `part` of them if it is given. Bytes that are gone are `not_found` for the caller, and
+ * an error in the log.
+ */
 export async function openObject(
-  parts: Pick<DownloadParts, 'datastores'>,
+  parts: Pick<DownloadParts, 'datastores' | 'db'>,
   ctx: { readonly log: Log },
   object: StoredObject,
   part?: ByteRange,
 ): Promise<OpenObject> {
+  return (await findBytes(parts, ctx, object, part)).opened
+}
+
+/** As `openObject`, and says where the bytes are: they may have moved to another datastore since the record was read. */
+export async function findBytes(
+  parts: Pick<DownloadParts, 'datastores' | 'db'>,
+  ctx: { readonly log: Log },
+  object: StoredObject,
+  part?: ByteRange,
+): Promise<FoundObject> {
   try {
-    const opened = await parts.datastores.open(object, part)
-    if (opened.size === object.size) return opened
-    await opened[Symbol.asyncDispose]()
-    throw new ObjectMissing(object.datastore, object.location, {
-      cause: new Error(`the file has ${opened.size} bytes, its record says ${object.size}`),
-    })
+    return { object, opened: await openWhole(parts, object, part) }
   } catch (error) {
     if (!(error instanceof ObjectMissing)) throw error
+    const now = await findObject(parts.db.read, object.sha256)
+    const isElsewhere = now && (now.datastore !== object.datastore || now.location !== object.location)
+    if (isElsewhere) return await findBytes(parts, ctx, now, part)
     ctx.log.error({ err: error, sha256: object.sha256 }, 'an object is lost; uploading the same file again heals it')
     throw new Refused('not_found', 'Not found', { cause: error })
   }
+}
+
+/** Opens what has the size that the record says; anything else is not the object. */
+async function openWhole(
+  { datastores }: Pick<DownloadParts, 'datastores'>,
+  object: StoredObject,
+  part: ByteRange | undefined,
+): Promise<OpenObject> {
+  const opened = await datastores.open(object, part)
+  if (opened.size === object.size) return opened
+  await opened[Symbol.asyncDispose]()
+  throw new ObjectMissing(object.datastore, object.location, {
+    cause: new Error(`the file has ${opened.size} bytes, its record says ${object.size}`),
+  })
 }

@@ -10,7 +10,7 @@ import { Refused } from '../lib/errors.ts'
 import { type EventParts, thumbnailGenerated } from '../lib/events.ts'
 import type { SharedWork } from '../lib/shared-work.ts'
 import type { Context } from '../media/context.ts'
-import { openObject } from '../media/download.ts'
+import { findBytes } from '../media/download.ts'
 import { type ObjectParts, storeObject } from '../media/objects.ts'
 import type { Generated } from './job.ts'
 import type { ThumbnailPool } from './pool.ts'
@@ -83,8 +83,9 @@ async function generate(
   { key, target, signal }: { readonly key: ThumbnailKey; readonly target: string; readonly signal: AbortSignal },
 ): Promise<Generated> {
   // Opened for what opening finds out: a lost object is the server's trouble, not the picture's.
-  await using opened = await openObject(parts, ctx, media)
-  await using source = await parts.datastores.localFile(media, opened)
+  const { object, opened } = await findBytes(parts, ctx, media)
+  await using _ = opened
+  await using source = await parts.datastores.localFile(object, opened)
   const { maxSourceBytes, maxPixels, types } = ctx.homeserver.thumbnails
   const { width, height } = key
   const method = key.method === 'crop' ? 'crop' : 'scale'
