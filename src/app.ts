@@ -7,13 +7,14 @@ import type { MainConfig } from './config/schema.ts'
 import type { Snapshot } from './config/snapshot.ts'
 import { LocalNotifier, type Notifier } from './coordination/notifier.ts'
 import { PostgresNotifier } from './coordination/postgres-notifier.ts'
-import { Datastores } from './datastores/datastores.ts'
-import { openDatabase } from './db/connect.ts'
+import { type DatastoreParts, Datastores } from './datastores/datastores.ts'
+import { type Database, openDatabase } from './db/connect.ts'
 import { parseDsn } from './db/dsn.ts'
 import type { ThumbnailRecord } from './db/thumbnails.ts'
 import { startMetricsListener } from './http/metrics-listener.ts'
 import { type HttpServer, startHttp } from './http/server.ts'
 import { type Clock, systemClock } from './lib/clock.ts'
+import type { EventParts } from './lib/events.ts'
 import type { Log } from './lib/log.ts'
 import { s3Called } from './lib/events.ts'
 import { type Metrics, openMetrics } from './lib/metrics.ts'
@@ -24,7 +25,11 @@ import { type Forgotten, openHomeservers } from './matrix/homeserver.ts'
 import { newMediaId } from './matrix/ids.ts'
 import { Reads } from './media/reads.ts'
 import { Records } from './media/records.ts'
-import { startUpkeep } from './tasks/upkeep.ts'
+import { standingJobs } from './tasks/jobs.ts'
+import type { TaskKind } from './tasks/run-task.ts'
+import { TaskRunner } from './tasks/runner.ts'
+import { startSchedule } from './tasks/schedule.ts'
+import { transferKind, type TransferTaskParts } from './tasks/transfer.ts'
 import { openThumbnailPool } from './thumbnails/pool.ts'
 
 /** A running server. Disposing it ends everything, in the reverse order of how it was begun. */
@@ -53,17 +58,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   const events = { log, metrics, reporter }
 
   const db = parts.use(await openDatabase(main.database, 'server', log))
-  const datastores = parts.use(
-    new Datastores({
-      now: () => clock.now(),
-      random: Math.random,
-      newName: () => randomName(6),
-      newKey: () => randomName(20),
-      stagingFolder: join(main.repo.dataPath, 'staging'),
-      log,
-      called: (operation) => s3Called(events, operation),
-    }),
-  )
+  const datastores = parts.use(new Datastores(datastoreParts(main, events, clock)))
   await datastores.configure(config.current().datastores)
   const notifier = parts.use(await openNotifier(main, log))
   const homeservers = parts.use(
@@ -86,7 +81,11 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   parts.defer(() => thumbnailPool.close())
   const scratch = await mkdtemp(join(tmpdir(), 'cellarium-'))
   parts.defer(() => rm(scratch, { recursive: true, force: true }))
-  parts.use(startUpkeep({ db, clock, log }))
+
+  const leased = { db, clock, events, log, newToken }
+  parts.use(startSchedule({ ...leased, random: Math.random }, standingJobs({ ...leased, datastores })))
+  const kinds = taskKinds({ db, datastores, notifier, events })
+  parts.use(new TaskRunner({ ...leased, notifier }, kinds, { atATime: main.tasks.numWorkers }))
 
   configureMetrics(metrics, config.current())
   const unfollow = config.onChange((next) => {
@@ -123,6 +122,51 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   return { http, [Symbol.asyncDispose]: () => all.disposeAsync() }
 }
 
+/** What command-line tools work with, beside a running server or without one. */
+export interface Tools extends AsyncDisposable {
+  readonly db: Database
+  readonly datastores: Datastores
+  readonly notifier: Notifier
+  readonly events: EventParts
+  readonly clock: Clock
+  readonly log: Log
+  readonly newToken: () => string
+  /** The tasks that a tool can work on itself, where no server does. */
+  readonly kinds: readonly TaskKind[]
+}
+
+/** Builds what tools need of the parts, from a configuration that is read once. */
+export async function openTools({ main, datastores: configs }: Snapshot, log: Log): Promise<Tools> {
+  await using parts = new AsyncDisposableStack()
+  const reporter = parts.use(await openReporter({ ...main.sentry, enabled: false }, { version: VERSION, log }))
+  const events = { log, metrics: openMetrics({ version: VERSION }), reporter }
+  const db = parts.use(await openDatabase(main.database, 'tool', log))
+  const datastores = parts.use(new Datastores(datastoreParts(main, events, systemClock)))
+  await datastores.configure(configs)
+  const notifier = parts.use(await openNotifier(main, log))
+  const kinds = taskKinds({ db, datastores, notifier, events })
+  const all = parts.move()
+  const dispose = { [Symbol.asyncDispose]: () => all.disposeAsync() }
+  return { db, datastores, notifier, events, clock: systemClock, log, newToken, kinds, ...dispose }
+}
+
+function datastoreParts(main: MainConfig, events: EventParts, clock: Clock): DatastoreParts {
+  return {
+    now: () => clock.now(),
+    random: Math.random,
+    newName: () => randomName(6),
+    newKey: () => randomName(20),
+    stagingFolder: join(main.repo.dataPath, 'staging'),
+    log: events.log,
+    called: (operation) => s3Called(events, operation),
+  }
+}
+
+/** Everything that a task can be: a new kind is one file and one line here. */
+function taskKinds(parts: TransferTaskParts): readonly TaskKind[] {
+  return [transferKind(parts)]
+}
+
 async function openNotifier(main: MainConfig, log: Log): Promise<Notifier> {
   if (!main.database.postgres) return new LocalNotifier()
   const notifier = new PostgresNotifier(parseDsn(main.database.postgres), { instance: randomName(12), log })
@@ -134,6 +178,8 @@ function configureMetrics(metrics: Metrics, { homeservers }: Snapshot): void {
   const sizes = homeservers.flatMap((homeserver) => homeserver.thumbnails.sizes)
   metrics.configure({ homeservers: homeservers.map((homeserver) => homeserver.name), sizes })
 }
+
+const newToken = () => randomName(16)
 
 function randomName(bytes: number): string {
   return randomBytes(bytes).toString('hex')

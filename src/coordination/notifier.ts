@@ -8,6 +8,8 @@ export interface Topics {
   readonly forgotten: string
   /** What is kept of some media may be wrong now, as JSON (`Changed` of `media/records.ts`). */
   readonly changed: string
+  /** A task was written down, or somebody cancelled one; the message is its number. */
+  readonly tasks: string
   /** Messages of any topic may have got lost: whoever keeps something because it heard nothing must not any more. */
   readonly missed: string
 }

@@ -43,6 +43,16 @@ export class Datastores implements AsyncDisposable {
     return [...this.#byId.values()].map(({ datastore }) => datastore)
   }
 
+  /** The datastore with this id, if one is configured. */
+  get(id: string): Datastore | undefined {
+    return this.#byId.get(id)?.datastore
+  }
+
+  /** The datastore's type, as the configuration names it. */
+  typeOf({ id }: Pick<Datastore, 'id'>): string {
+    return this.#byId.get(id)?.config.type ?? ''
+  }
+
   /**
    * Makes the datastores those of `configs`, all or none: what is configured as before stays as it is. One that is no longer
    * configured is only forgotten, so that downloads from it end well.

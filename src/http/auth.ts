@@ -13,6 +13,8 @@ export type Who =
   | 'optional'
   | 'user'
   | 'user_or_guest'
+  /** Who administers the whole repository: `admins` of the configuration, or the shared secret. */
+  | 'repository_admin'
 
 export interface AuthParts {
   readonly homeservers: Pick<Homeservers, 'whoami'>
@@ -25,6 +27,9 @@ export async function authenticate(parts: AuthParts, call: Call, who: Who): Prom
   call.caller = await identify(parts, call, credentials)
   if (who === 'user' && call.caller.kind === 'user' && call.caller.isGuest) {
     throw new Refused('guest', 'Guests cannot use this endpoint')
+  }
+  if (who === 'repository_admin' && !isRepositoryAdmin(call.main, call.caller)) {
+    throw new Refused('forbidden', 'Only administrators of the repository (admins) may use this endpoint')
   }
 }
 

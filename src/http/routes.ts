@@ -1,4 +1,6 @@
 import * as account from './account.ts'
+import * as datastores from './admin-datastores.ts'
+import * as tasks from './admin-tasks.ts'
 import type { Answer } from './answers.ts'
 import type { Who } from './auth.ts'
 import type { Call } from './call.ts'
@@ -24,11 +26,15 @@ const GET: readonly Method[] = ['GET']
 const GET_HEAD: readonly Method[] = ['GET', 'HEAD']
 const POST: readonly Method[] = ['POST']
 const PUT: readonly Method[] = ['PUT']
+const DELETE: readonly Method[] = ['DELETE']
 
 /** `_matrix/media/r0|v1|v3/…`: clients, homeservers and their e-mails still use every one of them. */
 const legacy = (...paths: readonly string[]) =>
   paths.flatMap((path) => ['r0', 'v1', 'v3'].map((version) => `/_matrix/media/${version}/${path}`))
 const client = (...paths: readonly string[]) => paths.map((path) => `/_matrix/client/v1/media/${path}`)
+/** MMR's own endpoints, under both of its prefixes. */
+const own = (...paths: readonly string[]) =>
+  paths.flatMap((path) => ['', 'io.t2bot.media/'].map((prefix) => `/_matrix/media/unstable/${prefix}${path}`))
 const session = (path: string) => ['r0', 'v1', 'v3'].map((version) => `/_matrix/client/${version}/${path}`)
 
 const DOWNLOAD = ['download/:server/:mediaId', 'download/:server/:mediaId/:fileName'] as const
@@ -88,5 +94,54 @@ export const routes: readonly Route[] = [
     who: 'anyone',
     handler: information.health,
     anyHost: true,
+  },
+  {
+    action: 'list_datastores',
+    methods: GET,
+    paths: own('admin/datastores'),
+    who: 'repository_admin',
+    handler: datastores.list,
+  },
+  {
+    action: 'get_storage_estimate',
+    methods: GET,
+    paths: own('admin/datastores/:datastoreId/size_estimate'),
+    who: 'repository_admin',
+    handler: datastores.sizeEstimate,
+  },
+  {
+    action: 'datastore_transfer',
+    methods: POST,
+    paths: own('admin/datastores/:source/transfer_to/:target'),
+    who: 'repository_admin',
+    handler: datastores.transfer,
+  },
+  {
+    action: 'list_all_background_tasks',
+    methods: GET,
+    paths: own('admin/tasks/all'),
+    who: 'repository_admin',
+    handler: tasks.listAll,
+  },
+  {
+    action: 'list_unfinished_background_tasks',
+    methods: GET,
+    paths: own('admin/tasks/unfinished'),
+    who: 'repository_admin',
+    handler: tasks.listUnfinished,
+  },
+  {
+    action: 'get_background_task',
+    methods: GET,
+    paths: own('admin/tasks/:taskId'),
+    who: 'repository_admin',
+    handler: tasks.get,
+  },
+  {
+    action: 'cancel_background_task',
+    methods: DELETE,
+    paths: own('admin/tasks/:taskId'),
+    who: 'repository_admin',
+    handler: tasks.cancel,
   },
 ]

@@ -164,6 +164,73 @@ export function datastoreChecked(
   if (now === 1 && before === 0) log.info({ datastore }, 'the datastore can be used again')
 }
 
+export interface TaskStart {
+  readonly task: string
+  readonly id: number
+}
+
+/** This instance begins to work on a task, or goes on with one that another left. */
+export function taskTaken({ log, metrics }: LogAndMetrics, { task, id }: TaskStart): void {
+  metrics.tasksRunning.of(task).add()
+  log.info({ task, id }, 'working on a task')
+}
+
+/** This instance works on a task no longer, whether or not it has ended. */
+export function taskLeft({ metrics }: Pick<EventParts, 'metrics'>, { task }: TaskStart): void {
+  metrics.tasksRunning.of(task).add(-1)
+}
+
+/** A task ended. `problem` says what went wrong; empty: nothing. */
+export function taskEnded(
+  { log, metrics }: LogAndMetrics,
+  { task, id, problem, cancelled }: TaskStart & { readonly problem: string; readonly cancelled: boolean },
+): void {
+  metrics.tasks.of(task, cancelled ? 'cancelled' : problem === '' ? 'done' : 'failed').add()
+  if (problem === '') log.info({ task, id }, 'the task is done')
+  else log.warn({ task, id, problem }, cancelled ? 'the task was cancelled' : 'the task ended with an error')
+}
+
+/** A scheduled job ran here. */
+export function jobRan(
+  { log, metrics }: LogAndMetrics,
+  { job, durationMs, problem }: { readonly job: string; readonly durationMs: number; readonly problem?: unknown },
+): void {
+  metrics.jobs.of(job, problem === undefined ? 'done' : 'failed').add()
+  if (problem === undefined) log.debug({ job, durationMs }, 'a scheduled job ran')
+  else log.warn({ job, durationMs, err: problem }, 'a scheduled job failed; it is tried again')
+}
+
+interface TransferredObject {
+  readonly sha256: string
+  readonly bytes: number
+  /** Where it was: datastore and location there. */
+  readonly from: string
+  readonly location: string
+  readonly to: string
+}
+
+/** An object is in another datastore now. */
+export function objectMoved({ log, metrics }: LogAndMetrics, object: TransferredObject): void {
+  metrics.transferred.of('moved').add()
+  metrics.transferredBytes.of().add(object.bytes)
+  log.debug(object, 'moved to another datastore')
+}
+
+/** An object stays where it was. */
+export function objectNotMoved(
+  { log, metrics }: LogAndMetrics,
+  { problem, ...object }: TransferredObject & { readonly problem: unknown },
+): void {
+  metrics.transferred.of('failed').add()
+  log.warn({ ...object, err: problem }, 'could not be moved to another datastore; it stays where it is')
+}
+
+/** Bytes that no record named any more are deleted. */
+export function unusedDeleted({ log, metrics }: LogAndMetrics, place: { datastore: string; location: string }): void {
+  metrics.unusedDeleted.of().add()
+  log.debug(place, 'deleted bytes that no record names')
+}
+
 /**
  * Something failed that is nobody's mistake but ours: logged with its stack, counted, and reported. The one place from which
  * errors are reported.

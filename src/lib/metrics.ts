@@ -89,6 +89,12 @@ function openFamilies() {
     ]),
     uploads: counter('cellarium_uploads_total', 'Uploads stored', ['host']),
     uploadedBytes: counter('cellarium_uploaded_bytes_total', 'Bytes of the uploads stored', ['host']),
+    tasks: counter('cellarium_tasks_total', 'Tasks that ended', ['task', 'outcome']),
+    tasksRunning: new CountFamily('gauge', 'cellarium_tasks_running', 'Tasks that this instance works on', ['task']),
+    jobs: counter('cellarium_job_runs_total', 'Runs of scheduled jobs on this instance', ['job', 'outcome']),
+    transferred: counter('cellarium_transferred_objects_total', 'Objects handled by transfers', ['outcome']),
+    transferredBytes: counter('cellarium_transferred_bytes_total', 'Bytes moved to another datastore'),
+    unusedDeleted: counter('cellarium_unused_objects_deleted_total', 'Objects deleted that no record named any more'),
     internalErrors: counter('cellarium_internal_errors_total', 'Failures that are defects of this program'),
   }
 }

@@ -5,6 +5,9 @@ import { mediaContract } from './database/media.ts'
 import { recordsContract } from './database/records.ts'
 import { reservationsContract } from './database/reservations.ts'
 import { type DatabaseUnderTest, type OpenDatabase, table } from './database/support.ts'
+import { runnersContract } from './database/runners.ts'
+import { schedulesContract } from './database/schedules.ts'
+import { tasksContract } from './database/tasks.ts'
 import { thumbnailsContract } from './database/thumbnails.ts'
 import { usageContract } from './database/usage.ts'
 
@@ -26,6 +29,9 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     usageContract(openEmpty)
     recordsContract(openEmpty)
     leasesContract(openEmpty)
+    tasksContract(openEmpty)
+    schedulesContract(openEmpty)
+    runnersContract(openEmpty)
   })
 }
 

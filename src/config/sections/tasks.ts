@@ -1,5 +1,8 @@
 import { atStart, option, section, whole } from '../option.ts'
 
 export const tasks = section('Work in the background.', {
-  numWorkers: option(whole({ min: 1 }), 5, { ...atStart, planned: true, description: 'Most tasks at a time.' }),
+  numWorkers: option(whole({ min: 1 }), 5, {
+    ...atStart,
+    description: 'Most tasks that an instance works on at a time; those of one kind come one after the other.',
+  }),
 })

@@ -1,0 +1,156 @@
+import { sql } from 'kysely'
+import { giveBack, holdsLease, type Lease } from './leases.ts'
+import { lockRows, oneAtATime, type Queryable, unit } from './query.ts'
+
+/** A member of what a task was asked for or has to remember: whatever JSON holds. */
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json }
+export type JsonObject = Readonly<Record<string, Json>>
+
+/** Something that an administrator asked for and that takes its time. */
+export interface Task {
+  readonly id: number
+  readonly name: string
+  readonly params: JsonObject
+  /** How far it is, and whatever is needed to go on from there. */
+  readonly progress: JsonObject
+  readonly startedAt: number
+  readonly endedAt: number | null
+  readonly cancelledAt: number | null
+  /** What went wrong; empty: nothing. */
+  readonly error: string
+}
+
+const columns = [
+  'id',
+  'name',
+  'params',
+  'progress',
+  'started_at as startedAt',
+  'ended_at as endedAt',
+  'cancelled_at as cancelledAt',
+  'error',
+] as const
+
+function taskOf(row: Omit<Task, 'params' | 'progress'> & { params: string; progress: string }): Task {
+  return { ...row, params: JSON.parse(row.params) as JsonObject, progress: JSON.parse(row.progress) as JsonObject }
+}
+
+export async function findTask(db: Queryable, id: number): Promise<Task | undefined> {
+  const row = await db.selectFrom('tasks').select(columns).where('id', '=', id).executeTakeFirst()
+  return row && taskOf(row)
+}
+
+/** Every task there ever was, oldest first. */
+export async function allTasks(db: Queryable): Promise<Task[]> {
+  return (await db.selectFrom('tasks').select(columns).orderBy('id').execute()).map(taskOf)
+}
+
+/** The tasks that have not ended, oldest first. */
+export async function unfinishedTasks(db: Queryable): Promise<Task[]> {
+  const rows = await db.selectFrom('tasks').select(columns).where('ended_at', 'is', null).orderBy('id').execute()
+  return rows.map(taskOf)
+}
+
+export interface NewTask {
+  readonly name: string
+  readonly params: JsonObject
+  readonly progress: JsonObject
+  readonly startedAt: number
+  /** An unfinished task of this name whose parameters have these members is the one that is wanted. */
+  readonly sameAs?: JsonObject
+}
+
+/** Writes a task down, under the next number, and gives it; or the unfinished one that is the same. */
+export const addTask = unit(
+  'addTask',
+  async (tx, task: NewTask): Promise<{ readonly id: number; readonly isNew: boolean }> => {
+    await oneAtATime(tx, 'tasks')
+    const same = task.sameAs && (await findSame(tx, task.name, task.sameAs))
+    if (same) return { id: same.id, isNew: false }
+    const { last } = await tx
+      .selectFrom('tasks')
+      .select(({ fn }) => fn.max('id').as('last'))
+      .executeTakeFirstOrThrow()
+    const id = (last ?? 0) + 1
+    const { name, startedAt } = task
+    const texts = { params: JSON.stringify(task.params), progress: JSON.stringify(task.progress), error: '' }
+    await tx
+      .insertInto('tasks')
+      .values({ id, name, ...texts, started_at: startedAt })
+      .execute()
+    return { id, isNew: true }
+  },
+)
+
+async function findSame(tx: Queryable, name: string, sameAs: JsonObject): Promise<Task | undefined> {
+  const unfinished = await unfinishedTasks(tx)
+  return unfinished.find(
+    (task) =>
+      task.name === name &&
+      task.cancelledAt === null &&
+      Object.entries(sameAs).every(([member, value]) => task.params[member] === value),
+  )
+}
+
+/** Asks for a task to end where it is; gives whether it was still to end. */
+export const cancelTask = unit('cancelTask', async (tx, { id, at }: { id: number; at: number }): Promise<boolean> => {
+  const asked = await tx
+    .updateTable('tasks')
+    .set({ cancelled_at: sql<number>`coalesce(cancelled_at, ${at})` })
+    .where('id', '=', id)
+    .where('ended_at', 'is', null)
+    .returning('id')
+    .executeTakeFirst()
+  return asked !== undefined
+})
+
+/** A task as whoever runs it under `lease` sees it. */
+export interface HeldTask {
+  readonly lease: Lease
+  readonly id: number
+}
+
+/** The task, locked until the transaction ends; undefined when the lease is lost: then nothing may be changed. */
+export async function lockHeldTask(
+  tx: Queryable,
+  { lease, id }: HeldTask,
+): Promise<{ readonly cancelledAt: number | null } | undefined> {
+  if (!(await holdsLease(tx, lease))) return undefined
+  return await lockRows(
+    tx,
+    tx.selectFrom('tasks').select('cancelled_at as cancelledAt').where('id', '=', id).where('ended_at', 'is', null),
+  ).executeTakeFirst()
+}
+
+/** Whether whoever runs a task may go on: it is theirs, somebody cancelled it, or it is another's by now. */
+export type Standing = 'held' | 'cancelled' | 'lost'
+
+/** Writes down how far a task is; gives whether it is to go on. */
+export const saveProgress = unit(
+  'saveProgress',
+  async (tx, { progress, ...held }: HeldTask & { progress: JsonObject }): Promise<Standing> => {
+    const task = await lockHeldTask(tx, held)
+    if (!task) return 'lost'
+    await setProgress(tx, held.id, progress)
+    return task.cancelledAt === null ? 'held' : 'cancelled'
+  },
+)
+
+/** Writes down how far a task is, inside the transaction that got it there. */
+export async function setProgress(tx: Queryable, id: number, progress: JsonObject): Promise<void> {
+  await tx
+    .updateTable('tasks')
+    .set({ progress: JSON.stringify(progress) })
+    .where('id', '=', id)
+    .execute()
+}
+
+/** Ends a task and gives its lease back; `error` is empty when all went well. Nothing happens when the lease is lost. */
+export const endTask = unit(
+  'endTask',
+  async (tx, { error, at, ...held }: HeldTask & { error: string; at: number }): Promise<void> => {
+    if (!(await lockHeldTask(tx, held))) return
+    await tx.updateTable('tasks').set({ ended_at: at, error }).where('id', '=', held.id).execute()
+    await giveBack(tx, held.lease)
+  },
+)

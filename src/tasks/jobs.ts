@@ -1,0 +1,49 @@
+import { sweepLeases } from '../db/leases.ts'
+import { sweepReservations } from '../db/pending.ts'
+import { foldUsage } from '../db/usage.ts'
+import type { Clock } from '../lib/clock.ts'
+import { deleteUnused, type UnusedParts } from '../media/unused.ts'
+import type { Job } from './schedule.ts'
+
+const MINUTE_MS = 60_000
+const HOUR_MS = 60 * MINUTE_MS
+const BATCH = 500
+/** An upload that began in time may still be running long after its reservation ended. */
+const KEEP_ENDED_RESERVATIONS_MS = 24 * HOUR_MS
+const KEEP_ENDED_LEASES_MS = 24 * HOUR_MS
+
+export interface JobParts extends UnusedParts {
+  readonly clock: Clock
+}
+
+/** Everything that happens by itself, each once among all instances. `docs/tasks.md` has the same list with explanations. */
+export function standingJobs(parts: JobParts): readonly Job[] {
+  const { db, clock } = parts
+  return [
+    {
+      name: 'usage',
+      everyMs: MINUTE_MS,
+      run: ({ signal }) => untilFewerThanABatch(signal, () => db.write(foldUsage, { limit: BATCH })),
+    },
+    {
+      name: 'reservations',
+      everyMs: HOUR_MS,
+      run: ({ signal }) =>
+        untilFewerThanABatch(signal, () =>
+          db.write(sweepReservations, { before: clock.now() - KEEP_ENDED_RESERVATIONS_MS, limit: BATCH }),
+        ),
+    },
+    {
+      name: 'leases',
+      everyMs: HOUR_MS,
+      run: ({ signal }) =>
+        untilFewerThanABatch(signal, () => db.write(sweepLeases, { keptMs: KEEP_ENDED_LEASES_MS, limit: BATCH })),
+    },
+    { name: 'unused objects', everyMs: MINUTE_MS, run: ({ signal }) => deleteUnused(parts, signal) },
+  ]
+}
+
+/** Batches, so that no transaction is long. */
+async function untilFewerThanABatch(signal: AbortSignal, batch: () => Promise<number>): Promise<void> {
+  while ((await batch()) === BATCH && !signal.aborted);
+}

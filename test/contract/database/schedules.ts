@@ -1,0 +1,107 @@
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { setTimeout as pause } from 'node:timers/promises'
+import { pino } from 'pino'
+import { describe, expect, test } from 'vitest'
+import type { Database } from '../../../src/db/connect.ts'
+import { lastRun } from '../../../src/db/jobs.ts'
+import { isLeased, takeLease } from '../../../src/db/leases.ts'
+import { openMetrics } from '../../../src/lib/metrics.ts'
+import { type Job, startSchedule } from '../../../src/tasks/schedule.ts'
+import { eventually } from '../../support/app.ts'
+import { close, type OpenDatabase } from './support.ts'
+
+const log = pino({ level: 'silent' })
+
+/** An instance that does these jobs. */
+function schedule(db: Database, ...jobs: Job[]) {
+  const events = { log, metrics: openMetrics({ version: 'test' }) }
+  return startSchedule({ db, log, events, newToken: randomUUID, random: Math.random }, jobs)
+}
+
+export function schedulesContract(open: OpenDatabase): void {
+  describe('A schedule', () => {
+    test('runs a job once among all instances each time it is due', async () => {
+      await using under = await open()
+      const dbs = [under.db, await under.another(), await under.another()]
+      const everyMs = 300
+      let working = 0
+      const runs: { readonly began: number; ended: number }[] = []
+      const run = async () => {
+        expect(++working).toBe(1)
+        const began = performance.now()
+        await pause(50)
+        runs.push({ began, ended: performance.now() })
+        working--
+      }
+      const instances = dbs.map((db) => schedule(db, { name: 'sweeping', everyMs, run }))
+      await eventually(() => runs.length >= 4, 30_000)
+      await Promise.all(instances.map((instance) => instance[Symbol.asyncDispose]()))
+      const gaps = runs.slice(1).map(({ began }, index) => began - (runs[index]?.ended ?? 0))
+      // The two clocks, and their whole milliseconds, may differ by a little.
+      for (const gap of gaps) expect(gap).toBeGreaterThan(everyMs - 20)
+      await close(dbs)
+    })
+
+    test('remembers over restarts when a job is due', async () => {
+      await using under = await open()
+      let runs = 0
+      const job = { name: 'sweeping', everyMs: 1000, run: async () => void runs++ }
+      {
+        await using _ = schedule(under.db, job)
+        await eventually(async () => await lastRun(under.db.read, 'sweeping'))
+      }
+      await using _ = schedule(under.db, { ...job, everyMs: 600_000 }, { ...job, name: 'folding', everyMs: 10 })
+      await eventually(async () => await lastRun(under.db.read, 'folding'))
+      await pause(200)
+      expect((await lastRun(under.db.read, 'sweeping'))?.error).toBe('')
+      expect(runs).toBeGreaterThan(1)
+      expect((await lastRun(under.db.read, 'sweeping'))?.agoMs).toBeGreaterThan(100)
+    })
+
+    test('notes what went wrong, and tries again', async () => {
+      await using under = await open()
+      const errors: unknown[] = []
+      const run = async () => {
+        errors.push((await lastRun(under.db.read, 'sweeping'))?.error)
+        if (errors.length === 1) throw new Error('the disk is full')
+      }
+      await using _ = schedule(under.db, { name: 'sweeping', everyMs: 50, run })
+      await eventually(async () => errors.length >= 3)
+      expect(errors.slice(0, 3)).toEqual([undefined, 'the disk is full', ''])
+    })
+
+    test('goes on with a job whose instance died', async () => {
+      await using under = await open()
+      await under.db.write(takeLease, { name: 'job sweeping', token: 'dead', ms: 400 })
+      const began = performance.now()
+      let ran = 0
+      await using _ = schedule(under.db, {
+        name: 'sweeping',
+        everyMs: 50,
+        run: async () => void (ran ||= performance.now()),
+      })
+      await eventually(() => ran > 0)
+      expect(ran - began).toBeGreaterThan(300)
+    })
+
+    test('that ends stops the job under way, and leaves it to another instance', async () => {
+      await using under = await open()
+      const stopped: unknown[] = []
+      const instance = schedule(under.db, {
+        name: 'sweeping',
+        everyMs: 50,
+        run: async ({ signal }) => {
+          stopped.push('begun')
+          await once(signal, 'abort')
+          stopped.push('ended')
+        },
+      })
+      await eventually(() => stopped.length > 0)
+      await instance[Symbol.asyncDispose]()
+      expect(stopped).toEqual(['begun', 'ended'])
+      expect(await lastRun(under.db.read, 'sweeping')).toBeUndefined()
+      expect(await isLeased(under.db.read, 'job sweeping')).toBe(false)
+    })
+  })
+}
