@@ -8,6 +8,7 @@ type LoadCommand = () => Promise<Command>
 const serve: LoadCommand = async () => (await import('./serve.ts')).serveCommand()
 const commands: Readonly<Record<string, LoadCommand>> = {
   serve,
+  datastores: async () => (await import('./datastores.ts')).datastoresCommand(),
   config: async () => (await import('./config.ts')).configCommand(),
 }
 

@@ -1,0 +1,128 @@
+import { randomBytes } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { stringify } from 'yaml'
+import { expect, test } from 'vitest'
+import { eventually } from '../support/app.ts'
+import { temporaryFolder } from '../support/folder.ts'
+import { mediaClient } from '../support/media-client.ts'
+import { startProgram } from '../support/processes.ts'
+import { type Server, startServer } from '../support/server.ts'
+
+const CELLARIUM = fileURLToPath(new URL('../../bin/cellarium.js', import.meta.url))
+const SECRET = 'shared-secret'
+const PATIENT = 120_000
+
+/** A configuration with the datastores `old` and `new`, in SQLite and two folders of `folder`. */
+function configOf(folder: string) {
+  const store = (id: string, forKinds: string[]) => ({ type: 'file', id, forKinds, opts: { path: join(folder, id) } })
+  return {
+    homeservers: [{ name: 'example.org', csApi: 'http://127.0.0.1:9' }],
+    sharedSecretAuth: { enabled: true, token: SECRET },
+    datastores: [store('old', ['local_media', 'thumbnails']), store('new', [])],
+    uploads: { minBytes: 0 },
+  }
+}
+
+const startIn = (folder: string) => startServer({ folder, config: configOf(folder) })
+
+async function upload(server: Server, count: number, size = 1000): Promise<string[]> {
+  const client = mediaClient(server, SECRET)
+  return await Promise.all(Array.from({ length: count }, async () => (await client.upload(randomBytes(size))).media))
+}
+
+/** Runs `cellarium datastores …` to its end. */
+async function run(folder: string, ...args: string[]) {
+  await using program = await start(folder, ...args)
+  const { code } = await program.ended
+  return { code, text: program.lines.join('\n') }
+}
+
+async function start(folder: string, ...args: string[]) {
+  const command = [process.execPath, CELLARIUM, 'datastores', ...args, '-c', join(folder, 'cellarium.yaml')]
+  return await startProgram({ command, folder })
+}
+
+test('cellarium datastores list says what each datastore keeps, for people and for programs', async () => {
+  await using folder = await temporaryFolder()
+  await using server = await startIn(folder.path)
+  await upload(server, 3, 2048)
+  const { code, text } = await run(folder.path, 'list')
+  expect(code).toBe(0)
+  expect(text.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
+    ['ID', 'TYPE', 'PLACE', 'TAKES', 'OBJECTS', 'BYTES'],
+    ['old', 'file', join(folder.path, 'old'), 'thumbnails,local_media', '3', '6.0 KiB'],
+    ['new', 'file', join(folder.path, 'new'), '-', '0', '0 bytes'],
+  ])
+  expect(JSON.parse((await run(folder.path, 'list', '--json')).text)).toEqual([
+    {
+      id: 'old',
+      type: 'file',
+      uri: join(folder.path, 'old'),
+      kinds: ['thumbnails', 'local_media'],
+      objects: 3,
+      bytes: 6144,
+    },
+    { id: 'new', type: 'file', uri: join(folder.path, 'new'), kinds: [], objects: 0, bytes: 0 },
+  ])
+})
+
+test(
+  'cellarium datastores transfer lets a running server move everything, after a dry run that moves nothing',
+  async () => {
+    await using folder = await temporaryFolder()
+    await using server = await startIn(folder.path)
+    const [media = ''] = await upload(server, 5)
+    const dry = await run(folder.path, 'transfer', 'old', 'new', '--dry-run')
+    expect(dry).toEqual({ code: 0, text: '5 objects, 4.9 KiB would be moved.' })
+    const nothing = await run(folder.path, 'transfer', 'old', 'new', '--dry-run', '--before', '30d')
+    expect(nothing.text).toBe('0 objects, 0 bytes would be moved.')
+
+    const { code, text } = await run(folder.path, 'transfer', 'old', 'new')
+    expect([code, text]).toEqual([0, expect.stringMatching(/^5 objects, 4\.9 KiB moved\.$/m)])
+    expect(text).not.toContain('done here')
+    expect(server.lines.some((line) => line.includes('the task is done'))).toBe(true)
+    expect((await mediaClient(server, SECRET).download(media)).status).toBe(200)
+    expect((await run(folder.path, 'list')).text).toMatch(/new .* 5 +4\.9 KiB/)
+  },
+  PATIENT,
+)
+
+test(
+  'cellarium datastores transfer does it alone where no server runs, goes on after a kill, and names what is damaged',
+  async () => {
+    await using folder = await temporaryFolder()
+    {
+      await using server = await startIn(folder.path)
+      await upload(server, 40, 30_000)
+    }
+    {
+      await using killed = await start(folder.path, 'transfer', 'old', 'new')
+      await eventually(() => killed.lines.some((line) => line.includes('done here')), PATIENT)
+      await killed.stop('SIGKILL')
+    }
+    const { code, text } = await run(folder.path, 'transfer', 'old', 'new')
+    expect([code, text]).toEqual([0, expect.stringMatching(/^40 objects, 1\.1 MiB moved\.$/m)])
+    // The one that was begun before, or the next if that had ended already.
+    expect(text).toMatch(/^Task [12] moves what is in old to new\.$/m)
+    const files = (await run(folder.path, 'list', '--json')).text
+    expect(JSON.parse(files)).toMatchObject([{ objects: 0 }, { objects: 40 }])
+    await using server = await startIn(folder.path)
+    expect((await fetch(`${server.url}/healthz`)).status).toBe(200)
+  },
+  PATIENT,
+)
+
+test('cellarium datastores transfer refuses what cannot be done, in a sentence and with status 1', async () => {
+  await using folder = await temporaryFolder()
+  await writeFile(join(folder.path, 'cellarium.yaml'), stringify(configOf(folder.path)))
+  const refused = [
+    [['old', 'old'], 'Source and target datastore cannot be the same'],
+    [['old', 'none'], 'Target datastore none is not configured'],
+    [['old', 'new', '--before', 'soon'], '--before soon: give a date (2026-01-31) or an age (90d, 12w, 6m, 1y)'],
+  ] as const
+  for (const [args, text] of refused) {
+    expect(await run(folder.path, 'transfer', ...args)).toEqual({ code: 1, text })
+  }
+})
