@@ -58,7 +58,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   const events = { log, metrics, reporter }
 
   const db = parts.use(await openDatabase(main.database, 'server', log))
-  const datastores = parts.use(new Datastores(datastoreParts(main, clock, events)))
+  const datastores = parts.use(new Datastores(datastoreParts(main, events, clock)))
   await datastores.configure(config.current().datastores)
   const notifier = parts.use(await openNotifier(main, log))
   const homeservers = parts.use(
@@ -141,7 +141,7 @@ export async function openTools({ main, datastores: configs }: Snapshot, log: Lo
   const reporter = parts.use(await openReporter({ ...main.sentry, enabled: false }, { version: VERSION, log }))
   const events = { log, metrics: openMetrics({ version: VERSION }), reporter }
   const db = parts.use(await openDatabase(main.database, 'tool', log))
-  const datastores = parts.use(new Datastores(datastoreParts(main, systemClock, events)))
+  const datastores = parts.use(new Datastores(datastoreParts(main, events, systemClock)))
   await datastores.configure(configs)
   const notifier = parts.use(await openNotifier(main, log))
   const kinds = taskKinds({ db, datastores, notifier, events })
@@ -150,13 +150,13 @@ export async function openTools({ main, datastores: configs }: Snapshot, log: Lo
   return { db, datastores, notifier, events, clock: systemClock, log, newToken, kinds, ...dispose }
 }
 
-function datastoreParts({ repo }: MainConfig, clock: Clock, events: EventParts): DatastoreParts {
+function datastoreParts(main: MainConfig, events: EventParts, clock: Clock): DatastoreParts {
   return {
     now: () => clock.now(),
     random: Math.random,
     newName: () => randomName(6),
     newKey: () => randomName(20),
-    stagingFolder: join(repo.dataPath, 'staging'),
+    stagingFolder: join(main.repo.dataPath, 'staging'),
     log: events.log,
     called: (operation) => s3Called(events, operation),
   }

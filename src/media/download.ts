@@ -113,10 +113,11 @@ export async function findBytes(
   }
 }
 
+/** Opens what has the size that the record says; anything else is not the object. */
 async function openWhole(
   { datastores }: Pick<DownloadParts, 'datastores'>,
   object: StoredObject,
-  part?: ByteRange,
+  part: ByteRange | undefined,
 ): Promise<OpenObject> {
   const opened = await datastores.open(object, part)
   if (opened.size === object.size) return opened

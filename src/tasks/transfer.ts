@@ -1,13 +1,11 @@
 import type { Notifier } from '../coordination/notifier.ts'
-import type { Datastore } from '../datastores/datastore.ts'
 import type { Datastores } from '../datastores/datastores.ts'
 import type { Database } from '../db/connect.ts'
-import { contentTypeOf } from '../db/objects.ts'
 import { type Candidate, moveObject, objectsPage } from '../db/transfer.ts'
 import { deleteLater } from '../db/unused.ts'
 import { LeaseLost } from '../db/with-lease.ts'
 import { type EventParts, objectMoved, objectNotMoved } from '../lib/events.ts'
-import { copyProven, isOfObject } from '../media/copy-object.ts'
+import { type CopyParts, copyProven, discard, isOfObject } from '../media/copy-object.ts'
 import { refuseImpossible, TRANSFER, type TransferProgress, type TransferWish, wishOf } from '../media/transfer.ts'
 import { KEEP_UNUSED_MS } from '../media/unused.ts'
 import type { RunningTask, TaskKind } from './run-task.ts'
@@ -49,8 +47,7 @@ class Transfer {
   readonly #options: TransferOptions
   readonly #task: RunningTask
   readonly #wish: TransferWish
-  readonly #from: Datastore
-  readonly #to: Datastore
+  readonly #copying: CopyParts
   #progress: TransferProgress
   /** What failed in this page. It counts when the page is done: a page that is begun anew must not count it twice. */
   #failed: { readonly object: Candidate; readonly error: unknown }[] = []
@@ -67,8 +64,7 @@ class Transfer {
     refuseImpossible(parts.datastores, this.#wish)
     const [from, to] = [parts.datastores.get(this.#wish.source), parts.datastores.get(this.#wish.target)]
     if (!from || !to) throw new Error('refuseImpossible let an unknown datastore pass')
-    this.#from = from
-    this.#to = to
+    this.#copying = { from, to, log: parts.events.log }
   }
 
   /** Page by page through the source; gives what went wrong. */
@@ -116,8 +112,7 @@ class Transfer {
   async #move(object: Candidate): Promise<boolean> {
     let location: string
     try {
-      const contentType = await contentTypeOf(this.#parts.db.read, object.sha256)
-      location = await copyProven({ ...object, contentType }, this.#from, this.#to, this.#task.signal)
+      location = await copyProven(this.#copying, object, this.#task.signal)
     } catch (error) {
       this.#task.signal.throwIfAborted()
       this.#noteFailure(object, error)
@@ -128,7 +123,7 @@ class Transfer {
   }
 
   async #commit(object: Candidate, location: string): Promise<boolean> {
-    const to = { datastore: this.#to.id, location }
+    const to = { datastore: this.#copying.to.id, location }
     const result = this.#committing.then(async () => {
       const { moved, movedBytes } = this.#progress
       const progress = { ...this.#progress, moved: moved + 1, movedBytes: movedBytes + object.size }
@@ -157,7 +152,7 @@ class Transfer {
       objectMoved(this.#parts.events, { ...this.#described(object) })
       return true
     }
-    await this.#to.delete(location)
+    await discard(this.#copying, location)
     if (outcome === 'lost') throw new LeaseLost(`task ${this.#task.held.id} is another instance's`)
     return false
   }
@@ -212,7 +207,7 @@ class Transfer {
   }
 
   #described({ sha256, size, location }: Candidate) {
-    return { sha256, bytes: size, from: this.#from.id, location, to: this.#to.id }
+    return { sha256, bytes: size, from: this.#copying.from.id, location, to: this.#copying.to.id }
   }
 }
 

@@ -83,9 +83,9 @@ async function generate(
   { key, target, signal }: { readonly key: ThumbnailKey; readonly target: string; readonly signal: AbortSignal },
 ): Promise<Generated> {
   // Opened for what opening finds out: a lost object is the server's trouble, not the picture's.
-  const found = await findBytes(parts, ctx, media)
-  await using opened = found.opened
-  await using source = await parts.datastores.localFile(found.object, opened)
+  const { object, opened } = await findBytes(parts, ctx, media)
+  await using _ = opened
+  await using source = await parts.datastores.localFile(object, opened)
   const { maxSourceBytes, maxPixels, types } = ctx.homeserver.thumbnails
   const { width, height } = key
   const method = key.method === 'crop' ? 'crop' : 'scale'

@@ -6,6 +6,8 @@ import { describe, expect, test } from 'vitest'
 import { ALICE, BOB, type Answered, eventually, startApp, type TestApp } from '../support/app.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { quarters } from '../support/images.ts'
+import { runProgram } from '../support/processes.ts'
+import { startS3Double } from '../support/s3-double.ts'
 
 const PREFIXES = ['/_matrix/media/unstable', '/_matrix/media/unstable/io.t2bot.media']
 const ADMIN = `${PREFIXES[0]}/admin`
@@ -28,15 +30,25 @@ interface EndedTask {
   readonly progress: { readonly failures: readonly { readonly sha256: string; readonly error: string }[] }
 }
 
+/** Whether this machine lets us mount small disks. */
+async function canMount(): Promise<boolean> {
+  await using folder = await temporaryFolder()
+  const mount = { command: ['mount', '-t', 'tmpfs', '-o', 'size=64k', 'cellarium-test', folder.path] }
+  return await runProgram(mount)
+    .then(() => runProgram({ command: ['umount', folder.path] }))
+    .then(() => true)
+    .catch(() => false)
+}
+
 /** A server with the datastores `old` (which has everything so far) and `new`. */
-async function start(): Promise<Move> {
+async function start(other?: Record<string, unknown>): Promise<Move> {
   await using cleanup = new AsyncDisposableStack()
   const folder = cleanup.use(await temporaryFolder()).path
   const config = {
     admins: [ALICE.userId],
     datastores: [
       { type: 'file', id: 'old', forKinds: ['all'], opts: { path: join(folder, 'old') } },
-      { type: 'file', id: 'new', forKinds: [], opts: { path: join(folder, 'new') } },
+      { type: 'file', id: 'new', forKinds: [], opts: { path: join(folder, 'new') }, ...other },
     ],
   }
   const app = cleanup.use(await startApp({ config, folder }))
@@ -252,6 +264,56 @@ describe('A transfer', () => {
     expect(move.placesOf()).toEqual({ old: 30 })
     for (const each of media) expect((await download(move, each)).status).toBe(200)
     await rm(join(move.app.folder, 'new', '.staging'))
+  })
+})
+
+describe.skipIf(!(await canMount()))('A transfer to a disk that becomes full', () => {
+  test('moves what fits, stops with the reason, and goes on when there is room', async () => {
+    await using cleanup = new AsyncDisposableStack()
+    const disk = cleanup.use(await temporaryFolder()).path
+    await runProgram({ command: ['mount', '-t', 'tmpfs', '-o', 'size=1m', 'cellarium-test', disk] })
+    cleanup.defer(async () => void (await runProgram({ command: ['umount', '-l', disk] })))
+    await using move = await start({ opts: { path: disk } })
+    const files = Array.from({ length: 40 }, () => randomBytes(50_000))
+    const media = await Promise.all(files.map((bytes) => move.app.upload(bytes)))
+    const task = await move.transfer()
+    expect(task.error_message).toMatch(/^stopped after 10 failures in a row, \d+ objects moved: ENOSPC/)
+    const places = move.placesOf()
+    expect(places['new']).toBeGreaterThan(5)
+    expect(places['old']).toBe(40 - (places['new'] ?? 0))
+    for (const [index, each] of media.entries()) {
+      expect((await download(move, each)).body.equals(files[index] ?? Buffer.alloc(0))).toBe(true)
+    }
+    await runProgram({ command: ['mount', '-o', 'remount,size=10m', disk] })
+    expect(await move.transfer()).toMatchObject({ error_message: '', progress: { moved: places['old'] } })
+    expect(move.placesOf()).toEqual({ new: 40 })
+  })
+})
+
+describe('A transfer to a bucket', () => {
+  test('and back leaves every file as it was, and gives the bucket their types', async () => {
+    await using double = await startS3Double()
+    await using move = await start({ type: 's3', opts: double.options })
+    const files = [await jpeg(), randomBytes(7_000_000), Buffer.alloc(0)]
+    const types = ['image/jpeg', 'text/html', 'video/mp4']
+    const media = await Promise.all(files.map((bytes, index) => move.app.upload(bytes, { type: types[index] ?? '' })))
+    expect(await move.transfer()).toMatchObject({ error_message: '', progress: { moved: 3 } })
+    expect(move.placesOf()).toEqual({ new: 3 })
+    const stored = [...double.objects.values()]
+    for (const [index, bytes] of files.entries()) {
+      const kept = stored.find((object) => object.bytes.equals(bytes))
+      // What a browser would run is kept without its type.
+      expect(kept?.headers['content-type']).toBe(index === 1 ? 'application/octet-stream' : types[index])
+      expect((await download(move, media[index] ?? '')).body.equals(bytes)).toBe(true)
+    }
+    const back = await move.ask('POST', `${ADMIN}/datastores/new/transfer_to/old`)
+    const task = `${ADMIN}/tasks/${String(back.json['task_id'])}`
+    await eventually(async () => (await move.ask('GET', task)).json['is_finished'], 30_000)
+    expect((await move.ask('GET', task)).json).toMatchObject({ error_message: '', progress: { moved: 3 } })
+    expect(move.placesOf()).toEqual({ old: 3 })
+    for (const [index, bytes] of files.entries()) {
+      expect((await download(move, media[index] ?? '')).body.equals(bytes)).toBe(true)
+    }
   })
 })
 

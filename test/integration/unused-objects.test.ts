@@ -1,8 +1,10 @@
-import { stat } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
+import type { Datastore } from '../../src/datastores/datastore.ts'
 import { Datastores } from '../../src/datastores/datastores.ts'
 import { openDatabase } from '../../src/db/connect.ts'
 import { takeLease } from '../../src/db/leases.ts'
@@ -14,11 +16,20 @@ import { openMetrics } from '../../src/lib/metrics.ts'
 import { copyProven } from '../../src/media/copy-object.ts'
 import { openObject } from '../../src/media/download.ts'
 import { deleteUnused } from '../../src/media/unused.ts'
-import { datastoreParts } from '../support/datastores.ts'
 import { temporaryFolder } from '../support/folder.ts'
 
 const log = pino({ level: 'silent' })
 const never = new AbortController().signal
+
+const datastoreParts = (folder: string) => ({
+  now: () => Date.now(),
+  random: () => 0.5,
+  newName: randomUUID,
+  newKey: randomUUID,
+  stagingFolder: join(folder, 'staging'),
+  log,
+  called: () => {},
+})
 
 async function open() {
   await using cleanup = new AsyncDisposableStack()
@@ -26,7 +37,7 @@ async function open() {
   const pool = { maxConnections: 1, maxIdleConnections: 1 }
   const options = { sqlite: join(folder, 'db.sqlite'), postgres: '', pool }
   const db = cleanup.use(await openDatabase(options, 'server', log))
-  const datastores = cleanup.use(new Datastores(datastoreParts(folder, log)))
+  const datastores = cleanup.use(new Datastores(datastoreParts(folder)))
   const file = (id: string) => ({ type: 'file', id, forKinds: ['all'], opts: { path: join(folder, id) } })
   await datastores.configure([file('old'), file('new')])
   const owned = cleanup.move()
@@ -75,7 +86,7 @@ async function moved(opened: Awaited<ReturnType<typeof open>>, text: string) {
   const { id } = await db.write(addTask, { name: 'move', params: {}, progress: {}, startedAt: 1000 })
   const lease = { name: text, token: text }
   await db.write(takeLease, { ...lease, ms: 60_000 })
-  const location = await copyProven({ ...object, contentType: 'text/plain' }, from, to, never)
+  const location = await copyProven({ from, to, log }, { ...object, contentType: 'text/plain' }, never)
   const move = { id, lease, object, to: { datastore: 'new', location }, keepMs: 0, progress: {} }
   expect(await db.write(moveObject, move)).toBe('moved')
   return { object, before, location }
@@ -131,4 +142,27 @@ test('Bytes of a datastore that is not configured, or cannot be used, wait', asy
   await opened.db.write(deleteLater, { ...place, afterMs: -1 })
   await deleteUnused(opened.parts, never)
   expect(await opened.isThere('old', object.location)).toBe(false)
+})
+
+test('A copy that reads back with other bytes is deleted, and the object stays where it is', async () => {
+  await using opened = await open()
+  const object = { ...(await opened.put('proven')), contentType: null }
+  const [from, to] = [opened.datastores.get('old'), opened.datastores.get('new')]
+  if (!from || !to) throw new Error('both are configured')
+  // A disk that stores something else than it was given.
+  const put: Datastore['put'] = async (...args) => {
+    const location = await to.put(...args)
+    await writeFile(to.localPath?.(location) ?? '', 'PROVEN')
+    return location
+  }
+  const faulty = {
+    id: to.id,
+    stage: to.stage.bind(to),
+    put,
+    open: to.open.bind(to),
+    delete: to.delete.bind(to),
+  } as unknown as Datastore
+  await expect(copyProven({ from, to: faulty, log }, object, never)).rejects.toThrow(/its copy in new read back has/)
+  for await (const kept of to.list()) throw new Error(`${kept.location} is left`)
+  expect(await opened.isThere('old', object.location)).toBe(true)
 })
