@@ -33,27 +33,6 @@ const objectByHash = compiled((db, { sha256 }: { sha256: string }) =>
   db.selectFrom('objects').select(['sha256', 'size', 'datastore', 'location']).where('sha256', '=', sha256),
 )
 
-/** The type of some content, as the first who named it gave it; a thumbnail's own where nobody did. */
-export async function contentTypeOf(db: Queryable, sha256: string): Promise<string> {
-  const [named] = await typeByName(db, { sha256 })
-  if (named) return named.contentType
-  const [thumbnail] = await typeByThumbnail(db, { sha256 })
-  return thumbnail?.contentType ?? 'application/octet-stream'
-}
-
-const typeByName = compiled((db, { sha256 }: { sha256: string }) =>
-  db
-    .selectFrom('media')
-    .select('content_type as contentType')
-    .where('sha256', '=', sha256)
-    .orderBy('created_at')
-    .limit(1),
-)
-
-const typeByThumbnail = compiled((db, { sha256 }: { sha256: string }) =>
-  db.selectFrom('thumbnails').select('content_type as contentType').where('sha256', '=', sha256).limit(1),
-)
-
 const lockObject = compiled((tx, { sha256 }: { sha256: string }) =>
   lockRows(
     tx,
