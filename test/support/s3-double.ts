@@ -65,7 +65,7 @@ export interface S3Double extends AsyncDisposable {
   readonly received: Received[]
   /** Has the next `times` requests for `operation` go wrong (one, if not given). */
   readonly fail: (operation: Operation, fault: Fault, times?: number) => void
-  /** Requests that are being answered, and connections that are open at all. */
+  /** Requests that are being answered now, and connections that were made so far. */
   readonly active: () => number
   readonly connections: () => number
   /** Most requests for the operation that there were at one time. */
@@ -205,10 +205,7 @@ export async function startS3Double(): Promise<S3Double> {
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   let connections = 0
-  server.on('connection', (socket) => {
-    connections++
-    socket.on('close', () => connections--)
-  })
+  server.on('connection', () => void connections++)
   const endpoint = `127.0.0.1:${port}`
   return {
     port,

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import type { GetObjectCommandOutput } from '@aws-sdk/client-s3'
+import { free } from '../../lib/buffers.ts'
 
 /** The body of an answer, as it comes. Whoever has one reads it to its end or ends it: it holds a connection. */
 export class Body {
@@ -18,6 +19,7 @@ export class Body {
     stream.on('error', () => {})
   }
 
+  /** Each chunk is gone when the next one is asked for. */
   async *chunks(): AsyncGenerator<Uint8Array> {
     const stream = this.#stream
     let waiting = false
@@ -35,6 +37,7 @@ export class Body {
         if (done) return
         this.left -= value.length
         yield value
+        free(value)
       }
     } finally {
       clearTimeout(timer)

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import { Readable } from 'node:stream'
+import { BufferPool } from '../../lib/buffers.ts'
 
 /** Bytes `start` to `end`, the latter not included, of a staged file. */
 export interface StagedPart {
@@ -15,35 +16,65 @@ const CHUNK = 256 * 1024
 /** Up to this size, in bytes, content is sent from memory: a stream costs more than it. */
 const SMALL = CHUNK
 
-/** The part as the body of a request: a new one each time, because a stream can be sent once. `onProgress` hears of each chunk. */
+/** The part as the body of a request: a new one each time, because it can be sent once. `onProgress` hears of each chunk. */
 export async function bodyOf(part: StagedPart, onProgress: () => void): Promise<Buffer | Readable> {
   const size = part.end - part.start
-  if (size > SMALL) return streamOf(part, onProgress)
+  if (size > SMALL) return new StagedBody(part, onProgress)
   const bytes = Buffer.allocUnsafe(size)
   for (let filled = 0; filled < size;) filled += await fill(part, bytes.subarray(filled), part.start + filled)
   return bytes
 }
 
-function streamOf(part: StagedPart, onProgress: () => void): Readable {
-  let position = part.start
-  const readNext = async (): Promise<Buffer> => {
-    // Not from the pool: the socket may keep it for long.
-    const chunk = Buffer.allocUnsafeSlow(Math.min(CHUNK, part.end - position))
-    const bytes = await fill(part, chunk, position)
-    position += bytes
-    onProgress()
-    return chunk.subarray(0, bytes)
+/**
+ * A stream that can only be piped, which is what the SDK does with it. Its own way of piping knows when the socket has taken a
+ * chunk, so that two buffers serve for a whole file: a stream's usual one makes garbage of each chunk, faster than it is collected.
+ */
+class StagedBody extends Readable {
+  readonly #part: StagedPart
+  readonly #onProgress: () => void
+
+  constructor(part: StagedPart, onProgress: () => void) {
+    super()
+    this.#part = part
+    this.#onProgress = onProgress
   }
-  return new Readable({
-    highWaterMark: CHUNK,
-    read() {
-      if (position >= part.end) this.push(null)
-      else
-        readNext().then(
-          (chunk) => this.push(chunk),
-          (error: Error) => this.destroy(error),
-        )
-    },
+
+  override pipe<To extends NodeJS.WritableStream>(destination: To): To {
+    this.#send(destination).catch((error: Error) => this.destroy(error))
+    return destination
+  }
+
+  async #send(destination: NodeJS.WritableStream): Promise<void> {
+    let [buffer, other] = [buffers.take(), buffers.take()]
+    let writing: Promise<unknown> = Promise.resolve()
+    for (let position = this.#part.start; position < this.#part.end;) {
+      const bytes = await fill(this.#part, buffer, position)
+      position += bytes
+      await writing
+      if (this.destroyed) return
+      this.#onProgress()
+      writing = written(destination, buffer.subarray(0, bytes))
+      ;[buffer, other] = [other, buffer]
+    }
+    await writing
+    buffers.giveBack(buffer)
+    buffers.giveBack(other)
+    this.#onProgress()
+    destination.end()
+  }
+
+  override _read(): void {
+    this.destroy(new TypeError('the body of a request can only be piped'))
+  }
+}
+
+/** Enough for a few dozen uploads at once. What a connection that broke may still hold is never given back. */
+const buffers = new BufferPool(CHUNK, 64)
+
+/** Resolves when the destination needs the chunk no more. A destination that breaks tells its own listeners why. */
+function written(destination: NodeJS.WritableStream, chunk: Uint8Array): Promise<void> {
+  return new Promise((resolve) => {
+    destination.write(chunk, () => resolve())
   })
 }
 
