@@ -6,14 +6,15 @@ import type { ConfigStore } from './config/store.ts'
 import type { MainConfig } from './config/schema.ts'
 import type { Snapshot } from './config/snapshot.ts'
 import { LocalNotifier, type Notifier } from './coordination/notifier.ts'
-import { PostgresNotifier } from './coordination/postgres-notifier.ts'
+import { PostgresTransport } from './coordination/postgres-transport.ts'
+import { SharedNotifier } from './coordination/shared-notifier.ts'
 import { type DatastoreParts, Datastores } from './datastores/datastores.ts'
 import { type Database, openDatabase } from './db/connect.ts'
 import { parseDsn } from './db/dsn.ts'
 import type { ThumbnailRecord } from './db/thumbnails.ts'
 import { startMetricsListener } from './http/metrics-listener.ts'
 import { type HttpServer, startHttp } from './http/server.ts'
-import { type Clock, systemClock } from './lib/clock.ts'
+import { type Clock, steadyClock, systemClock } from './lib/clock.ts'
 import type { EventParts } from './lib/events.ts'
 import type { Log } from './lib/log.ts'
 import { s3Called } from './lib/events.ts'
@@ -168,9 +169,10 @@ function taskKinds(parts: TransferTaskParts): readonly TaskKind[] {
 }
 
 async function openNotifier(main: MainConfig, log: Log): Promise<Notifier> {
-  if (!main.database.postgres) return new LocalNotifier()
-  const notifier = new PostgresNotifier(parseDsn(main.database.postgres), { instance: randomName(12), log })
-  await notifier.ready()
+  if (!main.database.postgres) return new LocalNotifier({ log })
+  const database = new PostgresTransport(parseDsn(main.database.postgres), { log })
+  const notifier = new SharedNotifier(database, { instance: randomName(12), clock: steadyClock(), log })
+  await notifier.start()
   return notifier
 }
 
