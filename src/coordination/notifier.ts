@@ -16,7 +16,13 @@ export interface Topics {
 
 export type Topic = keyof Topics
 
-const TOPICS: Readonly<Record<Topic, true>> = { uploaded: true, forgotten: true, changed: true, missed: true }
+const TOPICS: Readonly<Record<Topic, true>> = {
+  uploaded: true,
+  forgotten: true,
+  changed: true,
+  tasks: true,
+  missed: true,
+}
 
 export function isTopic(text: unknown): text is Topic {
   return typeof text === 'string' && Object.hasOwn(TOPICS, text)
