@@ -7,10 +7,12 @@ import type { MainConfig } from './config/schema.ts'
 import type { Snapshot } from './config/snapshot.ts'
 import { LocalNotifier, type Notifier } from './coordination/notifier.ts'
 import { PostgresTransport } from './coordination/postgres-transport.ts'
+import { Redis } from './coordination/redis/redis.ts'
 import { SharedNotifier } from './coordination/shared-notifier.ts'
 import { type DatastoreParts, Datastores } from './datastores/datastores.ts'
 import { type Database, openDatabase } from './db/connect.ts'
 import { parseDsn } from './db/dsn.ts'
+import { repositoryId } from './db/repository.ts'
 import type { ThumbnailRecord } from './db/thumbnails.ts'
 import { startMetricsListener } from './http/metrics-listener.ts'
 import { type HttpServer, startHttp } from './http/server.ts'
@@ -61,7 +63,11 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   const db = parts.use(await openDatabase(main.database, 'server', log))
   const datastores = parts.use(new Datastores(datastoreParts(main, clock, events)))
   await datastores.configure(config.current().datastores)
+  const repository = await db.write(repositoryId, { candidate: randomName(12) })
+  const redis = parts.use(new Redis(main.redis, { repository, log, metrics }))
+  await redis.configure(main.redis)
   const notifier = parts.use(await openNotifier(main, log))
+  await useRedis(notifier, redis)
   const homeservers = parts.use(
     openHomeservers({
       log,
@@ -91,6 +97,10 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   configureMetrics(metrics, config.current())
   const unfollow = config.onChange((next) => {
     configureMetrics(metrics, next)
+    redis
+      .configure(next.main.redis)
+      .then(() => useRedis(notifier, redis))
+      .catch((error: unknown) => log.error({ err: error }, 'the changed Redis servers cannot be used'))
     datastores.configure(next.datastores).catch((error: unknown) => {
       log.error({ err: error }, 'the changed datastores cannot be used; those of before stay')
     })
@@ -174,6 +184,11 @@ async function openNotifier(main: MainConfig, log: Log): Promise<Notifier> {
   const notifier = new SharedNotifier(database, { instance: randomName(12), clock: steadyClock(), log })
   await notifier.start()
   return notifier
+}
+
+/** Messages go over Redis too. On SQLite there are no other instances to tell. */
+async function useRedis(notifier: Notifier, redis: Redis): Promise<void> {
+  if (notifier instanceof SharedNotifier) await notifier.useAlso(redis.transports)
 }
 
 function configureMetrics(metrics: Metrics, { homeservers }: Snapshot): void {

@@ -69,7 +69,7 @@ export class LocalNotifier implements Notifier {
   }
 
   notify(topic: Topic, message: string): void {
-    for (const listener of [...(this.#listeners.get(topic) ?? [])]) {
+    for (const listener of this.#listeners.get(topic) ?? []) {
       try {
         listener(message)
       } catch (error) {

@@ -191,7 +191,7 @@ class Line implements Transport {
 
   async send(text: string): Promise<void> {
     if (this.#broken === 'sending' || this.#broken === 'both') throw new Error('cut')
-    await null
+    await Promise.resolve()
     this.#say(text)
   }
 

@@ -163,18 +163,19 @@ export class SharedNotifier implements Notifier {
   #beatOver(one: Sending, count: number): void {
     if (one.beating) return
     one.beating = true
-    const { instance } = this.#parts
-    one.transport
-      .send(writeEnvelope({ kind: 'beat', from: instance, count }))
-      .then(() => {
-        if (one === this.#first) this.#learn(() => this.#attention.accepted(count))
-        if (!one.unsent) return
-        one.unsent = false
-        this.#sendOver(one, { kind: 'told', from: instance, id: this.#newId(), topic: 'missed', message: '' })
-      })
+    this.#sendBeat(one, count)
       // The transport itself has said in the log that it is gone.
       .catch((error: unknown) => this.#parts.log.trace({ err: error, over: one.transport.name }, 'no beat was sent'))
       .finally(() => (one.beating = false))
+  }
+
+  async #sendBeat(one: Sending, count: number): Promise<void> {
+    const { instance } = this.#parts
+    await one.transport.send(writeEnvelope({ kind: 'beat', from: instance, count }))
+    if (one === this.#first) this.#learn(() => this.#attention.accepted(count))
+    if (!one.unsent) return
+    one.unsent = false
+    this.#sendOver(one, { kind: 'told', from: instance, id: this.#newId(), topic: 'missed', message: '' })
   }
 
   /** What was kept while nothing may have been heard must not count once something is. */

@@ -25,7 +25,7 @@ function runner(db: Database, kind: TaskKind) {
     db,
     log,
     events,
-    notifier: new LocalNotifier({ log: recordingLog().log }),
+    notifier: new LocalNotifier({ log }),
     newToken: randomUUID,
     clock: { now: () => NOW + 1 },
   }
