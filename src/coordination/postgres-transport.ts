@@ -7,6 +7,17 @@ const CHANNEL = 'cellarium'
 const RETRY_MS = 2000
 const QUERY_TIMEOUT_MS = 3000
 
+interface Connection {
+  readonly client: pg.Client
+  readonly lose: (error: Error) => void
+}
+
+interface Unsent {
+  readonly text: string
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
 /**
  * PostgreSQL's LISTEN and NOTIFY, on a connection of its own that is opened again when it breaks. A channel belongs to its
  * database, so two repositories never hear each other. Behind a pooler in transaction mode texts can be sent, and none arrive.
@@ -17,7 +28,9 @@ export class PostgresTransport implements Transport {
   readonly #log: Log
   readonly #closing = new AbortController()
   #events: TransportEvents = { onText: () => {}, onConnected: () => {}, onLost: () => {} }
-  #client: pg.Client | undefined
+  #connection: Connection | undefined
+  readonly #unsent: Unsent[] = []
+  #sending = false
   #connecting: Promise<void> = Promise.resolve()
 
   constructor(config: pg.ClientConfig, parts: { readonly log: Log }) {
@@ -37,9 +50,38 @@ export class PostgresTransport implements Transport {
     await this.#connecting
   }
 
-  async send(text: string): Promise<void> {
-    if (!this.#client) throw new Error('no connection to PostgreSQL')
-    await this.#client.query('SELECT pg_notify($1, $2)', [CHANNEL, text])
+  send(text: string): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.#unsent.push({ text, resolve, reject })
+    if (!this.#sending) void this.#sendAll()
+    return promise
+  }
+
+  /** A connection takes one query at a time: what comes meanwhile goes together with the next. */
+  async #sendAll(): Promise<void> {
+    this.#sending = true
+    while (this.#unsent.length > 0) {
+      const batch = this.#unsent.splice(0)
+      try {
+        await this.#query(batch.map(({ text }) => text))
+        for (const { resolve } of batch) resolve()
+      } catch (error) {
+        for (const { reject } of batch) reject(error)
+      }
+    }
+    this.#sending = false
+  }
+
+  async #query(texts: readonly string[]): Promise<void> {
+    const connection = this.#connection
+    if (!connection) throw new Error('no connection to PostgreSQL')
+    try {
+      await connection.client.query('SELECT pg_notify($1, text) FROM unnest($2::text[]) AS text', [CHANNEL, texts])
+    } catch (error) {
+      // A single statement that cannot fail otherwise: the connection is broken, or hangs.
+      connection.lose(error as Error)
+      throw error
+    }
   }
 
   async #connect(): Promise<void> {
@@ -48,7 +90,7 @@ export class PostgresTransport implements Transport {
     const onLost = (error?: Error) => {
       if (lost) return
       lost = true
-      this.#client = undefined
+      this.#connection = undefined
       this.#events.onLost()
       if (this.#closing.signal.aborted) return
       this.#log.warn(
@@ -70,7 +112,7 @@ export class PostgresTransport implements Transport {
       onLost(error as Error)
       return
     }
-    this.#client = client
+    this.#connection = { client, lose: onLost }
     this.#events.onConnected()
   }
 
@@ -83,6 +125,6 @@ export class PostgresTransport implements Transport {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort()
     await this.#connecting
-    await this.#client?.end()
+    await this.#connection?.client.end()
   }
 }

@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import { Answers, Peers, SILENCE_MS } from './answers.ts'
-import { Attention } from './attention.ts'
+import { Attention, ECHO_MS } from './attention.ts'
 import { type Envelope, readEnvelope, writeEnvelope } from './envelope.ts'
 import { LocalNotifier, type Notifier, type Topic } from './notifier.ts'
 import type { Transport } from './transport.ts'
@@ -57,6 +57,8 @@ export class SharedNotifier implements Notifier {
   #messages = 0
   #beats: NodeJS.Timeout | undefined
   #deafSince: number | undefined
+  /** Since when this instance has heard everything. */
+  #hearsSince = Infinity
   #deafWarned = false
   #missedAt = 0
 
@@ -132,7 +134,7 @@ export class SharedNotifier implements Notifier {
   async #untilHandled(answers: Answers): Promise<void> {
     const { clock, log } = this.#parts
     const sentAt = clock.now()
-    while (!answers.areComplete(this.#peers.alive(clock.now()))) {
+    while (!this.#knowsPeers() || !answers.areComplete(this.#peers.alive(clock.now()))) {
       if (this.#closing.signal.aborted) return
       if (clock.now() - sentAt >= SILENCE_MS) {
         log.debug('an instance did not answer; by now it trusts nothing that it keeps')
@@ -140,6 +142,11 @@ export class SharedNotifier implements Notifier {
       }
       await answers.next()
     }
+  }
+
+  /** Every instance that may trust what it keeps has sent a beat since this one began to listen. */
+  #knowsPeers(): boolean {
+    return this.isAttentive() && this.#parts.clock.now() - this.#hearsSince >= ECHO_MS
   }
 
   #sendOverAll(envelope: Envelope): void {
@@ -186,6 +193,7 @@ export class SharedNotifier implements Notifier {
     if (this.#deafWarned) this.#parts.log.info('messages between instances arrive again')
     this.#deafSince = undefined
     this.#deafWarned = false
+    this.#hearsSince = this.#parts.clock.now()
     this.#local.notify('missed', '')
   }
 

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import { Redis } from '../../src/coordination/redis/redis.ts'
 import type { RedisConfig } from '../../src/coordination/redis/targets.ts'
 import { openMetrics } from '../../src/lib/metrics.ts'
+import { redisConfig } from '../support/config.ts'
 import { recordingLog } from '../support/log.ts'
 import { type LyingRedis, startLyingRedis } from '../support/lying-redis.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
@@ -33,6 +34,15 @@ describeWith('redis-server', 'Small objects in Redis', () => {
     const left = Number(/:(\d+)/.exec(await server.ask('PTTL', key))?.[1])
     expect(left).toBeGreaterThan(50_000)
     expect(left).toBeLessThanOrEqual(100_000)
+  })
+
+  test('are deleted there when they are dropped', async () => {
+    await using one = await open([server])
+    const { bytes, hash } = content()
+    await put(one, bytes)
+    one.redis.objects.drop('all')
+    one.redis.objects.drop([hash])
+    await vi.waitFor(async () => expect(await server.ask('DBSIZE')).toContain(':0\r\n'), 10_000)
   })
 
   test('are not kept when they are too large', async () => {
@@ -220,19 +230,7 @@ async function put({ redis }: { readonly redis: Redis }, bytes: Buffer): Promise
 type Addressed = Pick<RedisServer, 'addr'>
 
 async function open(servers: readonly Addressed[], options: Partial<RedisConfig> = {}) {
-  const config = (shards: readonly Addressed[]): RedisConfig => ({
-    enabled: true,
-    databaseNumber: 0,
-    username: '',
-    password: '',
-    tls: { enabled: false, caPath: '' },
-    objectSeconds: 900,
-    maxObjectBytes: 1_048_576,
-    remoteSeconds: 900,
-    maxRemoteBytes: 33_554_432,
-    shards: shards.map(({ addr }) => ({ name: '', addr })),
-    ...options,
-  })
+  const config = (shards: readonly Addressed[]) => redisConfig(shards, options)
   const metrics = openMetrics({ version: 'test' })
   const { log, lines } = recordingLog()
   const redis = new Redis(config(servers), { repository: 'test', log, metrics })

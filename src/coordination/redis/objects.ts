@@ -68,6 +68,18 @@ export class RedisObjects {
       this.#putting--
     }
   }
+
+  /** Deletes objects, as far as Redis can be reached; `all` are left to their time: nobody is given one by its hash alone. */
+  drop(sha256s: readonly string[] | 'all'): void {
+    if (sha256s === 'all') return
+    for (const key of sha256s.map(keyOf)) {
+      this.#parts.ring
+        .for(key)
+        ?.command('DEL', key)
+        // As in `get`.
+        .catch(() => {})
+    }
+  }
 }
 
 function keyOf(sha256: string): string {
