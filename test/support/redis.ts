@@ -14,7 +14,7 @@ export interface RedisServer extends AsyncDisposable {
   readonly restart: () => Promise<void>
   /** Makes it stand still, and go on. */
   readonly signal: (name: 'SIGSTOP' | 'SIGCONT') => void
-  /** Sends one command in words without spaces and gives the raw reply. */
+  /** Sends one command and gives the raw reply. */
   readonly ask: (...words: string[]) => Promise<string>
 }
 
@@ -63,7 +63,11 @@ async function talk(port: number, commands: readonly (readonly string[])[]): Pro
   let reply = ''
   socket.setEncoding('utf8').on('data', (text: string) => (reply += text))
   socket.setTimeout(5000, () => socket.destroy(new Error('Redis does not answer')))
-  socket.end([...commands, ['QUIT']].map((words) => `${words.join(' ')}\r\n`).join(''))
+  socket.end([...commands, ['QUIT']].map(encode).join(''))
   await once(socket, 'close')
   return reply
+}
+
+function encode(words: readonly string[]): string {
+  return `*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`
 }
