@@ -5,9 +5,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import { Redis } from '../../src/coordination/redis/redis.ts'
 import type { RedisConfig } from '../../src/coordination/redis/targets.ts'
 import { openMetrics } from '../../src/lib/metrics.ts'
+import { startApp } from '../support/app.ts'
 import { redisConfig } from '../support/config.ts'
 import { recordingLog } from '../support/log.ts'
 import { type LyingRedis, startLyingRedis } from '../support/lying-redis.ts'
+import { runProgram } from '../support/processes.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
 import { makeCertificate } from '../support/certificate.ts'
 import { temporaryFolder } from '../support/folder.ts'
@@ -204,6 +206,39 @@ describeWith(['redis-server', 'openssl'], 'Redis with a password and TLS', () =>
     await using stranger = await open([secure], { password: 'wrong', tls: trusted })
     expect(stranger.isUp()).toBe(false)
     expect(JSON.stringify(stranger.lines)).not.toContain('wrong')
+  })
+})
+
+describeWith('redis-server', 'A server without a set-up of Redis', () => {
+  test('does not load its library, and one with it does', async () => {
+    await using server = await startRedis()
+    const script = (enabled: boolean) => `
+      import { createRequire } from 'node:module'
+      const { Redis } = await import('${new URL('../../src/coordination/redis/redis.ts', import.meta.url).href}')
+      const config = ${JSON.stringify(redisConfig([server]))}
+      config.enabled = ${enabled}
+      const count = { of: () => ({ add() {}, set() {} }) }
+      const metrics = { redisUp: count, redisFailures: count }
+      const redis = new Redis(config, { repository: 'test', log: console, metrics })
+      await redis.configure(config)
+      const loaded = Object.keys(createRequire('${import.meta.filename}').cache)
+      console.log(loaded.some((file) => file.includes('@redis')) ? 'loaded' : 'not loaded')
+      await redis[Symbol.asyncDispose]()`
+    const run = (enabled: boolean) =>
+      runProgram({ command: [process.execPath, '--input-type=module', '-e', script(enabled)] })
+    expect(await run(false)).toBe('not loaded')
+    expect(await run(true)).toBe('loaded')
+  })
+
+  test('uses it once a reload names one, and no longer once a reload takes it away', async () => {
+    await using server = await startRedis()
+    await using app = await startApp()
+    const clients = async () => (await server.ask('CLIENT', 'LIST')).match(/name=cellarium/g)?.length ?? 0
+    expect(await clients()).toBe(0)
+    await app.reload({ redis: { enabled: true, shards: [{ name: 'a', addr: server.addr }] } })
+    await vi.waitFor(async () => expect(await clients()).toBe(1), { timeout: 15_000 })
+    await app.reload({ redis: { enabled: false, shards: [{ name: 'a', addr: server.addr }] } })
+    await vi.waitFor(async () => expect(await clients()).toBe(0), { timeout: 15_000 })
   })
 })
 
