@@ -92,7 +92,7 @@ describeWith('redis-server', 'A Redis server that fails', () => {
 
   test('costs who asked it just then a moment when it hangs, and nobody after', async () => {
     await using server = await startRedis()
-    await using one = await open([server])
+    await using one = await open([server], {}, 250)
     const { bytes, hash } = content()
     await put(one, bytes)
     server.signal('SIGSTOP')
@@ -126,7 +126,7 @@ describeWith('redis-server', 'A Redis server that fails', () => {
     expect(await one.redis.objects.get(content().hash)).toBeUndefined()
     const began = performance.now()
     await one.redis[Symbol.asyncDispose]()
-    expect(performance.now() - began).toBeLessThan(2000)
+    expect(performance.now() - began).toBeLessThan(3000)
   })
 })
 
@@ -264,11 +264,12 @@ async function put({ redis }: { readonly redis: Redis }, bytes: Buffer): Promise
 
 type Addressed = Pick<RedisServer, 'addr'>
 
-async function open(servers: readonly Addressed[], options: Partial<RedisConfig> = {}) {
+/** With more patience than a server in use has: a machine that is busy with other tests is no Redis that hangs. */
+async function open(servers: readonly Addressed[], options: Partial<RedisConfig> = {}, timeoutMs = 1500) {
   const config = (shards: readonly Addressed[]) => redisConfig(shards, options)
   const metrics = openMetrics({ version: 'test' })
   const { log, lines } = recordingLog()
-  const redis = new Redis(config(servers), { repository: 'test', log, metrics })
+  const redis = new Redis(config(servers), { repository: 'test', log, metrics, timeoutMs })
   await redis.configure(config(servers))
   const series = (name: 'redisFailures' | 'redisUp', server: Addressed | undefined) =>
     metrics[name].of(server?.addr ?? '', 'cache')

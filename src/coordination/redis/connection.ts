@@ -16,7 +16,7 @@ export class RedisUnavailable extends Error {
 export interface RedisConnectionParts {
   readonly target: RedisTarget
   /** In ms; 250 if not given. */
-  readonly timeoutMs?: number
+  readonly timeoutMs?: number | undefined
   /** Makes a new connection ready, before anybody can use it. */
   readonly prepare?: (client: RedisClient) => Promise<void>
   /** Whenever the connection stands, also for the first time. */

@@ -11,6 +11,8 @@ import { RedisTransport } from './transport.ts'
 export interface RedisParts extends Pick<EventParts, 'log' | 'metrics'> {
   /** The id of this repository's database: messages reach those with the same. */
   readonly repository: string
+  /** How long looking something up may take, in ms; 250 if not given. */
+  readonly timeoutMs?: number
 }
 
 /**
@@ -32,6 +34,7 @@ export class Redis implements AsyncDisposable {
     this.#config = config
     this.#parts = parts
     const ring = new RedisRing({
+      timeoutMs: parts.timeoutMs,
       onUp: (shard) => redisUp(parts, { shard, use: 'cache' }),
       onDown: (shard, error) => redisDown(parts, { shard, use: 'cache' }, error),
     })

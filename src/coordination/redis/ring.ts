@@ -9,6 +9,8 @@ interface Shard {
 }
 
 export interface RingParts {
+  /** How long a command may take, in ms; 250 if not given. */
+  readonly timeoutMs?: number | undefined
   readonly onUp: (shard: string) => void
   /** A server was lost, or could not be had to begin with. */
   readonly onDown: (shard: string, error: unknown) => void
@@ -53,9 +55,10 @@ export class RedisRing implements AsyncDisposable {
   }
 
   #connect(target: RedisTarget): RedisConnection {
-    const { onUp, onDown } = this.#parts
+    const { timeoutMs, onUp, onDown } = this.#parts
     return new RedisConnection({
       target,
+      timeoutMs,
       onUp: () => onUp(target.name),
       onDown: (error) => onDown(target.name, error),
     })
