@@ -63,11 +63,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   const db = parts.use(await openDatabase(main.database, 'server', log))
   const datastores = parts.use(new Datastores(datastoreParts(main, clock, events)))
   await datastores.configure(config.current().datastores)
-  const repository = await db.write(repositoryId, { candidate: randomName(12) })
-  const redis = parts.use(new Redis(main.redis, { repository, log, metrics }))
-  await redis.configure(main.redis)
-  const notifier = parts.use(await openNotifier(main, log))
-  await useRedis(notifier, redis)
+  const { redis, notifier } = await openMessages(parts, main, db, events)
   const homeservers = parts.use(
     openHomeservers({
       log,
@@ -154,7 +150,7 @@ export async function openTools({ main, datastores: configs }: Snapshot, log: Lo
   const db = parts.use(await openDatabase(main.database, 'tool', log))
   const datastores = parts.use(new Datastores(datastoreParts(main, systemClock, events)))
   await datastores.configure(configs)
-  const notifier = parts.use(await openNotifier(main, log))
+  const { notifier } = await openMessages(parts, main, db, events)
   const kinds = taskKinds({ db, datastores, notifier, events })
   const all = parts.move()
   const dispose = { [Symbol.asyncDispose]: () => all.disposeAsync() }
@@ -176,6 +172,21 @@ function datastoreParts({ repo }: MainConfig, clock: Clock, events: EventParts):
 /** Everything that a task can be: a new kind is one file and one line here. */
 function taskKinds(parts: TransferTaskParts): readonly TaskKind[] {
   return [transferKind(parts)]
+}
+
+/** How instances tell each other things; what is opened for it goes to `parts`. */
+async function openMessages(
+  parts: AsyncDisposableStack,
+  main: MainConfig,
+  db: Pick<Database, 'write'>,
+  events: EventParts,
+): Promise<{ readonly redis: Redis; readonly notifier: Notifier }> {
+  const repository = await db.write(repositoryId, { candidate: randomName(12) })
+  const redis = parts.use(new Redis(main.redis, { ...events, repository }))
+  await redis.configure(main.redis)
+  const notifier = parts.use(await openNotifier(main, events.log))
+  await useRedis(notifier, redis)
+  return { redis, notifier }
 }
 
 async function openNotifier(main: MainConfig, log: Log): Promise<Notifier> {
