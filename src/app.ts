@@ -6,14 +6,17 @@ import type { ConfigStore } from './config/store.ts'
 import type { MainConfig } from './config/schema.ts'
 import type { Snapshot } from './config/snapshot.ts'
 import { LocalNotifier, type Notifier } from './coordination/notifier.ts'
-import { PostgresNotifier } from './coordination/postgres-notifier.ts'
+import { PostgresTransport } from './coordination/postgres-transport.ts'
+import { Redis } from './coordination/redis/redis.ts'
+import { SharedNotifier } from './coordination/shared-notifier.ts'
 import { type DatastoreParts, Datastores } from './datastores/datastores.ts'
 import { type Database, openDatabase } from './db/connect.ts'
 import { parseDsn } from './db/dsn.ts'
+import { repositoryId } from './db/repository.ts'
 import type { ThumbnailRecord } from './db/thumbnails.ts'
 import { startMetricsListener } from './http/metrics-listener.ts'
 import { type HttpServer, startHttp } from './http/server.ts'
-import { type Clock, systemClock } from './lib/clock.ts'
+import { type Clock, steadyClock, systemClock } from './lib/clock.ts'
 import type { EventParts } from './lib/events.ts'
 import type { Log } from './lib/log.ts'
 import { s3Called } from './lib/events.ts'
@@ -60,7 +63,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   const db = parts.use(await openDatabase(main.database, 'server', log))
   const datastores = parts.use(new Datastores(datastoreParts(main, events, clock)))
   await datastores.configure(config.current().datastores)
-  const notifier = parts.use(await openNotifier(main, log))
+  const { redis, notifier } = await openMessages(parts, main, db, events)
   const homeservers = parts.use(
     openHomeservers({
       log,
@@ -90,6 +93,10 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   configureMetrics(metrics, config.current())
   const unfollow = config.onChange((next) => {
     configureMetrics(metrics, next)
+    redis
+      .configure(next.main.redis)
+      .then(() => useRedis(notifier, redis))
+      .catch((error: unknown) => log.error({ err: error }, 'the changed Redis servers cannot be used'))
     datastores.configure(next.datastores).catch((error: unknown) => {
       log.error({ err: error }, 'the changed datastores cannot be used; those of before stay')
     })
@@ -143,7 +150,7 @@ export async function openTools({ main, datastores: configs }: Snapshot, log: Lo
   const db = parts.use(await openDatabase(main.database, 'tool', log))
   const datastores = parts.use(new Datastores(datastoreParts(main, events, systemClock)))
   await datastores.configure(configs)
-  const notifier = parts.use(await openNotifier(main, log))
+  const { notifier } = await openMessages(parts, main, db, events)
   const kinds = taskKinds({ db, datastores, notifier, events })
   const all = parts.move()
   const dispose = { [Symbol.asyncDispose]: () => all.disposeAsync() }
@@ -167,11 +174,32 @@ function taskKinds(parts: TransferTaskParts): readonly TaskKind[] {
   return [transferKind(parts)]
 }
 
+/** How instances tell each other things; what is opened for it goes to `parts`. */
+async function openMessages(
+  parts: AsyncDisposableStack,
+  main: MainConfig,
+  db: Pick<Database, 'write'>,
+  events: EventParts,
+): Promise<{ readonly redis: Redis; readonly notifier: Notifier }> {
+  const repository = await db.write(repositoryId, { candidate: randomName(12) })
+  const redis = parts.use(new Redis(main.redis, { ...events, repository }))
+  await redis.configure(main.redis)
+  const notifier = parts.use(await openNotifier(main, events.log))
+  await useRedis(notifier, redis)
+  return { redis, notifier }
+}
+
 async function openNotifier(main: MainConfig, log: Log): Promise<Notifier> {
-  if (!main.database.postgres) return new LocalNotifier()
-  const notifier = new PostgresNotifier(parseDsn(main.database.postgres), { instance: randomName(12), log })
-  await notifier.ready()
+  if (!main.database.postgres) return new LocalNotifier({ log })
+  const database = new PostgresTransport(parseDsn(main.database.postgres), { log })
+  const notifier = new SharedNotifier(database, { instance: randomName(12), clock: steadyClock(), log })
+  await notifier.start()
   return notifier
+}
+
+/** Messages go over Redis too. On SQLite there are no other instances to tell. */
+async function useRedis(notifier: Notifier, redis: Redis): Promise<void> {
+  if (notifier instanceof SharedNotifier) await notifier.useAlso(redis.transports)
 }
 
 function configureMetrics(metrics: Metrics, { homeservers }: Snapshot): void {

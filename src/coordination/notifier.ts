@@ -1,4 +1,4 @@
-import { EventEmitter } from 'node:events'
+import type { Log } from '../lib/log.ts'
 
 /** What instances tell each other. Messages are small texts without secrets. */
 export interface Topics {
@@ -16,26 +16,67 @@ export interface Topics {
 
 export type Topic = keyof Topics
 
+const TOPICS: Readonly<Record<Topic, true>> = {
+  uploaded: true,
+  forgotten: true,
+  changed: true,
+  tasks: true,
+  missed: true,
+}
+
+export function isTopic(text: unknown): text is Topic {
+  return typeof text === 'string' && Object.hasOwn(TOPICS, text)
+}
+
 /**
  * Tells every instance, this one included, that something happened. Only hints: one that is lost costs whoever waits for it a
  * few seconds, never a wrong answer, so waiters also look for themselves now and then, and what was kept goes on `missed`.
  */
 export interface Notifier extends AsyncDisposable {
+  /** Tells every instance. A message of more than a few kilobytes reaches the others as `missed`. */
   notify(topic: Topic, message: string): void
-  /** Tells every instance, and resolves once each has handled the message or keeps nothing any more that it could concern. */
+  /**
+   * Tells every instance, and resolves once each has handled the message or keeps nothing any more that it could concern:
+   * after milliseconds as a rule, after some three seconds where an instance does not answer.
+   *
+   * What was read before a message came and arrives after it may be old all the same: whoever keeps things looks whether a
+   * message came in between.
+   *
+   * @throws when nobody could be told for ten seconds
+   */
   announce(topic: Topic, message: string): Promise<void>
-  /** Whether messages reach this instance now. While they may not, nothing is kept that a message could make wrong. */
+  /**
+   * Whether messages reach this instance now. While they may not, nothing may be used that a message could make wrong. To be
+   * asked at each use: a process that was paused learns so from the answer. `missed` comes before it turns true again.
+   */
   isAttentive(): boolean
   /** Calls `listener` for each message until the returned function is called. */
   on(topic: Topic, listener: (message: string) => void): () => void
 }
 
+type Listener = (message: string) => void
+
 /** For one instance alone: listeners of this process. */
 export class LocalNotifier implements Notifier {
-  readonly #events = new EventEmitter().setMaxListeners(0)
+  readonly #listeners = new Map<Topic, Set<Listener>>()
+  readonly #log: Log
+  readonly #onFailure: () => void
+
+  /** One listener that throws does not keep a message from the others; `onFailure` is told that it was not handled. */
+  constructor({ log, onFailure = () => {} }: { readonly log: Log; readonly onFailure?: () => void }) {
+    this.#log = log
+    this.#onFailure = onFailure
+  }
 
   notify(topic: Topic, message: string): void {
-    this.#events.emit(topic, message)
+    for (const listener of this.#listeners.get(topic) ?? []) {
+      try {
+        listener(message)
+      } catch (error) {
+        this.#log.error({ err: error, topic }, 'a message between instances could not be handled')
+        this.#onFailure()
+      }
+    }
   }
 
   async announce(topic: Topic, message: string): Promise<void> {
@@ -46,12 +87,14 @@ export class LocalNotifier implements Notifier {
     return true
   }
 
-  on(topic: Topic, listener: (message: string) => void): () => void {
-    this.#events.on(topic, listener)
-    return () => this.#events.off(topic, listener)
+  on(topic: Topic, listener: Listener): () => void {
+    const own: Listener = (message) => listener(message)
+    const listeners = this.#listeners.get(topic) ?? new Set()
+    this.#listeners.set(topic, listeners.add(own))
+    return () => listeners.delete(own)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#events.removeAllListeners()
+    this.#listeners.clear()
   }
 }

@@ -100,6 +100,11 @@ export interface UnusedObjectsTable {
   delete_after: number
 }
 
+export interface RepositoryTable {
+  key: string
+  value: string
+}
+
 export interface Schema {
   objects: ObjectsTable
   media: MediaTable
@@ -111,4 +116,5 @@ export interface Schema {
   jobs: JobsTable
   tasks: TasksTable
   unused_objects: UnusedObjectsTable
+  repository: RepositoryTable
 }

@@ -4,6 +4,7 @@ import * as media from './media.ts'
 import * as pending from './pending.ts'
 import * as pings from './ping.ts'
 import type { Unit } from './query.ts'
+import * as repository from './repository.ts'
 import * as tasks from './tasks.ts'
 import * as thumbnails from './thumbnails.ts'
 import * as transfer from './transfer.ts'
@@ -12,7 +13,7 @@ import * as usage from './usage.ts'
 
 /** Every write unit by its name, for the thread that runs them. A new file of queries gets its line here. */
 export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
-  [jobs, leases, media, pending, pings, tasks, thumbnails, transfer, unused, usage].flatMap((file) =>
+  [jobs, leases, media, pending, pings, repository, tasks, thumbnails, transfer, unused, usage].flatMap((file) =>
     Object.values(file)
       .filter(isUnit)
       .map((found) => [found.unit, found] as const),

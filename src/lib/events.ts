@@ -231,6 +231,37 @@ export function unusedDeleted({ log, metrics }: LogAndMetrics, place: { datastor
   log.debug(place, 'deleted bytes that no record names')
 }
 
+export interface RedisConnectionName {
+  /** The server's configured name. */
+  readonly shard: string
+  readonly use: 'cache' | 'messages'
+}
+
+/** A connection to Redis stands. */
+export function redisUp({ log, metrics }: LogAndMetrics, { shard, use }: RedisConnectionName): void {
+  const gauge = metrics.redisUp.of(shard, use)
+  if (gauge.state === 0) log.info({ shard, use }, 'the Redis server can be used again')
+  gauge.set(1)
+}
+
+/** A connection to Redis was lost, hangs, or cannot be had. Called once for each time that happens. */
+export function redisDown({ log, metrics }: LogAndMetrics, { shard, use }: RedisConnectionName, error: unknown): void {
+  metrics.redisFailures.of(shard, use).add()
+  metrics.redisUp.of(shard, use).set(0)
+  log.warn({ shard, use, err: error }, 'the Redis server cannot be used; requests go on without it')
+}
+
+/** Redis gave something else than was put there; it was not used. `what` is an object or a file of another server. */
+export function redisWrong({ log, metrics }: LogAndMetrics, what: 'object' | 'remote file', key: string): void {
+  metrics.redisWrong.of(what).add()
+  log.warn({ key }, `Redis has a wrong ${what}; it was not used`)
+}
+
+/** A file of another server was left in Redis for other repositories, or taken from it instead of from its origin. */
+export function remoteFileShared({ metrics }: Pick<EventParts, 'metrics'>, outcome: 'left' | 'taken'): void {
+  metrics.sharedRemote.of(outcome).add()
+}
+
 /**
  * Something failed that is nobody's mistake but ours: logged with its stack, counted, and reported. The one place from which
  * errors are reported.

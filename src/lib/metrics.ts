@@ -87,6 +87,24 @@ function openFamilies() {
     datastoreUp: new CountFamily('gauge', 'cellarium_datastore_up', '1 if the datastore could be used, 0 if not', [
       'datastore',
     ]),
+    redisUp: new CountFamily(
+      'gauge',
+      'cellarium_redis_up',
+      '1 if the connection to the Redis server stands, 0 if not',
+      ['shard', 'use'],
+    ),
+    redisFailures: counter('cellarium_redis_failures_total', 'Connections to Redis lost, hanging or not to be had', [
+      'shard',
+      'use',
+    ]),
+    redisWrong: counter('cellarium_redis_wrong_values_total', 'Values in Redis that were not what was put there', [
+      'what',
+    ]),
+    sharedRemote: counter(
+      'cellarium_redis_remote_files_total',
+      'Files of other servers left in Redis for other repositories, and taken from it',
+      ['outcome'],
+    ),
     uploads: counter('cellarium_uploads_total', 'Uploads stored', ['host']),
     uploadedBytes: counter('cellarium_uploaded_bytes_total', 'Bytes of the uploads stored', ['host']),
     tasks: counter('cellarium_tasks_total', 'Tasks that ended', ['task', 'outcome']),

@@ -3,6 +3,7 @@ import { afterAll, describe } from 'vitest'
 import { leasesContract } from './database/leases.ts'
 import { mediaContract } from './database/media.ts'
 import { recordsContract } from './database/records.ts'
+import { repositoryContract } from './database/repository.ts'
 import { reservationsContract } from './database/reservations.ts'
 import { type DatabaseUnderTest, type OpenDatabase, table } from './database/support.ts'
 import { runnersContract } from './database/runners.ts'
@@ -32,12 +33,13 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     tasksContract(openEmpty)
     schedulesContract(openEmpty)
     runnersContract(openEmpty)
+    repositoryContract(openEmpty)
   })
 }
 
 async function empty(under: DatabaseUnderTest): Promise<void> {
   const tables = ['thumbnails', 'media', 'pending_media', 'objects', 'usage_changes', 'usage_totals']
-  tables.push('leases', 'jobs', 'tasks', 'unused_objects')
+  tables.push('leases', 'jobs', 'tasks', 'unused_objects', 'repository')
   for (const name of tables) await under.execute(`DELETE FROM ${table(under.db, name)}`)
   await under.execute(`DELETE FROM ${table(under.db, 'migrations')} WHERE name LIKE '9999%'`)
 }

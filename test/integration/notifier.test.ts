@@ -1,13 +1,15 @@
 import { pino } from 'pino'
 import { expect, test, vi } from 'vitest'
 import { LocalNotifier, type Notifier, type Topic } from '../../src/coordination/notifier.ts'
-import { PostgresNotifier } from '../../src/coordination/postgres-notifier.ts'
+import { PostgresTransport } from '../../src/coordination/postgres-transport.ts'
+import { SharedNotifier } from '../../src/coordination/shared-notifier.ts'
 import { parseDsn } from '../../src/db/dsn.ts'
+import { steadyClock } from '../../src/lib/clock.ts'
 import { type Gate, startGate } from '../support/gate.ts'
 import { describeWith, freshDatabase } from '../support/services.ts'
 
 test('Within one instance a message reaches whoever listens to its topic, until he stops', async () => {
-  await using notifier = new LocalNotifier()
+  await using notifier = new LocalNotifier({ log: pino({ level: 'silent' }) })
   const heard: string[] = []
   const stop = notifier.on('uploaded', (message) => heard.push(message))
   notifier.on('forgotten', () => heard.push('wrong topic'))
@@ -66,7 +68,7 @@ describeWith('postgres', 'Messages between instances over PostgreSQL', () => {
     const began = performance.now()
     {
       await using late = group.open(group.gate.port)
-      await late.ready()
+      await late.start()
       late.notify('uploaded', 'to nobody')
     }
     await group.one[Symbol.asyncDispose]()
@@ -79,7 +81,7 @@ interface Group extends AsyncDisposable {
   readonly one: Notifier
   readonly other: Notifier
   readonly gate: Gate
-  readonly open: (port: number) => PostgresNotifier
+  readonly open: (port: number) => SharedNotifier
   /** Gives the messages that come from now on, as they come. */
   readonly listen: (notifier: Notifier, topic: Topic) => readonly string[]
   /** How often the log warned. */
@@ -93,10 +95,13 @@ async function startGroup(): Promise<Group> {
   let warnings = 0
   const log = pino({ level: 'warn' }, { write: () => void warnings++ })
   let opened = 0
-  const open = (port: number) =>
-    new PostgresNotifier({ ...config, host: '127.0.0.1', port }, { instance: `instance ${opened++}`, log })
+  const open = (port: number) => {
+    const transport = new PostgresTransport({ ...config, host: '127.0.0.1', port }, { log })
+    return new SharedNotifier(transport, { instance: `instance ${opened++}`, clock: steadyClock(), log })
+  }
   const [one, other] = [cleanup.use(open(gate.port)), cleanup.use(open(config.port ?? 5432))]
-  await Promise.all([one.ready(), other.ready()])
+  await Promise.all([one.start(), other.start()])
+  await vi.waitFor(() => expect([one, other].every((each) => each.isAttentive())).toBe(true), 10_000)
   const owned = cleanup.move()
   return {
     one,

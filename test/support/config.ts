@@ -1,5 +1,6 @@
 import type { ConfigSource } from '../../src/config/load.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import { type MainConfig, mainSchema } from '../../src/config/schema.ts'
 import { ConfigError } from '../../src/lib/errors.ts'
 import { temporaryFolder } from './folder.ts'
 
@@ -16,4 +17,13 @@ export async function problems(files: Readonly<Record<string, string>>): Promise
   const error = await loadConfig({ path: folder.path }).catch((cause: unknown) => cause)
   if (!(error instanceof ConfigError)) throw new Error(`expected a ConfigError, got ${String(error)}`)
   return error.problems.map((line) => line.replaceAll(`${folder.path}/`, ''))
+}
+
+/** The configuration of Redis with these servers, and everything else as it is by default. */
+export function redisConfig(
+  servers: readonly { readonly addr: string }[],
+  options: Partial<MainConfig['redis']> = {},
+): MainConfig['redis'] {
+  const shards = servers.map(({ addr }) => ({ name: '', addr }))
+  return { ...mainSchema.shape.redis.parse({}), enabled: true, shards, ...options }
 }

@@ -3,7 +3,8 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Agent } from 'undici'
 import { adapt, documentedBlock } from './documented.ts'
-import { runProgram, startProgram, untilReady } from './processes.ts'
+import { makeCertificate } from './certificate.ts'
+import { startProgram, untilReady } from './processes.ts'
 import { temporaryFolder } from './folder.ts'
 import { freePort, requireService } from './services.ts'
 
@@ -96,14 +97,4 @@ http {
   include ${join(folder, 'matrix.conf')};
 }
 `
-}
-
-/** Self-signed, for 127.0.0.1; gives its PEM text. */
-async function makeCertificate(folder: string): Promise<string> {
-  const file = join(folder, 'certificate.pem')
-  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
-  const names = ['-subj', '/CN=matrix.example.org', '-addext', 'subjectAltName=IP:127.0.0.1,DNS:matrix.example.org']
-  const files = ['-keyout', join(folder, 'key.pem'), '-out', file]
-  await runProgram({ command: [requireService('openssl'), 'req', '-x509', ...kind, ...names, ...files] })
-  return readFile(file, 'utf8')
 }

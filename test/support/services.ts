@@ -8,7 +8,17 @@ import pg from 'pg'
 import { describe } from 'vitest'
 import { findProgram, isExecutable } from './processes.ts'
 
-export const SERVICES = ['postgres', 'synapse', 'nginx', 'caddy', 'apache2', 'openssl', 'strace', 'versitygw'] as const
+export const SERVICES = [
+  'postgres',
+  'redis-server',
+  'synapse',
+  'nginx',
+  'caddy',
+  'apache2',
+  'openssl',
+  'strace',
+  'versitygw',
+] as const
 export type Service = (typeof SERVICES)[number]
 
 /** What CI may do without: it is built with Go, which not every machine has. */
@@ -17,6 +27,7 @@ export const OPTIONAL_SERVICES: readonly Service[] = ['versitygw']
 /** How a developer gets a service that is missing; printed at the end of `npm test`. */
 export const HOW_TO_GET: Readonly<Record<Service, string>> = {
   postgres: 'install PostgreSQL (Debian: postgresql), or point CELLARIUM_TEST_POSTGRES at a server: postgres://…',
+  'redis-server': 'install Redis (Debian: redis-server)',
   synapse: 'python3 -m venv DIR && DIR/bin/pip install matrix-synapse, then CELLARIUM_TEST_SYNAPSE=DIR/bin/python',
   nginx: 'install nginx (Debian: nginx-light)',
   caddy: 'install caddy',

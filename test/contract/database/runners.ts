@@ -21,7 +21,14 @@ const copying = (run: (task: RunningTask) => Promise<string>): TaskKind => ({ na
 /** An instance that knows these tasks. */
 function runner(db: Database, kind: TaskKind) {
   const events = { log, metrics: openMetrics({ version: 'test' }) }
-  const parts = { db, log, events, notifier: new LocalNotifier(), newToken: randomUUID, clock: { now: () => NOW + 1 } }
+  const parts = {
+    db,
+    log,
+    events,
+    notifier: new LocalNotifier({ log }),
+    newToken: randomUUID,
+    clock: { now: () => NOW + 1 },
+  }
   return new TaskRunner(parts, [kind], { atATime: 3, pollMs: 50, lookMs: 50, leaseMs: 5000 })
 }
 
