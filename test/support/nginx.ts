@@ -1,5 +1,5 @@
 /** A real nginx for tests, with the very configuration that `docs/reverse-proxy.md` gives administrators. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Agent } from 'undici'
 import { adapt, documentedBlock } from './documented.ts'
