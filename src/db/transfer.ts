@@ -19,7 +19,7 @@ export interface PageOptions {
 export interface Candidate extends StoredObject {
   /** It was read at `readSince` or later, under one of its names. What has no time of access was not. */
   readonly isRecent: boolean
-  /** What one of its names says that it is; null: it has none. */
+  /** What the first who named it said that it is, or its thumbnail's type; null: it has no name. */
   readonly contentType: string | null
 }
 
@@ -60,7 +60,12 @@ function recentlyRead(row: ExpressionBuilder<Schema, 'objects'>, since: number |
 }
 
 function mediaType(row: ExpressionBuilder<Schema, 'objects'>) {
-  const media = row.selectFrom('media').select('content_type').whereRef('media.sha256', '=', 'objects.sha256').limit(1)
+  const media = row
+    .selectFrom('media')
+    .select('content_type')
+    .whereRef('media.sha256', '=', 'objects.sha256')
+    .orderBy('media.created_at')
+    .limit(1)
   const thumbnail = row
     .selectFrom('thumbnails')
     .select('content_type')

@@ -114,8 +114,37 @@ test('what happens to files is counted under the names of MMR, and of ours where
     'cellarium_build_info{version="1.2.3"} 1',
     'cellarium_uploads_total{host="example.org"} 1',
     'cellarium_uploaded_bytes_total{host="example.org"} 100',
+    'cellarium_transferred_bytes_total 0',
+    'cellarium_unused_objects_deleted_total 0',
     'cellarium_internal_errors_total 0',
   ])
+})
+
+test('tasks, jobs and transfers are counted by how they end', () => {
+  const task = { task: 'storage_migration', id: 7 }
+  events.taskTaken(parts, task)
+  expect(shown('cellarium_tasks_running')).toEqual(['cellarium_tasks_running{task="storage_migration"} 1'])
+  events.taskLeft(parts, task)
+  expect(shown('cellarium_tasks_running')).toEqual(['cellarium_tasks_running{task="storage_migration"} 0'])
+  events.taskEnded(parts, { ...task, problem: '', cancelled: false })
+  events.taskEnded(parts, { ...task, problem: '3 left where they are', cancelled: false })
+  events.taskEnded(parts, { ...task, problem: 'cancelled', cancelled: true })
+  events.jobRan(parts, { job: 'usage', durationMs: 3 })
+  events.jobRan(parts, { job: 'usage', durationMs: 3, problem: new Error('down') })
+  const object = { sha256: 'abc', bytes: 100, from: 'old', location: 'x', to: 'new' }
+  events.objectMoved(parts, object)
+  events.objectNotMoved(parts, { ...object, problem: new Error('damaged') })
+  events.unusedDeleted(parts, { datastore: 'old', location: 'x' })
+  const ends = ['done', 'failed', 'cancelled'].map((outcome) => `{task="storage_migration",outcome="${outcome}"} 1`)
+  expect(shown('cellarium_tasks_total')).toEqual(ends.map((end) => `cellarium_tasks_total${end}`))
+  expect(shown('cellarium_job_runs_total')).toHaveLength(2)
+  expect(shown('cellarium_transferred_')).toEqual([
+    'cellarium_transferred_objects_total{outcome="moved"} 1',
+    'cellarium_transferred_objects_total{outcome="failed"} 1',
+    'cellarium_transferred_bytes_total 100',
+  ])
+  expect(shown('cellarium_unused_')).toEqual(['cellarium_unused_objects_deleted_total 1'])
+  expect(lines.filter((line) => line.includes('level=warning'))).toHaveLength(4)
 })
 
 test('files from ever new servers make at most a hundred new series, then one called other', () => {
