@@ -7,22 +7,23 @@ import type { MainConfig } from './config/schema.ts'
 import type { Snapshot } from './config/snapshot.ts'
 import { LocalNotifier, type Notifier } from './coordination/notifier.ts'
 import { PostgresNotifier } from './coordination/postgres-notifier.ts'
-import { type DatastoreParts, Datastores } from './datastores/datastores.ts'
+import { type DatastoresParts, Datastores } from './datastores/datastores.ts'
 import { type Database, openDatabase } from './db/connect.ts'
 import { parseDsn } from './db/dsn.ts'
 import type { ThumbnailRecord } from './db/thumbnails.ts'
 import { startMetricsListener } from './http/metrics-listener.ts'
 import { type HttpServer, startHttp } from './http/server.ts'
 import { type Clock, systemClock } from './lib/clock.ts'
-import type { EventParts } from './lib/events.ts'
+import { databaseChecked, datastoreChecked, type EventParts, s3Called } from './lib/events.ts'
 import type { Log } from './lib/log.ts'
-import { s3Called } from './lib/events.ts'
 import { type Metrics, openMetrics } from './lib/metrics.ts'
 import { SharedWork } from './lib/shared-work.ts'
 import { openReporter } from './lib/telemetry.ts'
 import { VERSION } from './lib/version.ts'
 import { type Forgotten, openHomeservers } from './matrix/homeserver.ts'
 import { newMediaId } from './matrix/ids.ts'
+import { DatastoreSizes } from './media/choose.ts'
+import { refuseLostDatastores } from './media/lost-datastores.ts'
 import { Reads } from './media/reads.ts'
 import { Records } from './media/records.ts'
 import { standingJobs } from './tasks/jobs.ts'
@@ -57,7 +58,10 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   const metrics = openMetrics({ version: VERSION })
   const events = { log, metrics, reporter }
 
-  const db = parts.use(await openDatabase(main.database, 'server', log))
+  const onAvailability = (problem: unknown) => databaseChecked(events, { problem })
+  const db = parts.use(await openDatabase(main.database, 'server', log, { onAvailability }))
+  databaseChecked(events, {})
+  await refuseLostDatastores({ db }, config.current().datastores)
   const datastores = parts.use(new Datastores(datastoreParts(main, clock, events)))
   await datastores.configure(config.current().datastores)
   const notifier = parts.use(await openNotifier(main, log))
@@ -88,13 +92,13 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   parts.use(new TaskRunner({ ...leased, notifier }, kinds, { atATime: main.tasks.numWorkers }))
 
   configureMetrics(metrics, config.current())
-  const unfollow = config.onChange((next) => {
-    configureMetrics(metrics, next)
-    datastores.configure(next.datastores).catch((error: unknown) => {
-      log.error({ err: error }, 'the changed datastores cannot be used; those of before stay')
-    })
-  })
-  parts.defer(() => unfollow())
+  parts.defer(config.onChange((next) => configureMetrics(metrics, next)))
+  parts.defer(
+    config.beforeChange(async (next, previous) => {
+      if (lacksSome(next.datastores, previous.datastores)) await refuseLostDatastores({ db }, next.datastores)
+      return await datastores.prepare(next.datastores)
+    }),
+  )
   if (main.metrics.enabled) parts.use(await startMetricsListener(main.metrics, metrics))
 
   const http = parts.use(
@@ -103,6 +107,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         config: () => config.current(),
         db,
         datastores,
+        datastoreSizes: new DatastoreSizes({ db, clock }),
         notifier,
         homeservers,
         reads,
@@ -141,6 +146,7 @@ export async function openTools({ main, datastores: configs }: Snapshot, log: Lo
   const reporter = parts.use(await openReporter({ ...main.sentry, enabled: false }, { version: VERSION, log }))
   const events = { log, metrics: openMetrics({ version: VERSION }), reporter }
   const db = parts.use(await openDatabase(main.database, 'tool', log))
+  await refuseLostDatastores({ db }, configs)
   const datastores = parts.use(new Datastores(datastoreParts(main, systemClock, events)))
   await datastores.configure(configs)
   const notifier = parts.use(await openNotifier(main, log))
@@ -150,7 +156,7 @@ export async function openTools({ main, datastores: configs }: Snapshot, log: Lo
   return { db, datastores, notifier, events, clock: systemClock, log, newToken, kinds, ...dispose }
 }
 
-function datastoreParts({ repo }: MainConfig, clock: Clock, events: EventParts): DatastoreParts {
+function datastoreParts({ repo }: MainConfig, clock: Clock, events: EventParts): DatastoresParts {
   return {
     now: () => clock.now(),
     random: Math.random,
@@ -159,6 +165,7 @@ function datastoreParts({ repo }: MainConfig, clock: Clock, events: EventParts):
     stagingFolder: join(repo.dataPath, 'staging'),
     log: events.log,
     called: (operation) => s3Called(events, operation),
+    onAvailability: (datastore, problem) => datastoreChecked(events, { datastore, problem }),
   }
 }
 
@@ -172,6 +179,12 @@ async function openNotifier(main: MainConfig, log: Log): Promise<Notifier> {
   const notifier = new PostgresNotifier(parseDsn(main.database.postgres), { instance: randomName(12), log })
   await notifier.ready()
   return notifier
+}
+
+/** Whether a datastore is gone: only then there is something to ask the database, which may be down just now. */
+function lacksSome(next: Snapshot['datastores'], previous: Snapshot['datastores']): boolean {
+  const ids = new Set(next.map(({ id }) => id))
+  return previous.some(({ id }) => !ids.has(id))
 }
 
 function configureMetrics(metrics: Metrics, { homeservers }: Snapshot): void {

@@ -1,6 +1,6 @@
 /** What tests may ask for: services that are not npm packages, databases, ports, folders. `test/run.ts` starts the services. */
 import { randomBytes, randomInt } from 'node:crypto'
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +8,17 @@ import pg from 'pg'
 import { describe } from 'vitest'
 import { findProgram, isExecutable } from './processes.ts'
 
-export const SERVICES = ['postgres', 'synapse', 'nginx', 'caddy', 'apache2', 'openssl', 'strace', 'versitygw'] as const
+export const SERVICES = [
+  'postgres',
+  'synapse',
+  'nginx',
+  'caddy',
+  'apache2',
+  'openssl',
+  'strace',
+  'mount',
+  'versitygw',
+] as const
 export type Service = (typeof SERVICES)[number]
 
 /** What CI may do without: it is built with Go, which not every machine has. */
@@ -25,6 +35,7 @@ export const HOW_TO_GET: Readonly<Record<Service, string>> = {
   strace: 'install strace',
   versitygw:
     'install Go and run .ci/run once, or put versitygw (github.com/versity/versitygw) into PATH, or set CELLARIUM_TEST_VERSITYGW to it',
+  mount: 'run the tests on Linux as root with the right to mount (CAP_SYS_ADMIN): small disks that can be filled',
 }
 
 /** The version that `.ci/run` installs; other recent ones should do. */
@@ -38,6 +49,7 @@ export function findService(service: Service, environment = process.env): string
   if (service === 'postgres') return environment['CELLARIUM_TEST_POSTGRES'] || undefined
   if (service === 'synapse') return findSynapse(environment)
   if (service === 'versitygw') return findVersitygw(environment)
+  if (service === 'mount' && !mayMount()) return undefined
   // Debian keeps daemons in sbin, which is not in everybody's PATH.
   return findProgram(service) ?? findProgram(service, ['/usr/sbin', '/usr/local/sbin'])
 }
@@ -107,6 +119,15 @@ function findVersitygw(environment: NodeJS.ProcessEnv): string | undefined {
 
 function installedByCi(environment: NodeJS.ProcessEnv): string {
   return join(environment['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'cellarium-ci')
+}
+
+const CAP_SYS_ADMIN = 1n << 21n
+
+/** Source: capabilities(7), proc_pid_status(5). */
+function mayMount(): boolean {
+  if (process.platform !== 'linux') return false
+  const [, effective = '0'] = /^CapEff:\s*(\w+)$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? []
+  return (BigInt(`0x${effective}`) & CAP_SYS_ADMIN) !== 0n
 }
 
 async function runSql(url: string, statement: string): Promise<void> {
