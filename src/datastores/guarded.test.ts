@@ -130,6 +130,23 @@ describe('A failure of a datastore', () => {
   })
 })
 
+test('What a datastore knows of its objects besides their bytes is passed on', async () => {
+  const bytes = Buffer.from('a')
+  const offload = { name: 'X-Sendfile', value: '/there' } as never
+  const part = { start: 0, end: 0 }
+  const open = vi.fn(async () => ({ ...opened([bytes]), bytes, offload }))
+  const url = new URL('https://example.org/there')
+  const link = vi.fn(async () => url)
+  const { datastore } = guarded({ open, link, localPath: (location) => `/media/${location}` })
+  expect(await datastore.open('there', part)).toMatchObject({ size: 1, bytes, offload })
+  expect(open).toHaveBeenCalledWith('there', part)
+  expect(datastore.localPath?.('there')).toBe('/media/there')
+  const presented = { contentType: 'text/plain', disposition: 'inline' }
+  expect(await datastore.link?.('there', presented)).toBe(url)
+  expect(link).toHaveBeenCalledWith('there', presented)
+  expect(guarded({}).datastore.link).toBeUndefined()
+})
+
 describe('An outage', () => {
   test('is told once, and its end once, after a quiet second', async () => {
     let broken = true

@@ -240,16 +240,18 @@ function telling(source: AsyncIterable<Uint8Array>, tell: (error: unknown) => un
   }
 }
 
-/** An object whose failing reads are told. */
-class GuardedObject implements OpenObject {
+/** An object whose failing reads are told. (`Record`: nothing of what it may have is to be forgotten here.) */
+class GuardedObject implements OpenObject, Record<keyof OpenObject, unknown> {
   readonly size: number
   readonly bytes: Buffer | undefined
+  readonly offload: OpenObject['offload']
   readonly #inner: OpenObject
   readonly #failed: (error: unknown) => unknown
 
   constructor(inner: OpenObject, failed: (error: unknown) => unknown) {
     this.size = inner.size
     this.bytes = inner.bytes
+    this.offload = inner.offload
     this.#inner = inner
     this.#failed = failed
   }

@@ -115,6 +115,8 @@ test('what happens to files is counted under the names of MMR, and of ours where
     'cellarium_database_up 0',
     'cellarium_uploads_total{host="example.org"} 1',
     'cellarium_uploaded_bytes_total{host="example.org"} 100',
+    'cellarium_transferred_bytes_total 0',
+    'cellarium_unused_objects_deleted_total 0',
     'cellarium_internal_errors_total 0',
   ])
 })
