@@ -9,23 +9,24 @@ import { LocalNotifier, type Notifier } from './coordination/notifier.ts'
 import { PostgresTransport } from './coordination/postgres-transport.ts'
 import { Redis } from './coordination/redis/redis.ts'
 import { SharedNotifier } from './coordination/shared-notifier.ts'
-import { type DatastoreParts, Datastores } from './datastores/datastores.ts'
+import { type DatastoresParts, Datastores } from './datastores/datastores.ts'
 import { type Database, openDatabase } from './db/connect.ts'
 import { parseDsn } from './db/dsn.ts'
 import { repositoryId } from './db/repository.ts'
 import type { ThumbnailRecord } from './db/thumbnails.ts'
 import { startMetricsListener } from './http/metrics-listener.ts'
 import { type HttpServer, startHttp } from './http/server.ts'
+import { databaseChecked, datastoreChecked, type EventParts, s3Called } from './lib/events.ts'
 import { type Clock, steadyClock, systemClock } from './lib/clock.ts'
-import type { EventParts } from './lib/events.ts'
 import type { Log } from './lib/log.ts'
-import { s3Called } from './lib/events.ts'
 import { type Metrics, openMetrics } from './lib/metrics.ts'
 import { SharedWork } from './lib/shared-work.ts'
 import { openReporter } from './lib/telemetry.ts'
 import { VERSION } from './lib/version.ts'
 import { type Forgotten, openHomeservers } from './matrix/homeserver.ts'
 import { newMediaId } from './matrix/ids.ts'
+import { DatastoreSizes } from './media/choose.ts'
+import { refuseLostDatastores } from './media/lost-datastores.ts'
 import { Reads } from './media/reads.ts'
 import { Records } from './media/records.ts'
 import { standingJobs } from './tasks/jobs.ts'
@@ -60,8 +61,11 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   const metrics = openMetrics({ version: VERSION })
   const events = { log, metrics, reporter }
 
-  const db = parts.use(await openDatabase(main.database, 'server', log))
-  const datastores = parts.use(new Datastores(datastoreParts(main, events, clock)))
+  const onAvailability = (problem: unknown) => databaseChecked(events, { problem })
+  const db = parts.use(await openDatabase(main.database, 'server', log, { onAvailability }))
+  databaseChecked(events, {})
+  await refuseLostDatastores({ db }, config.current().datastores)
+  const datastores = parts.use(new Datastores(datastoreParts(main, clock, events)))
   await datastores.configure(config.current().datastores)
   const { redis, notifier } = await openMessages(parts, main, db, events)
   const homeservers = parts.use(
@@ -91,17 +95,21 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   parts.use(new TaskRunner({ ...leased, notifier }, kinds, { atATime: main.tasks.numWorkers }))
 
   configureMetrics(metrics, config.current())
-  const unfollow = config.onChange((next) => {
-    configureMetrics(metrics, next)
-    redis
-      .configure(next.main.redis)
-      .then(() => useRedis(notifier, redis))
-      .catch((error: unknown) => log.error({ err: error }, 'the changed Redis servers cannot be used'))
-    datastores.configure(next.datastores).catch((error: unknown) => {
-      log.error({ err: error }, 'the changed datastores cannot be used; those of before stay')
-    })
-  })
-  parts.defer(() => unfollow())
+  parts.defer(
+    config.onChange((next) => {
+      configureMetrics(metrics, next)
+      redis
+        .configure(next.main.redis)
+        .then(() => useRedis(notifier, redis))
+        .catch((error: unknown) => log.error({ err: error }, 'the changed Redis servers cannot be used'))
+    }),
+  )
+  parts.defer(
+    config.beforeChange(async (next, previous) => {
+      if (lacksSome(next.datastores, previous.datastores)) await refuseLostDatastores({ db }, next.datastores)
+      return await datastores.prepare(next.datastores)
+    }),
+  )
   if (main.metrics.enabled) parts.use(await startMetricsListener(main.metrics, metrics))
 
   const http = parts.use(
@@ -110,6 +118,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         config: () => config.current(),
         db,
         datastores,
+        datastoreSizes: new DatastoreSizes({ db, clock }),
         notifier,
         homeservers,
         reads,
@@ -148,7 +157,8 @@ export async function openTools({ main, datastores: configs }: Snapshot, log: Lo
   const reporter = parts.use(await openReporter({ ...main.sentry, enabled: false }, { version: VERSION, log }))
   const events = { log, metrics: openMetrics({ version: VERSION }), reporter }
   const db = parts.use(await openDatabase(main.database, 'tool', log))
-  const datastores = parts.use(new Datastores(datastoreParts(main, events, systemClock)))
+  await refuseLostDatastores({ db }, configs)
+  const datastores = parts.use(new Datastores(datastoreParts(main, systemClock, events)))
   await datastores.configure(configs)
   const { notifier } = await openMessages(parts, main, db, events)
   const kinds = taskKinds({ db, datastores, notifier, events })
@@ -157,15 +167,16 @@ export async function openTools({ main, datastores: configs }: Snapshot, log: Lo
   return { db, datastores, notifier, events, clock: systemClock, log, newToken, kinds, ...dispose }
 }
 
-function datastoreParts(main: MainConfig, events: EventParts, clock: Clock): DatastoreParts {
+function datastoreParts({ repo }: MainConfig, clock: Clock, events: EventParts): DatastoresParts {
   return {
     now: () => clock.now(),
     random: Math.random,
     newName: () => randomName(6),
     newKey: () => randomName(20),
-    stagingFolder: join(main.repo.dataPath, 'staging'),
+    stagingFolder: join(repo.dataPath, 'staging'),
     log: events.log,
     called: (operation) => s3Called(events, operation),
+    onAvailability: (datastore, problem) => datastoreChecked(events, { datastore, problem }),
   }
 }
 
@@ -200,6 +211,12 @@ async function openNotifier(main: MainConfig, log: Log): Promise<Notifier> {
 /** Messages go over Redis too. On SQLite there are no other instances to tell. */
 async function useRedis(notifier: Notifier, redis: Redis): Promise<void> {
   if (notifier instanceof SharedNotifier) await notifier.useAlso(redis.transports)
+}
+
+/** Whether a datastore is gone: only then there is something to ask the database, which may be down just now. */
+function lacksSome(next: Snapshot['datastores'], previous: Snapshot['datastores']): boolean {
+  const ids = new Set(next.map(({ id }) => id))
+  return previous.some(({ id }) => !ids.has(id))
 }
 
 function configureMetrics(metrics: Metrics, { homeservers }: Snapshot): void {

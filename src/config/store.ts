@@ -17,6 +17,12 @@ export interface ConfigStoreOptions {
 
 export type { Snapshot } from './snapshot.ts'
 
+/**
+ * Gets a part of the server ready for a configuration that is not in force yet, and gives what then puts it in force there.
+ * Throwing (ConfigError with what is wrong) refuses the configuration: the old one stays.
+ */
+export type Preparation = (next: Snapshot, previous: Snapshot) => Promise<() => void>
+
 export type ChangeListener = (next: Snapshot, previous: Snapshot) => void
 
 /** The configuration as it is now. Requests take `current()` once and keep it. */
@@ -27,6 +33,8 @@ export interface ConfigStore extends AsyncDisposable {
   reload(): Promise<void>
   /** Calls the listener after each change; gives the function that ends this. */
   onChange(listener: ChangeListener): () => void
+  /** Has each further configuration prepared, before it is in force and listeners hear of it; gives the function that ends this. */
+  beforeChange(preparation: Preparation): () => void
 }
 
 /**
@@ -47,6 +55,7 @@ export async function openConfigStore(source: ConfigSource, options: ConfigStore
     current: () => following.current(),
     reload: () => following.reload(),
     onChange: (listener) => following.onChange(listener),
+    beforeChange: (preparation) => following.beforeChange(preparation),
     [Symbol.asyncDispose]: async () => watch?.[Symbol.asyncDispose](),
   }
 }
@@ -55,6 +64,7 @@ class FollowedConfig {
   readonly #source: ConfigSource
   readonly #log: Log
   readonly #listeners = new Set<ChangeListener>()
+  readonly #preparations = new Set<Preparation>()
   #snapshot: Snapshot
   #lastFailure = ''
   /** Reloads happen one after the other, so that an older reading never replaces a newer one. */
@@ -75,6 +85,11 @@ class FollowedConfig {
     return () => void this.#listeners.delete(listener)
   }
 
+  beforeChange(preparation: Preparation): () => void {
+    this.#preparations.add(preparation)
+    return () => void this.#preparations.delete(preparation)
+  }
+
   /** An administrator who asks gets an answer, even if it is the same as before. */
   reload(): Promise<void> {
     this.#lastFailure = ''
@@ -88,9 +103,12 @@ class FollowedConfig {
 
   async #load(): Promise<void> {
     try {
-      const loaded = await loadApart(this.#source, this.#snapshot)
+      const previous = this.#snapshot
+      const loaded = await loadApart(this.#source, previous)
+      const prepared = await Promise.all([...this.#preparations].map((prepare) => prepare(loaded.snapshot, previous)))
       this.#lastFailure = ''
-      this.#swap(loaded, this.#snapshot)
+      for (const apply of prepared) apply()
+      this.#swap(loaded, previous)
     } catch (error) {
       this.#report(error)
     }

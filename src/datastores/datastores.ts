@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { isDeepStrictEqual } from 'node:util'
-import { ConfigError, Refused } from '../lib/errors.ts'
+import { ConfigError } from '../lib/errors.ts'
 import {
   type ByteRange,
   type Datastore,
@@ -12,6 +12,8 @@ import {
 } from './datastore.ts'
 import { readS3Options, type S3Options } from '../config/s3-options.ts'
 import { type FileDatastoreParts, openFileDatastore } from './file.ts'
+import { GuardedDatastore } from './guarded.ts'
+import type { Outage } from './outage.ts'
 import { openS3Datastore, type S3Parts } from './s3/s3.ts'
 
 /** A datastore as the configuration names it. */
@@ -25,6 +27,12 @@ export interface DatastoreConfig {
 /** What datastores of all types need. */
 export type DatastoreParts = FileDatastoreParts & S3Parts
 
+/** A datastore that a homeserver may use, and for what: two homeservers may use one for different kinds. */
+export interface UsableDatastore {
+  readonly id: string
+  readonly forKinds: readonly string[]
+}
+
 const KINDS: readonly StoredKind[] = ['thumbnails', 'remote_media', 'local_media', 'archives']
 
 /** Where an object is: a datastore's id, and its location there. */
@@ -33,17 +41,22 @@ export interface Place {
   readonly location: string
 }
 
+export interface DatastoresParts extends FileDatastoreParts, S3Parts {
+  /** Hears when a datastore cannot be used any more (with what is wrong), and when it can be used (again). */
+  readonly onAvailability?: (datastore: string, problem: unknown) => void
+}
+
 interface Configured {
   readonly config: DatastoreConfig
-  readonly datastore: Datastore
+  readonly datastore: GuardedDatastore
 }
 
 /** Every datastore of every homeserver, by id. */
 export class Datastores implements AsyncDisposable {
-  readonly #parts: DatastoreParts
+  readonly #parts: DatastoresParts
   #byId: ReadonlyMap<string, Configured> = new Map()
 
-  constructor(parts: DatastoreParts) {
+  constructor(parts: DatastoresParts) {
     this.#parts = parts
   }
 
@@ -61,26 +74,57 @@ export class Datastores implements AsyncDisposable {
     return this.#byId.get(id)?.config.type ?? ''
   }
 
-  /**
-   * Makes the datastores those of `configs`, all or none: what is configured as before stays as it is. One that is no longer
-   * configured is only forgotten, so that downloads from it end well.
-   */
+  /** Makes the datastores those of `configs`, all or none. Throws ConfigError for one that cannot be opened. */
   async configure(configs: readonly DatastoreConfig[]): Promise<void> {
+    const apply = await this.prepare(configs)
+    apply()
+  }
+
+  /**
+   * Opens the datastores of `configs` and gives what puts them in the place of those of now, at once. What is configured as
+   * before stays as it is. One that is no longer configured is only forgotten, so that downloads from it end well.
+   */
+  async prepare(configs: readonly DatastoreConfig[]): Promise<() => void> {
     const next = configs.map(async (config): Promise<[string, Configured]> => {
       const before = this.#byId.get(config.id)
       if (before && isDeepStrictEqual(before.config, config)) return [config.id, before]
-      return [config.id, { config, datastore: await openDatastore(config, this.#parts) }]
+      return [config.id, { config, datastore: await this.#open(config) }]
     })
-    this.#byId = new Map(await Promise.all(next))
+    const byId = new Map(await Promise.all(next))
+    return () => this.#replace(byId)
   }
 
-  /** The datastore for a new object of `kind`, among those the homeserver may use. */
-  choose(kind: StoredKind, usable: readonly { readonly id: string }[]): Datastore {
-    for (const { id } of usable) {
-      const datastore = this.#byId.get(id)?.datastore
-      if (datastore?.kinds.has(kind)) return datastore
-    }
-    throw new Refused('storage_unavailable', `no datastore is configured for ${kind} (datastores[].forKinds)`)
+  async #open(config: DatastoreConfig): Promise<GuardedDatastore> {
+    const onChange = (problem: unknown) => this.#parts.onAvailability?.(config.id, problem)
+    return new GuardedDatastore(await openDatastore(config, this.#parts), { now: this.#parts.now, onChange })
+  }
+
+  #replace(byId: ReadonlyMap<string, Configured>): void {
+    for (const [id, { datastore }] of this.#byId) if (byId.get(id)?.datastore !== datastore) datastore.retire()
+    for (const id of byId.keys()) if (!this.#byId.has(id)) this.#parts.onAvailability?.(id, undefined)
+    this.#byId = byId
+  }
+
+  /**
+   * The datastores that may take a new object of `kind`, among those the homeserver may use: the ones that take something at
+   * the moment, or all if none does, so that who tries hears what is wrong.
+   */
+  candidates(kind: StoredKind, usable: readonly UsableDatastore[]): readonly Datastore[] {
+    const configured = usable
+      .filter(({ forKinds }) => forKinds.includes(kind) || forKinds.includes('all'))
+      .map(({ id }) => this.#byId.get(id)?.datastore)
+      .filter((datastore) => datastore !== undefined)
+    const working = configured.filter((datastore) => !datastore.refusesWrites)
+    return working.length > 0 ? working : configured
+  }
+
+  /** Looks at each datastore and says how it is. Takes a few seconds at the most. */
+  async check(): Promise<Record<string, 'up' | Outage>> {
+    const states = [...this.#byId].map(async ([id, { datastore }]) => {
+      const problem = await datastore.check().catch((error: unknown) => error)
+      return [id, datastore.outage ?? (problem === undefined ? 'up' : 'down')] as const
+    })
+    return Object.fromEntries(await Promise.all(states))
   }
 
   /** `part` is what is going to be read, where that is known. */
@@ -149,7 +193,13 @@ async function openDatastore(config: DatastoreConfig, parts: DatastoreParts): Pr
       `datastore ${config.id}: type ${config.type} is not one of ${Object.keys(types).join(', ')}`,
     ])
   const kinds = new Set(KINDS.filter((kind) => config.forKinds.includes(kind) || config.forKinds.includes('all')))
-  return await open(config, kinds, parts)
+  try {
+    return await open(config, kinds, parts)
+  } catch (cause) {
+    if (cause instanceof ConfigError) throw cause
+    const sentence = `datastore ${config.id} cannot be opened: ${cause instanceof Error ? cause.message : String(cause)}`
+    throw new ConfigError([sentence], { cause })
+  }
 }
 
 function s3Options({ id, opts }: DatastoreConfig): S3Options {

@@ -1,5 +1,5 @@
-import { constants } from 'node:fs'
-import { access, opendir, rename, rm, stat } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { opendir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import {
   type ByteRange,
@@ -21,6 +21,7 @@ const CHUNK = 256 * 1024
 /** Up to this size, in bytes, an object is on its way sooner than a proxy could open it. */
 const SENT_AT_ONCE = 16 * 1024
 const STAGING = '.staging'
+const BLOCK = 4096
 const ABANDONED_AFTER_MS = 24 * 3600 * 1000
 
 export interface FileDatastoreOptions {
@@ -124,8 +125,14 @@ class FileDatastore implements Datastore {
     }
   }
 
+  /** Writes a block: whether there is room, and whether the disk takes it, is not to be found out otherwise. */
   async check(): Promise<void> {
-    await access(this.#staging, constants.W_OK | constants.X_OK)
+    const path = join(this.#staging, `check-${randomUUID()}`)
+    try {
+      await writeFile(path, Buffer.alloc(BLOCK), { flag: 'wx', mode: 0o640 })
+    } finally {
+      await rm(path, { force: true })
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -40,7 +40,8 @@ export async function stage(
     const { size, sha256 } = await receive(file, source, options)
     return new Staged(path, size, sha256)
   } catch (error) {
-    await unlink(path)
+    // A folder that cannot be written to may not let go of it either: then a later start sweeps it.
+    await unlink(path).catch(() => {})
     throw error
   } finally {
     file.close()
@@ -64,7 +65,8 @@ class Staged implements StagedFile {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#left) await rm(this.path, { force: true })
+    // What cannot be deleted is swept by a later start; it must not hide how the upload ended.
+    if (this.#left) await rm(this.path, { force: true }).catch(() => {})
     this.#left = false
   }
 }

@@ -1,26 +1,32 @@
 import { dirname } from 'node:path'
-import { Kysely, PostgresDialect, sql } from 'kysely'
-import pg from 'pg'
+import { sql } from 'kysely'
+import { Availability, type OnAvailability } from '../lib/availability.ts'
 import { makeLastingFolder } from '../lib/durable.ts'
 import { ConfigError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
-import { parseDsn } from './dsn.ts'
-import { migrate, POSTGRES_SCHEMA } from './migrate.ts'
+import { migrate } from './migrate.ts'
+import { tryWriting } from './ping.ts'
+import { openPostgres, type PostgresWaits } from './postgres.ts'
 import type { Queryable, Unit } from './query.ts'
-import type { Schema } from './schema.ts'
 import { kyselyOn, lockForServer, openForReading, openForWriting, versionOf } from './sqlite.ts'
 import { SqliteWrites } from './sqlite-writes.ts'
+import { noteFailure } from './unavailable.ts'
 
-/** Where records are kept: one shape for both engines. */
+/** Where records are kept: one shape for both engines. What cannot be done at the moment throws `DatabaseUnavailable`. */
 export interface Database extends AsyncDisposable {
   readonly engine: 'sqlite' | 'postgres'
   /** For single statements that change nothing. */
   readonly read: Queryable
   /** Runs a write unit as one transaction; resolves once its commit is on stable storage. */
   write<Args, Result>(unit: Unit<Args, Result>, args: Args): Promise<Result>
+  /** Resolves at once while nothing is known to be wrong; else tries to write, and throws `DatabaseUnavailable` if that fails. */
+  ready(): Promise<void>
   /** A number that is another after each commit, whoever makes it; undefined where finding out costs as much as a query. */
   version(): number | undefined
 }
+
+/** As an engine gives it. */
+export type OpenedDatabase = Omit<Database, 'ready'>
 
 export interface DatabaseOptions {
   /** Path of the SQLite file; used when `postgres` is empty. */
@@ -30,17 +36,47 @@ export interface DatabaseOptions {
   readonly pool: { readonly maxConnections: number; readonly maxIdleConnections: number }
 }
 
+export interface MoreDatabaseParts {
+  /** Hears of the first failure of an outage, and of its end. */
+  readonly onAvailability?: OnAvailability
+  /** For tests: how long PostgreSQL may take, in ms. */
+  readonly waits?: Partial<PostgresWaits>
+}
+
 /**
  * Opens the database, with its tables brought up to date. A `server` on SQLite is refused while another one uses the file;
  * a `tool` may work beside it.
  */
-export async function openDatabase(options: DatabaseOptions, role: 'server' | 'tool', log: Log): Promise<Database> {
+export async function openDatabase(
+  options: DatabaseOptions,
+  role: 'server' | 'tool',
+  log: Log,
+  more: MoreDatabaseParts = {},
+): Promise<Database> {
+  const { onAvailability: onChange = () => {}, waits } = more
+  const availability = new Availability({ now: () => performance.now(), onChange })
   try {
-    return options.postgres ? await openPostgres(options, log) : await openSqlite(options.sqlite, role)
+    const opened = options.postgres
+      ? await openPostgres(options, { log, availability, waits })
+      : await openSqlite(options.sqlite, role, availability)
+    return { ...opened, ready: tryOnce(opened, availability) }
   } catch (cause) {
     if (cause instanceof ConfigError) throw cause
     const which = options.postgres ? 'PostgreSQL (database.postgres)' : `${options.sqlite} (database.sqlite)`
     throw new ConfigError([`cannot use the database ${which}: ${messages(cause).join(': ')}`], { cause })
+  }
+}
+
+/** One try for all who ask meanwhile: they would only wait for each other's connections. */
+function tryOnce(db: OpenedDatabase, availability: Availability): () => Promise<void> {
+  let trying: Promise<void> | undefined
+  const tryNow = async () => {
+    await db.write(tryWriting, undefined)
+    availability.recovered()
+  }
+  return async () => {
+    if (availability.problem === undefined) return
+    await (trying ??= tryNow().finally(() => (trying = undefined)))
   }
 }
 
@@ -49,14 +85,15 @@ function messages(error: unknown): string[] {
   return error instanceof Error ? [error.message, ...messages(error.cause)] : []
 }
 
-async function openSqlite(path: string, role: 'server' | 'tool'): Promise<Database> {
+async function openSqlite(path: string, role: 'server' | 'tool', availability: Availability): Promise<OpenedDatabase> {
   await makeLastingFolder(dirname(path), 0o700)
   await using closing = new AsyncDisposableStack()
   if (role === 'server') closing.use(lockForServer(path))
   await migrateSqlite(path)
   const writes = closing.use(new SqliteWrites(path))
   const reading = openForReading(path)
-  const read = kyselyOn(reading)
+  const noted = (error: unknown) => noteFailure(availability, error)
+  const read = kyselyOn(reading, noted)
   closing.defer(() => read.destroy())
   // Kysely closes only what it has used; one query also makes the first request as fast as the next.
   await sql`select 1`.execute(read)
@@ -64,7 +101,15 @@ async function openSqlite(path: string, role: 'server' | 'tool'): Promise<Databa
   return {
     engine: 'sqlite',
     read,
-    write: (unit, args) => writes.write(unit, args),
+    write: async (unit, args) => {
+      try {
+        const result = await writes.write(unit, args)
+        availability.worked()
+        return result
+      } catch (error) {
+        throw noted(error)
+      }
+    },
     version: versionOf(reading),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   }
@@ -76,66 +121,5 @@ async function migrateSqlite(path: string): Promise<void> {
     await migrate(db, 'sqlite')
   } finally {
     await db.destroy()
-  }
-}
-
-const INT8 = 20
-const SERIALIZATION_FAILURE = '40001'
-const DEADLOCK = '40P01'
-const ATTEMPTS = 5
-
-/** bigint comes as text; ours are milliseconds and bytes, which a JavaScript number holds. */
-function typeParsers(): pg.CustomTypesConfig {
-  const types = new pg.TypeOverrides()
-  types.setTypeParser(INT8, safeInteger)
-  return types
-}
-
-function safeInteger(text: string): number {
-  const value = Number(text)
-  if (!Number.isSafeInteger(value)) throw new Error(`the database holds ${text}, more than can be counted exactly`)
-  return value
-}
-
-async function openPostgres(options: DatabaseOptions, log: Log): Promise<Database> {
-  const pool = new pg.Pool({
-    ...parseDsn(options.postgres),
-    application_name: 'cellarium',
-    max: options.pool.maxConnections,
-    // Never below what is configured as idle: closing and reopening connections costs MMR two thirds of its speed.
-    min: Math.min(options.pool.maxIdleConnections, options.pool.maxConnections),
-    idleTimeoutMillis: 60_000,
-    connectionTimeoutMillis: 10_000,
-    keepAlive: true,
-    types: typeParsers(),
-  })
-  pool.on('error', (error) => log.warn({ err: error }, 'a PostgreSQL connection was lost'))
-  // A connection lost while a transaction holds it says so in an event of its own too, which nobody hearing would end the
-  // process. The transaction's next statement fails anyway.
-  pool.on('connect', (client) => client.on('error', () => {}))
-  await using closing = new AsyncDisposableStack()
-  const unqualified = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
-  closing.defer(() => unqualified.destroy())
-  await migrate(unqualified, 'postgres')
-  const db = unqualified.withSchema(POSTGRES_SCHEMA)
-  const open = closing.move()
-  return {
-    engine: 'postgres',
-    read: db,
-    write: (unit, args) => inTransaction(db, unit, args),
-    version: () => undefined,
-    [Symbol.asyncDispose]: () => open.disposeAsync(),
-  }
-}
-
-/** Units touch nothing but the database, so one that PostgreSQL broke off for another's sake can simply run again. */
-async function inTransaction<Args, Result>(db: Queryable, unit: Unit<Args, Result>, args: Args): Promise<Result> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await db.transaction().execute((tx) => unit.run(tx, args))
-    } catch (error) {
-      const code = (error as { code?: string }).code
-      if (attempt === ATTEMPTS || (code !== SERIALIZATION_FAILURE && code !== DEADLOCK)) throw error
-    }
   }
 }

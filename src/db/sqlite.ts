@@ -26,9 +26,14 @@ export function versionOf(database: DatabaseSync): () => number {
   return () => (statement.get() as unknown as [number])[0]
 }
 
+/** Gives a query's error as callers are to see it. */
+type Explain = (error: unknown) => unknown
+
+const asItIs: Explain = (error) => error
+
 /** Kysely on one connection of Node's own SQLite. */
-export function kyselyOn(database: DatabaseSync): Queryable {
-  return new Kysely<Schema>({ dialect: new Dialect({ database: adapt(database) }) })
+export function kyselyOn(database: DatabaseSync, explain = asItIs): Queryable {
+  return new Kysely<Schema>({ dialect: new Dialect({ database: adapt(database, explain) }) })
 }
 
 class Dialect extends SqliteDialect {
@@ -45,15 +50,16 @@ class Adapter extends SqliteAdapter {
 }
 
 /** The part of better-sqlite3's shape that Kysely asks for, with prepared statements kept. */
-function adapt(database: DatabaseSync) {
+function adapt(database: DatabaseSync, explain: Explain) {
   const kept = new Map<string, ReturnType<typeof statement>>()
+  const prepare = (text: string) => explained(explain, () => statement(database.prepare(text), explain))
   return {
     close: () => database.close(),
     prepare(text: string) {
       let found = kept.get(text)
       if (!found) {
         if (kept.size >= KEPT_STATEMENTS) kept.clear()
-        kept.set(text, (found = statement(database.prepare(text))))
+        kept.set(text, (found = prepare(text)))
       }
       return found
     },
@@ -61,17 +67,26 @@ function adapt(database: DatabaseSync) {
 }
 
 /** Rows come as arrays and are named here: the objects that Node makes of rows cost several times the query. */
-function statement(prepared: StatementSync) {
+function statement(prepared: StatementSync, explain: Explain) {
   prepared.setReturnArrays(true)
   const names = prepared.columns().map((column) => column.name)
   const named = (values: unknown) => nameRow(names, values as unknown[])
   return {
     reader: names.length > 0,
-    all: (parameters: readonly unknown[]) => prepared.all(...(parameters as SQLInputValue[])).map(named),
-    run: (parameters: readonly unknown[]) => prepared.run(...(parameters as SQLInputValue[])),
+    all: (parameters: readonly unknown[]) =>
+      explained(explain, () => prepared.all(...(parameters as SQLInputValue[])).map(named)),
+    run: (parameters: readonly unknown[]) => explained(explain, () => prepared.run(...(parameters as SQLInputValue[]))),
     *iterate(parameters: readonly unknown[]) {
       for (const values of prepared.iterate(...(parameters as SQLInputValue[]))) yield named(values)
     },
+  }
+}
+
+function explained<Result>(explain: Explain, query: () => Result): Result {
+  try {
+    return query()
+  } catch (error) {
+    throw explain(error)
   }
 }
 

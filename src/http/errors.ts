@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http'
-import { CallerGone, type Reason, Refused, RefusedByHomeserver } from '../lib/errors.ts'
+import { CallerGone, type Reason, Refused, RefusedByHomeserver, Unavailable } from '../lib/errors.ts'
 import { json, type JsonAnswer } from './answers.ts'
 
 interface Row {
@@ -42,6 +42,10 @@ const table: Readonly<Record<Reason, Row>> = {
 
 /** The answer to a request that ended with `error`. What nobody foresaw says nothing of itself to the caller. */
 export function errorAnswer(error: unknown): JsonAnswer {
+  if (error instanceof Unavailable) {
+    const { message, retryAfterMs } = error
+    return errorAnswer(new Refused('storage_unavailable', message, { retryAfterMs }))
+  }
   if (error instanceof RefusedByHomeserver) {
     return json({ ...error.body, mr_errcode: error.body['errcode'] }, error.status)
   }
@@ -60,9 +64,9 @@ export function errorAnswer(error: unknown): JsonAnswer {
   return { ...json(body, status), headers }
 }
 
-/** Whether `error` is a defect or an outage that administrators should hear of, rather than a caller's own doing. */
+/** Whether `error` is a defect that administrators should hear of. Of outages they hear once, from who watches the part. */
 export function isUnforeseen(error: unknown): boolean {
-  return !(error instanceof Refused || error instanceof RefusedByHomeserver || error instanceof CallerGone)
+  return ![Refused, RefusedByHomeserver, CallerGone, Unavailable].some((foreseen) => error instanceof foreseen)
 }
 
 /** The answer to bytes that Node could make no request of, by its error code, as a whole HTTP message. */

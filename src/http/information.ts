@@ -1,8 +1,7 @@
 import { sql } from 'kysely'
 import { ping } from '../db/ping.ts'
 import { usageOf } from '../db/usage.ts'
-import { Refused } from '../lib/errors.ts'
-import { datastoreChecked } from '../lib/events.ts'
+import { CallerGone, DatabaseUnavailable, Refused } from '../lib/errors.ts'
 import { waitFor } from '../lib/shared-work.ts'
 import { VERSION } from '../lib/version.ts'
 import { userIdOf } from '../matrix/caller.ts'
@@ -67,26 +66,39 @@ const clamp = (side: number) => Math.min(Math.max(side, SIDE.least), SIDE.most)
 
 const HEALTH_TIMEOUT_MS = 5000
 
-/** `GET healthz`: 200 while requests can be answered. Datastores that are down are named, and do not make it a failure. */
-export async function health(parts: HttpParts): Promise<Answer> {
-  const datastores = await datastoreStates(parts)
-  try {
-    const asked = Promise.all([sql`select 1`.execute(parts.db.read), parts.db.write(ping, undefined)])
-    await waitFor(asked, AbortSignal.timeout(HEALTH_TIMEOUT_MS))
-  } catch (error) {
-    parts.log.error({ err: error }, 'the database cannot be used')
-    return json({ ok: false, status: 'the database cannot be used', datastores }, 503)
-  }
-  return json({ ok: true, status: 'Probably not dead', datastores })
+type DatabaseState = 'up' | 'read-only' | 'down'
+
+const STATUS: Readonly<Record<DatabaseState, string>> = {
+  up: 'Probably not dead',
+  'read-only': 'the database takes no changes at the moment',
+  down: 'the database cannot be used',
 }
 
-async function datastoreStates(parts: HttpParts): Promise<Record<string, 'up' | 'down'>> {
-  const states = await Promise.all(
-    [...parts.datastores.all].map(async (datastore) => {
-      const problem = await datastore.check().catch((error: unknown) => error)
-      datastoreChecked(parts.events, { datastore: datastore.id, problem })
-      return [datastore.id, problem === undefined ? 'up' : 'down'] as const
-    }),
-  )
-  return Object.fromEntries(states)
+/**
+ * `GET healthz`: 200 while files can be served. Datastores that are down or full are named, as is a database that takes no
+ * changes: they do not make it a failure, because a balancer would then stop what still works, on every instance at once.
+ * What is wrong is in the log; anybody may ask here.
+ */
+export async function health(parts: HttpParts): Promise<Answer> {
+  const [datastores, database] = await Promise.all([parts.datastores.check(), databaseState(parts)])
+  const ok = database !== 'down'
+  return json({ ok, status: STATUS[database], database, datastores }, ok ? 200 : 503)
+}
+
+async function databaseState({ db, log }: HttpParts): Promise<DatabaseState> {
+  const works = async (asked: Promise<unknown>) => {
+    try {
+      await waitFor(asked, AbortSignal.timeout(HEALTH_TIMEOUT_MS))
+      return true
+    } catch (error) {
+      // Outages are in the log already; one that does not answer is not known as one yet.
+      if (error instanceof CallerGone) log.warn({ waitedMs: HEALTH_TIMEOUT_MS }, 'the database does not answer')
+      else if (!(error instanceof DatabaseUnavailable)) log.error({ err: error }, 'the database cannot be used')
+      return false
+    }
+  }
+  const writes = db.ready().then(() => db.write(ping, undefined))
+  const [reads, takesChanges] = await Promise.all([works(sql`select 1`.execute(db.read)), works(writes)])
+  if (!reads) return 'down'
+  return takesChanges ? 'up' : 'read-only'
 }

@@ -70,6 +70,32 @@ export class RefusedByHomeserver extends Error {
   }
 }
 
+const TRY_AGAIN_MS = 5000
+
+/**
+ * A part that the server needs cannot be used at the moment. Nobody's mistake and no defect: answered 503 with `Retry-After`,
+ * told once by whoever watches the part, and over without a restart. The message is for callers; what happened is the cause.
+ */
+export abstract class Unavailable extends Error {
+  /** When trying again makes sense, in ms from now. */
+  readonly retryAfterMs: number
+
+  constructor(message: string, options: { readonly cause?: unknown; readonly retryAfterMs?: number } = {}) {
+    super(message, { cause: options.cause })
+    this.retryAfterMs = options.retryAfterMs ?? TRY_AGAIN_MS
+  }
+}
+
+/** A datastore cannot be used at the moment. Says nothing about the objects in it. */
+export class StorageUnavailable extends Unavailable {
+  override readonly name = 'StorageUnavailable'
+}
+
+/** The database cannot be used at the moment. Whether a write that ended so was committed is not known. */
+export class DatabaseUnavailable extends Unavailable {
+  override readonly name = 'DatabaseUnavailable'
+}
+
 /** The caller went away; nobody is left to answer. Not a defect, not logged as one. */
 export class CallerGone extends Error {
   override readonly name = 'CallerGone'

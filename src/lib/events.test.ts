@@ -112,6 +112,7 @@ test('what happens to files is counted under the names of MMR, and of ours where
   )
   expect(shown('cellarium_')).toEqual([
     'cellarium_build_info{version="1.2.3"} 1',
+    'cellarium_database_up 0',
     'cellarium_uploads_total{host="example.org"} 1',
     'cellarium_uploaded_bytes_total{host="example.org"} 100',
     'cellarium_transferred_bytes_total 0',

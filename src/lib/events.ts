@@ -152,16 +152,29 @@ export function s3Called({ metrics }: Pick<EventParts, 'metrics'>, operation: st
   metrics.s3Operations.of(operation).add()
 }
 
-/** A datastore was checked; says so in the log only when its state changes. */
+/** A datastore was used or checked; says so in the log only when its state changes. */
 export function datastoreChecked(
-  { log, metrics }: LogAndMetrics,
+  parts: LogAndMetrics,
   { datastore, problem }: { readonly datastore: string; readonly problem?: unknown },
 ): void {
-  const gauge = metrics.datastoreUp.of(datastore)
+  const change = { which: { datastore }, what: 'the datastore', problem }
+  checked(parts.log, parts.metrics.datastoreUp.of(datastore), change)
+}
+
+/** The database was used or checked; says so in the log only when its state changes. */
+export function databaseChecked(parts: LogAndMetrics, { problem }: { readonly problem?: unknown }): void {
+  checked(parts.log, parts.metrics.databaseUp.of(), { which: {}, what: 'the database', problem })
+}
+
+function checked(
+  log: Log,
+  gauge: { readonly state: number | undefined; set(value: number): void },
+  { which, what, problem }: { readonly which: object; readonly what: string; readonly problem: unknown },
+): void {
   const [before, now] = [gauge.state, problem === undefined ? 1 : 0]
   gauge.set(now)
-  if (now === 0 && before !== 0) log.error({ datastore, err: problem }, 'the datastore cannot be used')
-  if (now === 1 && before === 0) log.info({ datastore }, 'the datastore can be used again')
+  if (now === 0 && before !== 0) log.error({ ...which, err: problem }, `${what} cannot be used`)
+  if (now === 1 && before === 0) log.info(which, `${what} can be used again`)
 }
 
 export interface TaskStart {

@@ -105,6 +105,7 @@ function openFamilies() {
       'Files of other servers left in Redis for other repositories, and taken from it',
       ['outcome'],
     ),
+    databaseUp: new CountFamily('gauge', 'cellarium_database_up', '1 if the database could be used, 0 if not'),
     uploads: counter('cellarium_uploads_total', 'Uploads stored', ['host']),
     uploadedBytes: counter('cellarium_uploaded_bytes_total', 'Bytes of the uploads stored', ['host']),
     tasks: counter('cellarium_tasks_total', 'Tasks that ended', ['task', 'outcome']),

@@ -1,13 +1,12 @@
 import type { Database } from '../db/connect.ts'
 import { findObject, type OfferedObject, type StoredObject } from '../db/objects.ts'
 import type { Datastore, ObjectDescription } from '../datastores/datastore.ts'
-import type { Datastores } from '../datastores/datastores.ts'
 import type { StagedFile } from '../datastores/staging.ts'
 import type { Log } from '../lib/log.ts'
+import type { ChooseParts } from './choose.ts'
 
-export interface ObjectParts {
+export interface ObjectParts extends ChooseParts {
   readonly db: Pick<Database, 'read' | 'write'>
-  readonly datastores: Datastores
   readonly log: Log
 }
 
@@ -57,7 +56,10 @@ async function committed<Result extends { readonly object?: StoredObject }>(
   await using undo = new AsyncDisposableStack()
   if (offered.fresh) undo.defer(() => discard(parts, offered))
   const result = await commit(offered)
-  if (result.object && samePlace(result.object, offered)) undo.move()
+  if (result.object && samePlace(result.object, offered)) {
+    undo.move()
+    if (offered.fresh) parts.datastoreSizes.added(offered.datastore, offered.size)
+  }
   return result
 }
 

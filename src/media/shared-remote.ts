@@ -3,7 +3,9 @@ import { commitMedia, findMedia, isBlockedContent, type MediaRecord } from '../d
 import type { Clock } from '../lib/clock.ts'
 import { type EventParts, redisWrong, remoteFileShared } from '../lib/events.ts'
 import { formatMxc, type Mxc } from '../matrix/ids.ts'
+import type { UsableDatastore } from '../datastores/datastores.ts'
 import type { StagedFile } from '../datastores/staging.ts'
+import { chooseDatastore } from './choose.ts'
 import { type ObjectParts, storeObject } from './objects.ts'
 
 export interface SharedRemoteParts extends ObjectParts {
@@ -16,7 +18,7 @@ export interface SharedRemoteParts extends ObjectParts {
 export interface FetchingHomeserver {
   /** 0: no limit. */
   readonly downloads: { readonly maxBytes: number }
-  readonly datastores: readonly { readonly id: string }[]
+  readonly datastores: readonly UsableDatastore[]
 }
 
 /**
@@ -57,7 +59,7 @@ export async function fetchShared(
   const { maxBytes } = homeserver.downloads
   if (maxBytes > 0 && file.size > maxBytes) return undefined
   if (await isBlockedContent(parts.db.read, file.sha256)) return undefined
-  const datastore = parts.datastores.choose('remote_media', homeserver.datastores)
+  const datastore = await chooseDatastore(parts, 'remote_media', homeserver.datastores)
   await using staged = await receiveShared(parts, file, (source) =>
     datastore.stage(source, { maxBytes: file.size, expectedBytes: file.size }),
   )

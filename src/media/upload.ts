@@ -1,15 +1,18 @@
 import type { Notifier } from '../coordination/notifier.ts'
 import type { StagedFile } from '../datastores/staging.ts'
+import type { Database } from '../db/connect.ts'
 import { type CommitResult, commitMedia } from '../db/media.ts'
 import { type ReservationState, reservationState } from '../db/pending.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Refused } from '../lib/errors.ts'
 import { userIdOf } from '../matrix/caller.ts'
 import { formatMxc, type Mxc } from '../matrix/ids.ts'
+import { chooseDatastore } from './choose.ts'
 import type { Context } from './context.ts'
 import { type ObjectParts, storeObject } from './objects.ts'
 
 export interface UploadParts extends ObjectParts {
+  readonly db: Pick<Database, 'read' | 'write' | 'ready'>
   readonly notifier: Notifier
   readonly clock: Clock
   readonly newMediaId: () => string
@@ -61,7 +64,9 @@ async function receiveAs(
   const began = parts.clock.now()
   const { homeserver } = ctx
   refuseBySize(incoming.expectedBytes, homeserver.uploads)
-  const datastore = parts.datastores.choose('local_media', homeserver.datastores)
+  // Known outages are told before the body is read.
+  await parts.db.ready()
+  const datastore = await chooseDatastore(parts, 'local_media', homeserver.datastores)
   await using staged = await datastore.stage(incoming.body, {
     maxBytes: homeserver.uploads.maxBytes,
     expectedBytes: incoming.expectedBytes,

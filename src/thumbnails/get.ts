@@ -9,6 +9,7 @@ import type { Clock } from '../lib/clock.ts'
 import { Refused } from '../lib/errors.ts'
 import { type EventParts, thumbnailGenerated } from '../lib/events.ts'
 import type { SharedWork } from '../lib/shared-work.ts'
+import { chooseDatastore } from '../media/choose.ts'
 import type { Context } from '../media/context.ts'
 import { findBytes } from '../media/download.ts'
 import { type ObjectParts, storeObject } from '../media/objects.ts'
@@ -108,7 +109,7 @@ async function store(
   generated: Generated,
   target: string,
 ): Promise<ThumbnailRecord> {
-  const datastore = parts.datastores.choose('thumbnails', ctx.homeserver.datastores)
+  const datastore = await chooseDatastore(parts, 'thumbnails', ctx.homeserver.datastores)
   await using staged = await datastore.stage(createReadStream(target), { maxBytes: 0 })
   const { contentType } = generated
   const result = await storeObject(parts, staged, { datastore, contentType }, (object) =>

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Refused } from '../lib/errors.ts'
+import { Refused, StorageUnavailable } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Generated, ThumbnailJob } from './job.ts'
 import type { WorkerAnswer, WorkerTask } from './worker.ts'
@@ -136,7 +136,7 @@ export class WorkerProcess {
     if (answer.kind === 'refused') {
       throw new Refused(answer.reason, answer.message, { cause: answer.cause })
     }
-    if (answer.kind === 'failed') throw new Error(answer.message, { cause: answer.stack })
+    if (answer.kind === 'failed') throw this.#whyItFailed(answer.message, answer.stack)
     if (answer.kind === 'out_of_memory') {
       this.#giveUp(
         new Refused('not_thumbnailable', 'Cannot make a thumbnail: decoding this file takes too much memory'),
@@ -144,6 +144,13 @@ export class WorkerProcess {
     }
     await this.ended
     throw this.#whyItEnded(answer.kind === 'gone' ? answer.how : answer.kind)
+  }
+
+  /** A disk without room is an outage, and the file's fault even less than the program's. */
+  #whyItFailed(message: string, stack: string): Error {
+    if (!/^(ENOSPC|EDQUOT|EROFS|EACCES|EIO):/.test(message)) return new Error(message, { cause: stack })
+    this.#options.log.error({ problem: message }, 'thumbnails cannot be written to the folder for temporary files')
+    return new StorageUnavailable('thumbnails cannot be made at the moment; please try again', { cause: stack })
   }
 
   #whyItEnded(how: string): Error {

@@ -120,7 +120,10 @@ describe('A SQLite file', () => {
 
   test('cannot be written through the connection that reads', async () => {
     await using under = await openSqlite()
-    await expect(under.db.read.deleteFrom('media').execute()).rejects.toThrow('readonly')
+    await expect(under.db.read.deleteFrom('media').execute()).rejects.toMatchObject({
+      name: 'DatabaseUnavailable',
+      cause: { message: expect.stringContaining('readonly') },
+    })
   })
 
   test('that is no database is refused', async () => {

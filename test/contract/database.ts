@@ -1,5 +1,6 @@
 /** What both database engines are held to: one suite on SQLite and on PostgreSQL. */
 import { afterAll, describe } from 'vitest'
+import { datastoresContract } from './database/datastores.ts'
 import { leasesContract } from './database/leases.ts'
 import { mediaContract } from './database/media.ts'
 import { recordsContract } from './database/records.ts'
@@ -24,6 +25,7 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     }
     afterAll(async () => await (await opened)?.[Symbol.asyncDispose]())
 
+    datastoresContract(openEmpty)
     mediaContract(openEmpty)
     reservationsContract(openEmpty)
     thumbnailsContract(openEmpty)

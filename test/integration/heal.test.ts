@@ -1,13 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { readdir, truncate, unlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { truncate, unlink } from 'node:fs/promises'
 import { expect, test, vi } from 'vitest'
 import { type Gate, startGate } from '../support/gate.ts'
-import { type HomeserverDouble, startHomeserver } from '../support/homeserver.ts'
-import { mediaClient } from '../support/media-client.ts'
+import { startPlace, untilHealth } from '../support/place.ts'
 import { runProgram } from '../support/processes.ts'
-import { type Server, startServer } from '../support/server.ts'
-import { temporaryFolder } from '../support/folder.ts'
+import type { Server } from '../support/server.ts'
 import { describeWith, freshDatabase } from '../support/services.ts'
 
 test.for([
@@ -49,7 +46,7 @@ test('A disk that takes nothing more fails uploads and leaves nothing of them; w
   const before = await place.files()
   await limitFiles(server, '0:unlimited')
   for (const size of [1, 1000, 2_000_000]) {
-    expect((await alice.upload(randomBytes(size))).status).toBe(500)
+    expect((await alice.upload(randomBytes(size))).status).toBe(503)
   }
   expect(await place.files()).toEqual(before)
   expect(await alice.download(media)).toEqual({ status: 200, body: bytes })
@@ -67,7 +64,7 @@ test('A disk that fills up between the bytes and their record leaves neither', a
   const before = await place.files()
   // Small files still fit; the database's log, which is longer by now, does not grow.
   await limitFiles(server, '4096:unlimited')
-  expect((await alice.upload(randomBytes(1000))).status).toBe(500)
+  expect((await alice.upload(randomBytes(1000))).status).toBe(503)
   expect(await place.files()).toEqual(before)
   await limitFiles(server, 'unlimited')
   expect((await alice.upload(randomBytes(1000))).status).toBe(200)
@@ -83,8 +80,8 @@ describeWith('postgres', 'When PostgreSQL goes away and comes back', () => {
     const before = await place.files()
     for (let outage = 0; outage < 2; outage++) {
       await database.gate.close()
-      expect((await alice.upload(randomBytes(1000))).status).toBe(500)
-      expect((await alice.download(media)).status).toBe(500)
+      expect((await alice.upload(randomBytes(1000))).status).toBe(503)
+      expect((await alice.download(media)).status).toBe(503)
       expect((await fetch(`${server.url}/healthz`)).status).toBe(503)
       expect(await place.files()).toEqual(before)
       await database.gate.open()
@@ -120,56 +117,10 @@ describeWith('postgres', 'When PostgreSQL goes away and comes back', () => {
     }
     stopped.abort()
     await Promise.all(uploading)
-    expect(statuses).toEqual(new Set([200, 500]))
+    expect(statuses).toEqual(new Set([200, 503]))
     for (const [media, body] of stored) expect(await alice.download(media)).toEqual({ status: 200, body })
   })
 })
-
-async function untilHealth(server: Server, status: number): Promise<void> {
-  await vi.waitFor(async () => expect((await fetch(`${server.url}/healthz`)).status).toBe(status), { timeout: 10_000 })
-}
-
-interface Place extends AsyncDisposable {
-  readonly server: Server
-  readonly mediaFolder: string
-  readonly alice: ReturnType<typeof mediaClient>
-  readonly bob: ReturnType<typeof mediaClient>
-  /** Every file below the media folder, staged ones included. */
-  readonly files: () => Promise<string[]>
-  /** Those that are objects. */
-  readonly objects: () => Promise<string[]>
-}
-
-/** A server of two users, with a folder of its own. */
-async function startPlace(config: Readonly<Record<string, unknown>> = {}): Promise<Place> {
-  await using cleanup = new AsyncDisposableStack()
-  const folder = cleanup.use(await temporaryFolder()).path
-  const homeserver: HomeserverDouble = cleanup.use(await startHomeserver())
-  homeserver.addUser({ token: 'alice-token', userId: '@alice:example.org' })
-  homeserver.addUser({ token: 'bob-token', userId: '@bob:example.org' })
-  const homeservers = [{ name: homeserver.serverName, csApi: homeserver.url }]
-  const server = cleanup.use(
-    await startServer({ folder, config: { homeservers, uploads: { minBytes: 0 }, ...config } }),
-  )
-  const mediaFolder = join(folder, 'data', 'media')
-  const files = () => filesBelow(mediaFolder)
-  const owned = cleanup.move()
-  return {
-    server,
-    mediaFolder,
-    alice: mediaClient(server, 'alice-token'),
-    bob: mediaClient(server, 'bob-token'),
-    files,
-    objects: async () => (await files()).filter((path) => !path.includes('/.staging/')),
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
-  }
-}
-
-async function filesBelow(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
-  const files = entries.filter((entry) => entry.isFile())
-  return files.map((entry) => join(entry.parentPath, entry.name)).toSorted()
-}
 
 /** How large files may get that the server writes to, from now on: 0 stands for a disk that is full. */
 async function limitFiles(server: Server, limit: string): Promise<void> {

@@ -145,6 +145,25 @@ describe('A start', () => {
     expect(text).not.toMatch(/^\s+at /m)
   })
 
+  test('without a datastore that files lie in says what would be lost and ends with 2', async () => {
+    await using folder = await temporaryFolder()
+    {
+      await using server = await startServer({ folder: folder.path, config: CONFIG })
+      await uploadTo(server, randomBytes(300))
+    }
+    const repo = {
+      bindAddress: '127.0.0.1',
+      port: await freePort(),
+      dataPath: join(folder.path, 'data'),
+      logDirectory: '-',
+    }
+    const datastores = [{ type: 'file', id: 'new', forKinds: ['all'], opts: { path: join(folder.path, 'new') } }]
+    const { code, text } = await serveInVain(folder.path, { ...CONFIG, repo, datastores })
+    expect(code).toBe(2)
+    expect(text).toContain('media is not configured, but the database has 1 object (300 bytes) in it')
+    expect(text).not.toMatch(/^\s+at /m)
+  })
+
   test('on a database that another server uses says so and ends with 2', async () => {
     await using server = await startServer({ config: CONFIG })
     await using folder = await temporaryFolder()

@@ -214,7 +214,7 @@ describeWith('postgres', 'healthz on PostgreSQL', () => {
     await database[Symbol.asyncDispose]()
     const { status, json } = await other.ask('/healthz')
     expect([status, json]).toMatchObject([503, { ok: false, status: 'the database cannot be used' }])
-    expect(await other.ask('/_matrix/media/v3/download/example.org/abc')).toMatchObject({ status: 500 })
+    expect(await other.ask('/_matrix/media/v3/download/example.org/abc')).toMatchObject({ status: 503 })
   })
 })
 

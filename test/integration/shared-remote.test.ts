@@ -10,6 +10,7 @@ import { commitMedia, findMedia, type MediaRecord } from '../../src/db/media.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { openMetrics } from '../../src/lib/metrics.ts'
 import { storeObject } from '../../src/media/objects.ts'
+import { chooseDatastore, DatastoreSizes } from '../../src/media/choose.ts'
 import { fetchShared, shareRemote } from '../../src/media/shared-remote.ts'
 import { chunksOf, collect } from '../support/bytes.ts'
 import { redisConfig } from '../support/config.ts'
@@ -157,6 +158,7 @@ async function openRepository(server: RedisServer, options: Partial<RedisConfig>
       stagingFolder: `${folder}/staging`,
       log,
       called: () => {},
+      onAvailability: () => {},
     }),
   )
   await datastores.configure([{ type: 'file', id: 'main', forKinds: ['all'], opts: { path: `${folder}/media` } }])
@@ -165,10 +167,12 @@ async function openRepository(server: RedisServer, options: Partial<RedisConfig>
   await redis.configure(config)
   await vi.waitFor(() => expect(metrics.redisUp.of(server.addr, 'cache').state).toBe(1), { timeout: 15_000 })
   const events = { log, metrics }
-  const parts = { db, datastores, log, events, clock: systemClock, remoteFiles: redis.remoteFiles }
+  const datastoreSizes = new DatastoreSizes({ db, clock: systemClock })
+  const parts = { db, datastores, datastoreSizes, log, events, clock: systemClock, remoteFiles: redis.remoteFiles }
+  const usable = [{ id: 'main', forKinds: ['all'] }]
 
   const fetchFromOrigin = async (bytes: Buffer, { mediaId = MXC.mediaId, authenticated = false } = {}) => {
-    const datastore = datastores.choose('remote_media', [{ id: 'main' }])
+    const datastore = await chooseDatastore(parts, 'remote_media', usable)
     await using staged = await datastore.stage(chunksOf(bytes), { maxBytes: 0 })
     const media = { ...MXC, mediaId, authenticated, kind: 'remote', contentType: 'image/png', uploader: null } as const
     await storeObject(parts, staged, { datastore, contentType: media.contentType }, (object) =>
@@ -183,7 +187,7 @@ async function openRepository(server: RedisServer, options: Partial<RedisConfig>
     redis,
     fetchFromOrigin,
     share: (record: MediaRecord) => shareRemote(parts, record),
-    take: (maxBytes = 0) => fetchShared(parts, { downloads: { maxBytes }, datastores: [{ id: 'main' }] }, MXC),
+    take: (maxBytes = 0) => fetchShared(parts, { downloads: { maxBytes }, datastores: usable }, MXC),
     find: () => findMedia(db.read, MXC.origin, MXC.mediaId),
     read: async (record: MediaRecord) => {
       await using opened = await datastores.open(record)

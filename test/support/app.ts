@@ -1,7 +1,7 @@
 /** The whole server inside the test's own process, for speed, on a homeserver double; and ways to ask it odd things. */
 import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
-import { readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { type IncomingHttpHeaders, request as httpRequest } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
@@ -31,6 +31,8 @@ export interface AppOptions {
   readonly otherHomeservers?: readonly Settings[]
   /** Where configuration and data lie; given, it is kept. */
   readonly folder?: string
+  /** Per-domain files beside it, by name. */
+  readonly domainFiles?: Readonly<Record<string, Settings>>
   readonly idleTimeoutMs?: number
   /** Adds so many ms to the time of day. */
   readonly clock?: HeldClock
@@ -100,14 +102,22 @@ export async function startApp(options: AppOptions = {}): Promise<TestApp> {
   const homeserver = cleanup.use(await startHomeserver())
   for (const user of [ALICE, BOB, GUEST, LOCKED, SUSPENDED]) homeserver.addUser(user)
 
-  const path = join(folder, 'cellarium.yaml')
+  // A folder of its own: the data may lie in the other, and each file in this one is read.
+  const configFolder = join(folder, 'config')
+  await mkdir(configFolder, { recursive: true })
+  for (const [name, domain] of Object.entries(options.domainFiles ?? {})) {
+    await writeFile(join(configFolder, name), stringify(domain))
+  }
+  const path = join(configFolder, '0-cellarium.yaml')
   const write = (config: Settings) => writeFile(path, stringify(complete(config, options, homeserver, folder)))
   await write(options.config ?? {})
   let text = ''
   const terminal = { write: (line: string) => void (text += line), flushSync: () => {}, close: async () => {} }
   const logOptions = { logDirectory: '-', logColors: false, jsonLogs: true, logLevel: 'debug' }
   const { log } = cleanup.use(openLog(logOptions, { terminal }))
-  const store = cleanup.use(await openConfigStore({ path }, { log, pollMs: 3_600_000, debounceMs: 3_600_000 }))
+  const store = cleanup.use(
+    await openConfigStore({ path: configFolder }, { log, pollMs: 3_600_000, debounceMs: 3_600_000 }),
+  )
   const app: App = cleanup.use(await openApp(store, log, options))
 
   const { port } = app.http

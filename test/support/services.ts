@@ -1,6 +1,6 @@
 /** What tests may ask for: services that are not npm packages, databases, ports, folders. `test/run.ts` starts the services. */
 import { randomBytes, randomInt } from 'node:crypto'
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -17,6 +17,7 @@ export const SERVICES = [
   'apache2',
   'openssl',
   'strace',
+  'mount',
   'versitygw',
 ] as const
 export type Service = (typeof SERVICES)[number]
@@ -36,6 +37,7 @@ export const HOW_TO_GET: Readonly<Record<Service, string>> = {
   strace: 'install strace',
   versitygw:
     'install Go and run .ci/run once, or put versitygw (github.com/versity/versitygw) into PATH, or set CELLARIUM_TEST_VERSITYGW to it',
+  mount: 'run the tests on Linux as root with the right to mount (CAP_SYS_ADMIN): small disks that can be filled',
 }
 
 /** The version that `.ci/run` installs; other recent ones should do. */
@@ -49,6 +51,7 @@ export function findService(service: Service, environment = process.env): string
   if (service === 'postgres') return environment['CELLARIUM_TEST_POSTGRES'] || undefined
   if (service === 'synapse') return findSynapse(environment)
   if (service === 'versitygw') return findVersitygw(environment)
+  if (service === 'mount' && !mayMount()) return undefined
   // Debian keeps daemons in sbin, which is not in everybody's PATH.
   return findProgram(service) ?? findProgram(service, ['/usr/sbin', '/usr/local/sbin'])
 }
@@ -118,6 +121,15 @@ function findVersitygw(environment: NodeJS.ProcessEnv): string | undefined {
 
 function installedByCi(environment: NodeJS.ProcessEnv): string {
   return join(environment['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'cellarium-ci')
+}
+
+const CAP_SYS_ADMIN = 1n << 21n
+
+/** Source: capabilities(7), proc_pid_status(5). */
+function mayMount(): boolean {
+  if (process.platform !== 'linux') return false
+  const [, effective = '0'] = /^CapEff:\s*(\w+)$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? []
+  return (BigInt(`0x${effective}`) & CAP_SYS_ADMIN) !== 0n
 }
 
 async function runSql(url: string, statement: string): Promise<void> {

@@ -1,0 +1,87 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { ALICE, startApp } from '../support/app.ts'
+import { temporaryFolder } from '../support/folder.ts'
+import { describeWith, freshDatabase } from '../support/services.ts'
+
+const folder = (path: string, id: string) => ({ id, type: 'file', forKinds: ['all'], opts: { path: join(path, id) } })
+
+const problem = (id: string, objects: string, bytes: number) =>
+  `datastores: ${id} is not configured, but the database has ${objects} (${bytes} bytes) in it, which would be lost: ` +
+  'configure it again (forKinds: [] if nothing new is to go there), or move them to another datastore first'
+
+describe.each([['SQLite'], ['PostgreSQL']] as const)('On %s', (engine) => {
+  const suite = () => {
+    test('a start without a datastore that files lie in is refused, with what would be lost', async () => {
+      await using place = await temporaryFolder()
+      await using database = engine === 'SQLite' ? undefined : await freshDatabase()
+      const config = database ? { database: { postgres: database.url } } : {}
+      const [old, other, now] = ['old', 'other', 'now'].map((id) => folder(place.path, id))
+      {
+        await using app = await startApp({ folder: place.path, config: { ...config, datastores: [old] } })
+        await app.upload(randomBytes(100))
+        await app.upload(randomBytes(200))
+        await app.reload({ ...config, datastores: [{ ...old, forKinds: [] }, other] })
+        await app.upload(randomBytes(50))
+      }
+      const without = startApp({ folder: place.path, config: { ...config, datastores: [now] } })
+      await expect(without).rejects.toMatchObject({
+        name: 'ConfigError',
+        problems: [problem('old', '2 objects', 300), problem('other', '1 object', 50)],
+      })
+      const reading = [{ ...old, forKinds: [] }, { ...other, forKinds: [] }, now]
+      await using app = await startApp({ folder: place.path, config: { ...config, datastores: reading } })
+      expect((await app.ask('/healthz')).json['datastores']).toEqual({ old: 'up', other: 'up', now: 'up' })
+    })
+  }
+  if (engine === 'SQLite') suite()
+  else describeWith('postgres', 'with real files', suite)
+})
+
+describe('A reload', () => {
+  test('that leaves out a datastore that files lie in keeps the old configuration as a whole, and says why', async () => {
+    await using place = await temporaryFolder()
+    const [old, now] = ['old', 'now'].map((id) => folder(place.path, id))
+    await using app = await startApp({ config: { datastores: [old] } })
+    const media = await app.upload(randomBytes(100))
+    await app.reload({ datastores: [now], uploads: { maxBytes: 10 } })
+    expect(app.log()).toContain(problem('old', '1 object', 100))
+    expect(app.log()).toContain('the changed configuration cannot be used; the old one stays in force')
+    // Nothing of it is in force: neither the limit nor the datastores.
+    await app.upload(randomBytes(1000))
+    expect((await app.ask('/healthz')).json['datastores']).toEqual({ old: 'up' })
+    expect((await app.ask(`/_matrix/client/v1/media/download/${media}`, { token: ALICE.token })).status).toBe(200)
+
+    await app.reload({ datastores: [now, { ...old, forKinds: [] }], uploads: { maxBytes: 10 } })
+    await expect(app.upload(randomBytes(1000))).rejects.toThrow('413')
+    expect((await app.ask('/healthz')).json['datastores']).toEqual({ now: 'up', old: 'up' })
+    expect((await app.ask(`/_matrix/client/v1/media/download/${media}`, { token: ALICE.token })).status).toBe(200)
+  })
+
+  test('may leave out one in which nothing lies', async () => {
+    await using place = await temporaryFolder()
+    const [old, now] = ['old', 'now'].map((id) => folder(place.path, id))
+    await using app = await startApp({ config: { datastores: [old] } })
+    await app.reload({ datastores: [now] })
+    expect((await app.ask('/healthz')).json['datastores']).toEqual({ now: 'up' })
+    await app.upload(randomBytes(100))
+  })
+
+  test('with a datastore that cannot be opened keeps the old configuration, and names the datastore', async () => {
+    await using place = await temporaryFolder()
+    await writeFile(join(place.path, 'file'), 'not a folder')
+    const fine = folder(place.path, 'fine')
+    const broken = { ...folder(place.path, 'broken'), opts: { path: join(place.path, 'file', 'below') } }
+    await using app = await startApp({ config: { datastores: [fine] } })
+    await app.reload({ datastores: [broken, fine], uploads: { maxBytes: 10 } })
+    expect(app.log()).toContain('datastore broken cannot be opened: ENOTDIR')
+    await app.upload(randomBytes(100))
+    expect((await app.ask('/healthz')).json['datastores']).toEqual({ fine: 'up' })
+
+    await mkdir(join(place.path, 'now'))
+    await app.reload({ datastores: [{ ...broken, opts: { path: join(place.path, 'now') } }, fine] })
+    expect((await app.ask('/healthz')).json['datastores']).toEqual({ broken: 'up', fine: 'up' })
+  })
+})
