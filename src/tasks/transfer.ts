@@ -4,6 +4,7 @@ import type { Database } from '../db/connect.ts'
 import { type Candidate, moveObject, objectsPage } from '../db/transfer.ts'
 import { deleteLater } from '../db/unused.ts'
 import { LeaseLost } from '../db/with-lease.ts'
+import { Unavailable } from '../lib/errors.ts'
 import { type EventParts, objectMoved, objectNotMoved } from '../lib/events.ts'
 import { type CopyParts, copyProven, discard, isOfObject } from '../media/copy-object.ts'
 import { refuseImpossible, TRANSFER, type TransferProgress, type TransferWish, wishOf } from '../media/transfer.ts'
@@ -219,5 +220,7 @@ function failureMessage({ failed, failures, moved }: TransferProgress): string {
 }
 
 function messageOf(error: unknown): string {
+  // Its own words are for users; administrators need to know what happened.
+  if (error instanceof Unavailable && error.cause instanceof Error) return messageOf(error.cause)
   return error instanceof Error && error.message !== '' ? error.message : 'it failed without saying why'
 }
