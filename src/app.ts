@@ -27,8 +27,10 @@ import { type Forgotten, openHomeservers } from './matrix/homeserver.ts'
 import { newMediaId } from './matrix/ids.ts'
 import { DatastoreSizes } from './media/choose.ts'
 import { refuseLostDatastores } from './media/lost-datastores.ts'
+import { LostObjects } from './media/lost.ts'
 import { Reads } from './media/reads.ts'
 import { Records } from './media/records.ts'
+import { careJobs, startStagingSweep } from './tasks/care.ts'
 import { standingJobs } from './tasks/jobs.ts'
 import type { TaskKind } from './tasks/run-task.ts'
 import { TaskRunner } from './tasks/runner.ts'
@@ -78,6 +80,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   notifier.on('forgotten', (message) => homeservers.forget(JSON.parse(message) as Forgotten))
   notifier.on('missed', () => homeservers.forgetAll())
 
+  const lost = parts.use(new LostObjects({ db, datastores, clock, events }))
   const reads = parts.use(new Reads({ db, clock, log }))
   const thumbnailPool = openThumbnailPool({
     workers: Math.min(main.thumbnails.numWorkers, availableParallelism()),
@@ -90,7 +93,11 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   parts.defer(() => rm(scratch, { recursive: true, force: true }))
 
   const leased = { db, clock, events, log, newToken }
-  parts.use(startSchedule({ ...leased, random: Math.random }, standingJobs({ ...leased, datastores })))
+  const care = { db, datastores, clock, events }
+  const scrubBytesPerHour = () => config.current().main.storage.scrubBytesPerHour
+  const jobs = [...standingJobs({ ...leased, datastores }), ...careJobs(care, scrubBytesPerHour)]
+  parts.use(startSchedule({ ...leased, random: Math.random }, jobs))
+  parts.use(startStagingSweep(care))
   const kinds = taskKinds({ db, datastores, notifier, events })
   parts.use(new TaskRunner({ ...leased, notifier }, kinds, { atATime: main.tasks.numWorkers }))
 
@@ -121,6 +128,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         datastoreSizes: new DatastoreSizes({ db, clock }),
         notifier,
         homeservers,
+        lost,
         reads,
         records: new Records(db),
         thumbnailPool,

@@ -7,6 +7,7 @@ import { beginTransfer, estimateTransfer, refuseImpossible, type TransferProgres
 import { bytes, count, timeOf } from './amounts.ts'
 import type { SourceOptions } from './config-source.ts'
 import { withTools } from './tools.ts'
+import { checkCommand } from './datastores-check.ts'
 import { TransferDisplay } from './transfer-progress.ts'
 import { watchTask } from './watch-task.ts'
 
@@ -21,7 +22,7 @@ interface TransferOptions extends SourceOptions {
 
 const FAILED = 1
 
-/** `cellarium datastores list | transfer`. */
+/** `cellarium datastores list | transfer | check`. */
 export function datastoresCommand(): Command {
   const command = new Command('datastores').description('look after the places where media are kept')
   withSource(command.command('list'))
@@ -35,7 +36,7 @@ export function datastoresCommand(): Command {
     .action(async (source: string, target: string, options: TransferOptions) => {
       await withTools(options, (tools, signal) => transfer(tools, { source, target, ...options }, signal))
     })
-  return command
+  return command.addCommand(checkCommand())
 }
 
 function withSource(command: Command): Command {

@@ -8,8 +8,13 @@ type LoadCommand = () => Promise<Command>
 const serve: LoadCommand = async () => (await import('./serve.ts')).serveCommand()
 const commands: Readonly<Record<string, LoadCommand>> = {
   serve,
-  datastores: async () => (await import('./datastores.ts')).datastoresCommand(),
   config: async () => (await import('./config.ts')).configCommand(),
+  datastores: async () => (await import('./datastores.ts')).datastoresCommand(),
+}
+
+/** Tools that MMR's users know by name; the help does not list them. */
+const aliases: Readonly<Record<string, LoadCommand>> = {
+  s3_consistency_check: async () => (await import('./s3-consistency-check.ts')).s3ConsistencyCheckCommand(),
 }
 
 /** Runs the command that `argv` names. A configuration that cannot be used ends with status 2, whatever the command. */
@@ -30,6 +35,6 @@ export async function run(argv: readonly string[]): Promise<void> {
 function wanted(args: readonly string[]): readonly LoadCommand[] {
   const [first] = args
   if (first === undefined) return [serve]
-  const named = commands[first]
+  const named = commands[first] ?? aliases[first]
   return named ? [named] : Object.values(commands)
 }

@@ -43,7 +43,11 @@ export interface Datastore extends AsyncDisposable {
   readonly redirects?: RedirectRules | undefined
   delete(location: string): Promise<void>
   /** Every object it keeps, in no order, whether or not a record names it. Objects put or deleted meanwhile may be missing. */
-  list(): AsyncIterable<KeptObject>
+  list(options?: ListOptions): AsyncIterable<KeptObject>
+  /** Whether listing what was put in the last days costs little, however much there is. */
+  readonly listsRecentQuickly?: boolean
+  /** Deletes what crashes left half received a day ago or longer; gives how many files that was. */
+  sweepStaged?(): Promise<number>
   /** Throws what is wrong when objects cannot be read or written at the moment. */
   check(): Promise<void>
 }
@@ -72,6 +76,14 @@ export interface RedirectRules {
   readonly whenCached: boolean
   /** Other homeservers too: not all of them follow (Dendrite). */
   readonly federation: boolean
+}
+
+export interface ListOptions {
+  /**
+   * Objects put before (ms since 1970) may be left out, and files that it did not put itself: a datastore whose places tell
+   * their day need not look at terabytes for what came this week.
+   */
+  readonly since?: number | undefined
 }
 
 /** What a datastore finds in itself. */

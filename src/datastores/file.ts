@@ -5,6 +5,7 @@ import {
   type ByteRange,
   type Datastore,
   type KeptObject,
+  type ListOptions,
   ObjectMissing,
   type Offload,
   type OpenObject,
@@ -12,7 +13,7 @@ import {
 } from './datastore.ts'
 import { BufferPool } from '../lib/buffers.ts'
 import { makeLastingFolder } from '../lib/durable.ts'
-import { Folders } from './folders.ts'
+import { Folders, foldersSince } from './folders.ts'
 import { type MakeOffload, parseOffload } from './offload.ts'
 import { OpenFiles, type SharedFile } from './open-files.ts'
 import { stage, type StagedFile, type StageOptions, sweepStaging } from './staging.ts'
@@ -42,26 +43,29 @@ export async function openFileDatastore(options: FileDatastoreOptions, parts: Fi
   const base = resolve(options.path)
   await makeLastingFolder(base, 0o750)
   await sweepStaging(join(base, STAGING), ABANDONED_AFTER_MS, parts.now())
-  return new FileDatastore(options, base, new Folders(base, parts))
+  return new FileDatastore(options, base, parts)
 }
 
 class FileDatastore implements Datastore {
+  readonly listsRecentQuickly = true
   readonly id: string
   readonly uri: string
   readonly kinds: ReadonlySet<StoredKind>
   readonly #base: string
   readonly #staging: string
   readonly #folders: Folders
+  readonly #now: () => number
   readonly #openFiles = new OpenFiles()
   readonly #offload: MakeOffload | undefined
 
-  constructor(options: FileDatastoreOptions, base: string, folders: Folders) {
+  constructor(options: FileDatastoreOptions, base: string, parts: FileDatastoreParts) {
     this.id = options.id
     this.uri = base
     this.kinds = options.kinds
     this.#base = base
     this.#staging = join(base, STAGING)
-    this.#folders = folders
+    this.#folders = new Folders(base, parts)
+    this.#now = parts.now
     this.#offload = parseOffload(options.offload, options.id)
   }
 
@@ -115,14 +119,23 @@ class FileDatastore implements Datastore {
     await rm(path, { force: true })
   }
 
-  async *list(): AsyncGenerator<KeptObject> {
-    for await (const location of filesBelow(this.#base)) {
+  async *list({ since }: ListOptions = {}): AsyncGenerator<KeptObject> {
+    const folders = since === undefined ? [''] : foldersSince(this.#base, since)
+    for await (const folder of folders) yield* this.#listFolder(folder)
+  }
+
+  async *#listFolder(folder: string): AsyncGenerator<KeptObject> {
+    for await (const location of filesBelow(this.#base, folder)) {
       const found = await stat(this.localPath(location)).catch((error: unknown) => {
         // Deleted since its folder was read.
         if (!isMissing(error)) throw error
       })
       if (found?.isFile()) yield { location, size: found.size, putAt: found.mtimeMs }
     }
+  }
+
+  sweepStaged(): Promise<number> {
+    return sweepStaging(this.#staging, ABANDONED_AFTER_MS, this.#now())
   }
 
   /** Writes a block: whether there is room, and whether the disk takes it, is not to be found out otherwise. */
@@ -141,7 +154,7 @@ class FileDatastore implements Datastore {
 }
 
 /** The paths of files below `base`, without those that are still being received. Folder by folder: millions of them fit. */
-async function* filesBelow(base: string, folder = ''): AsyncGenerator<string> {
+async function* filesBelow(base: string, folder: string): AsyncGenerator<string> {
   for await (const entry of await opendir(join(base, folder))) {
     const name = folder === '' ? entry.name : `${folder}/${entry.name}`
     if (name === STAGING) continue

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { syncFolder, syncParents } from '../lib/durable.ts'
 
@@ -23,7 +23,7 @@ export class Folders {
 
   /** The folder for the next file; it exists, and lasts. */
   async next(): Promise<Folder> {
-    const day = new Date(this.#now()).toISOString().slice(0, 10).replaceAll('-', '/')
+    const day = dayOf(this.#now())
     if (!this.#current || this.#current.day !== day || this.#current.files >= FILES_PER_FOLDER) {
       const folder = makeFolder(this.#base, join(day, this.#newName()))
       this.#current = { day, folder, files: 0 }
@@ -38,6 +38,30 @@ export class Folders {
   startAnew(): void {
     this.#current = undefined
   }
+}
+
+/** The folders of days not before that of `since`, relative to `base`: `2026/11/21`. Other programs' folders are none. */
+export async function* foldersSince(base: string, since: number): AsyncGenerator<string> {
+  const first = dayOf(since)
+  for (const year of await foldersIn(base, '', /^\d{4}$/, first)) {
+    for (const month of await foldersIn(base, year, /^\d{2}$/, first)) {
+      yield* await foldersIn(base, month, /^\d{2}$/, first)
+    }
+  }
+}
+
+/** Those of `folder` whose names are of the form and that are not before `first`, as far as their names go. */
+async function foldersIn(base: string, folder: string, form: RegExp, first: string): Promise<string[]> {
+  const entries = await readdir(join(base, folder), { withFileTypes: true })
+  return entries
+    .filter((entry) => entry.isDirectory() && form.test(entry.name))
+    .map((entry) => join(folder, entry.name))
+    .filter((name) => name >= first.slice(0, name.length))
+    .toSorted()
+}
+
+function dayOf(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10).replaceAll('-', '/')
 }
 
 /** Its parents are synced whoever made them: another server may have done so just now, and not have synced them yet. */

@@ -5,6 +5,7 @@ import type {
   ByteRange,
   Datastore,
   KeptObject,
+  ListOptions,
   ObjectDescription,
   OpenObject,
   Presented,
@@ -46,6 +47,8 @@ export class GuardedDatastore implements Datastore {
   readonly kinds: ReadonlySet<StoredKind>
   readonly localPath?: (location: string) => string
   readonly link?: (location: string, presented: Presented) => Promise<URL | undefined>
+  readonly listsRecentQuickly: boolean
+  readonly sweepStaged?: () => Promise<number>
   readonly #inner: Datastore
   readonly #now: () => number
   readonly #onChange: OnAvailability
@@ -64,6 +67,9 @@ export class GuardedDatastore implements Datastore {
     if (localPath) this.localPath = localPath
     const link = inner.link?.bind(inner)
     if (link) this.link = (location, presented) => this.#use('read', () => link(location, presented))
+    this.listsRecentQuickly = inner.listsRecentQuickly ?? false
+    const sweepStaged = inner.sweepStaged?.bind(inner)
+    if (sweepStaged) this.sweepStaged = () => this.#use('write', sweepStaged)
     this.#inner = inner
     this.#now = now
     this.#onChange = onChange
@@ -117,9 +123,9 @@ export class GuardedDatastore implements Datastore {
     return this.#use('write', () => this.#inner.delete(location))
   }
 
-  async *list(): AsyncGenerator<KeptObject> {
+  async *list(options?: ListOptions): AsyncGenerator<KeptObject> {
     try {
-      yield* this.#inner.list()
+      yield* this.#inner.list(options)
     } catch (error) {
       throw this.#failed('read', error, 0)
     }

@@ -1,11 +1,11 @@
 import { compiled, type Queryable, unit } from './query.ts'
-import { type OfferedObject, settleObject, type StoredObject } from './objects.ts'
+import { type ObjectState, type OfferedObject, settleObject, type StoredObject } from './objects.ts'
 import { deleteReservation, lockReservation, type ReservationState } from './pending.ts'
 import type { MediaKind } from './schema.ts'
 import { countUsage } from './usage.ts'
 
 /** A name of some content: what is known of an MXC URI, and where its bytes are. */
-export interface MediaRecord {
+export interface MediaRecord extends ObjectState {
   readonly origin: string
   readonly mediaId: string
   readonly sha256: string
@@ -37,6 +37,8 @@ const mediaByName = compiled((db, name: { origin: string; mediaId: string }) =>
       'objects.size as size',
       'objects.datastore as datastore',
       'objects.location as location',
+      'objects.lost_at as lostAt',
+      'objects.damaged_at as damagedAt',
       'media.kind as kind',
       'media.content_type as contentType',
       'media.upload_name as uploadName',

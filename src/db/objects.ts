@@ -1,4 +1,5 @@
 import { compiled, lockRows, type Queryable } from './query.ts'
+import { handOver } from './unused.ts'
 import { countUsage } from './usage.ts'
 
 /** Where the bytes of a SHA-256 are. */
@@ -9,10 +10,33 @@ export interface StoredObject {
   readonly location: string
 }
 
+/** What is known of stored bytes that did not keep. */
+export interface ObjectState {
+  /** Since when they are known to be gone, in ms since 1970; null: they are taken to be there. */
+  readonly lostAt: number | null
+  /** Since when they are known to be others than their hash says. */
+  readonly damagedAt: number | null
+}
+
+export type KnownObject = StoredObject & ObjectState
+
+/** The columns of a `KnownObject`. */
+export const KNOWN = [
+  'sha256',
+  'size',
+  'datastore',
+  'location',
+  'lost_at as lostAt',
+  'damaged_at as damagedAt',
+] as const
+
+/** Somebody may just be reading them. */
+const DAMAGED_KEPT_MS = 3600 * 1000
+
 /**
  * What an upload brings to a commit: its content, and where that was put. `fresh` bytes were put by this very upload;
  * otherwise the object row named here was found, its bytes seen, and nothing was put. `replaces` names a row whose bytes
- * are gone: the fresh ones take its place (MMR keeps pointing at the lost ones for ever, matrix-media-repo#232).
+ * are gone or damaged: the fresh ones take its place (MMR keeps pointing at the lost ones for ever, matrix-media-repo#232).
  */
 export interface OfferedObject extends StoredObject {
   readonly fresh: boolean
@@ -26,18 +50,15 @@ export interface SettledObject extends StoredObject {
 }
 
 /** What `sha256` is stored as, if it is. */
-export const findObject = async (db: Queryable, sha256: string): Promise<StoredObject | undefined> =>
+export const findObject = async (db: Queryable, sha256: string): Promise<KnownObject | undefined> =>
   (await objectByHash(db, { sha256 }))[0]
 
 const objectByHash = compiled((db, { sha256 }: { sha256: string }) =>
-  db.selectFrom('objects').select(['sha256', 'size', 'datastore', 'location']).where('sha256', '=', sha256),
+  db.selectFrom('objects').select(KNOWN).where('sha256', '=', sha256),
 )
 
 const lockObject = compiled((tx, { sha256 }: { sha256: string }) =>
-  lockRows(
-    tx,
-    tx.selectFrom('objects').select(['sha256', 'size', 'datastore', 'location']).where('sha256', '=', sha256),
-  ),
+  lockRows(tx, tx.selectFrom('objects').select(KNOWN).where('sha256', '=', sha256)),
 )
 
 const insertObject = compiled((tx, row: StoredObject & { now: number }) =>
@@ -79,15 +100,17 @@ export async function settleObject(
     await replaceObject(tx, stored, offered)
     return { sha256, size, datastore, location, isNew: false }
   }
-  return { ...stored, isNew: false }
+  return { sha256, size: stored.size, datastore: stored.datastore, location: stored.location, isNew: false }
 }
 
-async function replaceObject(tx: Queryable, lost: StoredObject, found: StoredObject): Promise<void> {
+async function replaceObject(tx: Queryable, lost: KnownObject, found: StoredObject): Promise<void> {
   await tx
     .updateTable('objects')
-    .set({ datastore: found.datastore, location: found.location })
+    .set({ datastore: found.datastore, location: found.location, lost_at: null, damaged_at: null })
     .where('sha256', '=', lost.sha256)
     .execute()
+  // Damaged bytes are nobody's now. Those that were only not found stay, should they turn up: their disk may not be mounted.
+  if (lost.damagedAt !== null) await handOver(tx, lost, DAMAGED_KEPT_MS)
   await countUsage(tx, [
     { subject: `datastore:${lost.datastore}`, changeId: `${found.location} lost`, bytes: -lost.size, files: -1 },
     { subject: `datastore:${found.datastore}`, changeId: found.location, bytes: found.size, files: 1 },

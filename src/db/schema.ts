@@ -9,6 +9,10 @@ export interface ObjectsTable {
   datastore: string
   location: string
   created_at: number
+  /** Since when its bytes are known to be gone; null: they are taken to be there. */
+  lost_at: number | null
+  /** Since when its bytes are known to be others than its hash says. */
+  damaged_at: number | null
 }
 
 export interface MediaTable {
@@ -105,6 +109,12 @@ export interface RepositoryTable {
   value: string
 }
 
+export interface CareProgressTable {
+  chore: string
+  state: string
+  updated_at: number
+}
+
 export interface Schema {
   objects: ObjectsTable
   media: MediaTable
@@ -117,4 +127,5 @@ export interface Schema {
   tasks: TasksTable
   unused_objects: UnusedObjectsTable
   repository: RepositoryTable
+  care_progress: CareProgressTable
 }

@@ -1,5 +1,5 @@
 import { compiled, type Queryable, unit } from './query.ts'
-import { type OfferedObject, settleObject, type StoredObject } from './objects.ts'
+import { type ObjectState, type OfferedObject, settleObject, type StoredObject } from './objects.ts'
 
 /** Which thumbnail of some content: the size asked for after MMR's choice among the configured ones, in pixels. */
 export interface ThumbnailKey {
@@ -11,7 +11,7 @@ export interface ThumbnailKey {
 }
 
 /** A thumbnail that is stored. Its object may be the source itself, where that is small enough. */
-export interface ThumbnailRecord extends StoredObject {
+export interface ThumbnailRecord extends StoredObject, Partial<ObjectState> {
   readonly contentType: string
 }
 
@@ -28,6 +28,8 @@ const thumbnailByKey = compiled((db, key: ThumbnailKey) =>
       'objects.size as size',
       'objects.datastore as datastore',
       'objects.location as location',
+      'objects.lost_at as lostAt',
+      'objects.damaged_at as damagedAt',
       'thumbnails.content_type as contentType',
     ])
     .where('thumbnails.source_sha256', '=', key.sourceSha256)

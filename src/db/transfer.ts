@@ -138,7 +138,7 @@ export const moveObject = unit('moveObject', async (tx, move: MovedObject): Prom
   if (found?.datastore !== object.datastore || found.location !== object.location) return 'changed'
   await tx
     .updateTable('objects')
-    .set({ datastore: to.datastore, location: to.location })
+    .set({ datastore: to.datastore, location: to.location, lost_at: null, damaged_at: null })
     .where('sha256', '=', object.sha256)
     .execute()
   await countUsage(tx, [

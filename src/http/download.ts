@@ -3,7 +3,7 @@ import type { StoredObject } from '../db/objects.ts'
 import { Refused } from '../lib/errors.ts'
 import { mediaAccessed } from '../lib/events.ts'
 import { isMediaId, isServerName } from '../matrix/ids.ts'
-import { findAllowed, linkTo, openObject, type Wanted } from '../media/download.ts'
+import { findAllowed, linkTo, openObject, refuseLost, type Wanted } from '../media/download.ts'
 import { getThumbnail } from '../thumbnails/get.ts'
 import type { Answer } from './answers.ts'
 import { identifyIfPossible, isRepositoryAdmin } from './auth.ts'
@@ -25,6 +25,7 @@ export function download(endpoint: Endpoint): Handler {
 async function answerDownload(parts: HttpParts, call: Call, endpoint: Endpoint): Promise<Answer> {
   const link = linkFor(parts, call, endpoint)
   const record = await findAllowed(parts, call, wanted(parts, call))
+  refuseLost(parts, call, record)
   mediaAccessed(parts.events, { ageMs: parts.clock.now() - record.createdAt })
   return {
     kind: 'file',

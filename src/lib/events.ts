@@ -275,6 +275,71 @@ export function remoteFileShared({ metrics }: Pick<EventParts, 'metrics'>, outco
   metrics.sharedRemote.of(outcome).add()
 }
 
+/** Stored bytes, as the events about them name them. */
+export interface ObjectPlace {
+  readonly sha256: string
+  readonly datastore: string
+  readonly location: string
+}
+
+const onlyPlace = ({ sha256, datastore, location }: ObjectPlace) => ({ sha256, datastore, location })
+
+/** An object's bytes are gone, and its record says so from now on. */
+export function objectLost({ log, metrics }: LogAndMetrics, object: ObjectPlace): void {
+  metrics.lostObjects.of(object.datastore).add()
+  log.error(onlyPlace(object), 'an object is marked as lost; uploading the same file again heals it')
+}
+
+/** An object's bytes are not those that were stored; `problem` completes "the object …". */
+export function objectDamaged({ log, metrics }: LogAndMetrics, object: ObjectPlace, problem: string): void {
+  metrics.damagedObjects.of(object.datastore).add()
+  log.error({ ...onlyPlace(object), problem }, 'an object is damaged; uploading the same file again heals it')
+}
+
+/** Reading an object fails again and again, in a datastore that works otherwise; `problem` completes "the object …". */
+export function objectUnreadable({ log }: Pick<EventParts, 'log'>, object: ObjectPlace, problem: string): void {
+  log.error({ ...onlyPlace(object), problem }, 'an object cannot be read')
+}
+
+/** An object that was marked as lost or damaged is there, as it was stored. */
+export function objectFoundAgain({ log, metrics }: LogAndMetrics, object: ObjectPlace): void {
+  metrics.recoveredObjects.of(object.datastore).add()
+  log.info(onlyPlace(object), 'an object that was marked as lost or damaged is there again')
+}
+
+/** Objects that no record names were deleted. */
+export function objectsSwept(
+  { log, metrics }: LogAndMetrics,
+  swept: { readonly datastore: string; readonly objects: number; readonly bytes: number },
+): void {
+  metrics.sweptObjects.of(swept.datastore).add(swept.objects)
+  if (swept.objects > 0) log.info(swept, 'deleted what crashes left: objects that no record names')
+}
+
+/** What broken uploads left half received was deleted. */
+export function stagedSwept(
+  { log }: Pick<EventParts, 'log'>,
+  swept: { readonly datastore: string; readonly files: number },
+): void {
+  log.info(swept, 'deleted what broken uploads had left half received')
+}
+
+/** Bytes of an object were read again to find damage. */
+export function scrubbed(
+  { metrics }: Pick<EventParts, 'metrics'>,
+  { datastore, bytes }: { readonly datastore: string; readonly bytes: number },
+): void {
+  metrics.scrubbedBytes.of(datastore).add(bytes)
+}
+
+/** Every object was read again once. */
+export function scrubRoundEnded(
+  { log }: Pick<EventParts, 'log'>,
+  round: Readonly<Record<'objects' | 'bytes' | 'damaged' | 'lost' | 'unreadable' | 'durationMs', number>>,
+): void {
+  log.info(round, 'every stored object was read again and compared with its hash')
+}
+
 /**
  * Something failed that is nobody's mistake but ours: logged with its stack, counted, and reported. The one place from which
  * errors are reported.

@@ -114,6 +114,17 @@ function openFamilies() {
     transferred: counter('cellarium_transferred_objects_total', 'Objects handled by transfers', ['outcome']),
     transferredBytes: counter('cellarium_transferred_bytes_total', 'Bytes moved to another datastore'),
     unusedDeleted: counter('cellarium_unused_objects_deleted_total', 'Objects deleted that no record named any more'),
+    lostObjects: counter('cellarium_objects_lost_total', 'Objects found to be gone', ['datastore']),
+    damagedObjects: counter('cellarium_objects_damaged_total', 'Objects found not to be what their hash says', [
+      'datastore',
+    ]),
+    recoveredObjects: counter('cellarium_objects_recovered_total', 'Lost or damaged objects found to be right again', [
+      'datastore',
+    ]),
+    sweptObjects: counter('cellarium_objects_swept_total', 'Objects deleted because no record names them', [
+      'datastore',
+    ]),
+    scrubbedBytes: counter('cellarium_scrubbed_bytes_total', 'Bytes read again to find damage', ['datastore']),
     internalErrors: counter('cellarium_internal_errors_total', 'Failures that are defects of this program'),
   }
 }

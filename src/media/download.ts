@@ -9,12 +9,14 @@ import {
 import type { MediaRecord } from '../db/media.ts'
 import { Refused } from '../lib/errors.ts'
 import type { Mxc } from '../matrix/ids.ts'
-import { findObject, type StoredObject } from '../db/objects.ts'
+import { findObject, type ObjectState, type StoredObject } from '../db/objects.ts'
 import type { Log } from '../lib/log.ts'
 import type { Context } from './context.ts'
+import { isMarkedLost, type LostObjects, placeOf } from './lost.ts'
 import { type PendingParts, waitForUpload } from './pending.ts'
 import type { Reads } from './reads.ts'
 import type { Records } from './records.ts'
+import { otherSize } from './verify.ts'
 
 export interface DownloadParts extends Pick<PendingParts, 'db' | 'notifier' | 'clock'> {
   readonly datastores: Datastores
@@ -22,6 +24,7 @@ export interface DownloadParts extends Pick<PendingParts, 'db' | 'notifier' | 'c
   readonly records: Pick<Records, 'find'>
   /** Whether a cache of this process has the bytes of an object. Absent: there is no such cache. */
   readonly isCached?: (object: StoredObject) => boolean
+  readonly lost: Pick<LostObjects, 'isWorthAsking' | 'noteMissing' | 'noteFound'>
 }
 
 export interface Wanted extends Mxc {
@@ -81,14 +84,16 @@ export interface FoundObject {
   readonly opened: OpenObject
 }
 
+type FindingParts = Pick<DownloadParts, 'datastores' | 'db' | 'lost'>
+
 /**
  * Opens the bytes of a record, to read `part` of them if it is given. Bytes that are gone are `not_found` for the caller, and
- * an error in the log.
+ * an error in the log. Those known to be gone are not even asked for, most of the time.
  */
 export async function openObject(
-  parts: Pick<DownloadParts, 'datastores' | 'db'>,
+  parts: FindingParts,
   ctx: { readonly log: Log },
-  object: StoredObject,
+  object: StoredObject & Partial<ObjectState>,
   part?: ByteRange,
 ): Promise<OpenObject> {
   return (await findBytes(parts, ctx, object, part)).opened
@@ -96,21 +101,38 @@ export async function openObject(
 
 /** As `openObject`, and says where the bytes are: they may have moved to another datastore since the record was read. */
 export async function findBytes(
-  parts: Pick<DownloadParts, 'datastores' | 'db'>,
+  parts: FindingParts,
   ctx: { readonly log: Log },
-  object: StoredObject,
+  object: StoredObject & Partial<ObjectState>,
   part?: ByteRange,
 ): Promise<FoundObject> {
+  refuseLost(parts, ctx, object)
   try {
-    return { object, opened: await openWhole(parts, object, part) }
+    const opened = await openWhole(parts, object, part)
+    if (isMarkedLost(object)) parts.lost.noteFound(object)
+    return { object, opened }
   } catch (error) {
     if (!(error instanceof ObjectMissing)) throw error
     const now = await findObject(parts.db.read, object.sha256)
     const isElsewhere = now && (now.datastore !== object.datastore || now.location !== object.location)
     if (isElsewhere) return await findBytes(parts, ctx, now, part)
-    ctx.log.error({ err: error, sha256: object.sha256 }, 'an object is lost; uploading the same file again heals it')
+    if (!isMarkedLost(object)) {
+      ctx.log.error({ err: error, sha256: object.sha256 }, 'an object is lost; uploading the same file again heals it')
+    }
+    parts.lost.noteMissing(object)
     throw new Refused('not_found', 'Not found', { cause: error })
   }
+}
+
+/** Throws `not_found` for bytes that are known to be gone: also what could be answered without them is not (HEAD, 304). */
+export function refuseLost(
+  { lost }: Pick<DownloadParts, 'lost'>,
+  { log }: { readonly log: Log },
+  object: StoredObject & Partial<ObjectState>,
+): void {
+  if (!isMarkedLost(object) || lost.isWorthAsking(object)) return
+  log.info({ ...placeOf(object), lostAt: object.lostAt }, 'asked for an object that is marked as lost')
+  throw new Refused('not_found', 'Not found')
 }
 
 /** Opens what has the size that the record says; anything else is not the object. */
@@ -123,6 +145,6 @@ async function openWhole(
   if (opened.size === object.size) return opened
   await opened[Symbol.asyncDispose]()
   throw new ObjectMissing(object.datastore, object.location, {
-    cause: new Error(`the file has ${opened.size} bytes, its record says ${object.size}`),
+    cause: new Error(`the file ${otherSize(opened.size, object.size)}`),
   })
 }

@@ -1,9 +1,10 @@
 import type { Database } from '../db/connect.ts'
-import { findObject, type OfferedObject, type StoredObject } from '../db/objects.ts'
+import { findObject, type KnownObject, type OfferedObject, type StoredObject } from '../db/objects.ts'
 import type { Datastore, ObjectDescription } from '../datastores/datastore.ts'
 import type { StagedFile } from '../datastores/staging.ts'
 import type { Log } from '../lib/log.ts'
 import type { ChooseParts } from './choose.ts'
+import { placeOf } from './lost.ts'
 
 export interface ObjectParts extends ChooseParts {
   readonly db: Pick<Database, 'read' | 'write'>
@@ -40,12 +41,17 @@ async function offer(parts: ObjectParts, staged: StagedFile, destination: Destin
   const { datastore, contentType } = destination
   const { sha256, size } = staged
   const found = await findObject(parts.db.read, sha256)
-  if (found && (await parts.datastores.sizeOf(found)) === found.size) return { ...found, fresh: false }
-  if (found)
-    parts.log.warn({ sha256, datastore: found.datastore, location: found.location }, 'a lost object comes back')
+  if (found && (await isWhole(parts, found))) return { ...placeOf(found), size, fresh: false }
+  if (found) parts.log.warn(placeOf(found), 'a lost object comes back')
   const location = await datastore.put(staged, { contentType })
   const fresh = { sha256, size, datastore: datastore.id, location, fresh: true }
   return found ? { ...fresh, replaces: { datastore: found.datastore, location: found.location } } : fresh
+}
+
+/** Marked ones are put anew even if something is in their place: these are the right bytes for certain. */
+async function isWhole({ datastores }: ObjectParts, found: KnownObject): Promise<boolean> {
+  if (found.lostAt !== null || found.damagedAt !== null) return false
+  return (await datastores.sizeOf(found)) === found.size
 }
 
 async function committed<Result extends { readonly object?: StoredObject }>(

@@ -11,13 +11,14 @@ import { type EventParts, thumbnailGenerated } from '../lib/events.ts'
 import type { SharedWork } from '../lib/shared-work.ts'
 import { chooseDatastore } from '../media/choose.ts'
 import type { Context } from '../media/context.ts'
-import { findBytes } from '../media/download.ts'
+import { type DownloadParts, findBytes } from '../media/download.ts'
+import { isMarkedLost } from '../media/lost.ts'
 import { type ObjectParts, storeObject } from '../media/objects.ts'
 import type { Generated } from './job.ts'
 import type { ThumbnailPool } from './pool.ts'
 import { chooseSize, type ThumbnailSize } from './sizes.ts'
 
-export interface ThumbnailParts extends ObjectParts {
+export interface ThumbnailParts extends ObjectParts, Pick<DownloadParts, 'lost'> {
   readonly clock: Clock
   readonly events: EventParts
   readonly thumbnailPool: ThumbnailPool
@@ -42,7 +43,8 @@ export async function getThumbnail(
   const { width, height, method } = chooseSize(ctx.homeserver.thumbnails, asked)
   const key: ThumbnailKey = { sourceSha256: media.sha256, width, height, method, variant: 'still' }
   const found = await findThumbnail(parts.db.read, key)
-  if (found) return found
+  // A lost one is made anew, and takes the lost one's place.
+  if (found && !isMarkedLost(found)) return found
   // Options decide what may be decoded, so only requests under the same options share.
   const { types, maxPixels, maxSourceBytes } = ctx.homeserver.thumbnails
   const work = JSON.stringify([key, types, maxPixels, maxSourceBytes])

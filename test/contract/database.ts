@@ -1,6 +1,7 @@
 /** What both database engines are held to: one suite on SQLite and on PostgreSQL. */
 import { afterAll, describe } from 'vitest'
 import { datastoresContract } from './database/datastores.ts'
+import { careContract } from './database/care.ts'
 import { leasesContract } from './database/leases.ts'
 import { mediaContract } from './database/media.ts'
 import { recordsContract } from './database/records.ts'
@@ -36,12 +37,13 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     schedulesContract(openEmpty)
     runnersContract(openEmpty)
     repositoryContract(openEmpty)
+    careContract(openEmpty)
   })
 }
 
 async function empty(under: DatabaseUnderTest): Promise<void> {
   const tables = ['thumbnails', 'media', 'pending_media', 'objects', 'usage_changes', 'usage_totals']
-  tables.push('leases', 'jobs', 'tasks', 'unused_objects', 'repository')
+  tables.push('leases', 'jobs', 'tasks', 'unused_objects', 'repository', 'care_progress')
   for (const name of tables) await under.execute(`DELETE FROM ${table(under.db, name)}`)
   await under.execute(`DELETE FROM ${table(under.db, 'migrations')} WHERE name LIKE '9999%'`)
 }

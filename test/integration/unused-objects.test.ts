@@ -92,8 +92,10 @@ async function moved(opened: Awaited<ReturnType<typeof open>>, text: string) {
   return { object, before, location }
 }
 
+const nobodyLooks = { isWorthAsking: () => true, noteMissing() {}, noteFound() {} }
+
 async function textOf(opened: Awaited<ReturnType<typeof open>>, record: Parameters<typeof openObject>[2]) {
-  await using object = await openObject(opened, { log }, record)
+  await using object = await openObject({ ...opened, lost: nobodyLooks }, { log }, record)
   const chunks: Buffer[] = []
   for await (const chunk of object.read({ start: 0, end: object.size - 1 })) chunks.push(Buffer.from(chunk))
   return Buffer.concat(chunks).toString()

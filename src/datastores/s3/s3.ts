@@ -42,12 +42,13 @@ export async function openS3Datastore({ id, kinds, options }: S3DatastoreOptions
   await sweepStaging(staging, ABANDONED_AFTER_MS, parts.now())
   const bucket = await openBucket(id, options, parts)
   const link = options.links && (await openLinks(bucket, options.links))
-  return new S3Datastore(kinds, { bucket, staging, link, newKey: parts.newKey })
+  return new S3Datastore(kinds, { bucket, staging, link, newKey: parts.newKey, now: parts.now })
 }
 
 interface S3DatastoreParts {
   readonly bucket: Bucket
   readonly staging: string
+  readonly now: () => number
   readonly link: Link | undefined
   readonly newKey: () => string
 }
@@ -125,6 +126,10 @@ class S3Datastore implements Datastore {
       if (!page.IsTruncated || !page.NextContinuationToken) return
       token = page.NextContinuationToken
     }
+  }
+
+  sweepStaged(): Promise<number> {
+    return sweepStaging(this.#parts.staging, ABANDONED_AFTER_MS, this.#parts.now())
   }
 
   /** Finds out whether the bucket answers and the key is let in. That it may also write shows only when something is put. */

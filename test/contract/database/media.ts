@@ -30,6 +30,8 @@ export function mediaContract(open: OpenDatabase): void {
       expect(result).toMatchObject({ outcome: 'stored', mediaId: offered.mediaId, object: placeOf(offered.object) })
       expect(await findMedia(db.read, offered.origin, offered.mediaId)).toEqual({
         ...placeOf(offered.object),
+        lostAt: null,
+        damagedAt: null,
         origin: offered.origin,
         mediaId: offered.mediaId,
         kind: 'upload',

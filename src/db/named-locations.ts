@@ -1,0 +1,22 @@
+import { objectsAt } from './object-care.ts'
+import type { Queryable } from './query.ts'
+
+type Named = (db: Queryable, datastore: string, locations: readonly string[]) => Promise<readonly string[]>
+
+/**
+ * The registry of who names places in datastores. What none of these names is nobody's, and will be deleted: a new table that
+ * holds locations needs its line here. (MMR asks media and thumbnails only, and so lists archives as safe to delete.)
+ */
+const namers: readonly Named[] = [
+  async (db, datastore, locations) => (await objectsAt(db, datastore, locations)).map(({ location }) => location),
+]
+
+/** Those of `locations` that any record names. For some hundreds at a time. */
+export async function namedLocations(
+  db: Queryable,
+  datastore: string,
+  locations: readonly string[],
+): Promise<ReadonlySet<string>> {
+  if (locations.length === 0) return new Set()
+  return new Set((await Promise.all(namers.map((named) => named(db, datastore, locations)))).flat())
+}
