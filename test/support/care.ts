@@ -109,7 +109,7 @@ export async function openPlace(engine: Engine, bucket?: Readonly<Record<string,
       const mediaId = randomBytes(8).toString('hex')
       const { sha256, size } = file
       const { object } = await storeObject(
-        { db, datastores, log },
+        { db, datastores, datastoreSizes, log },
         file,
         { datastore, contentType: 'image/png' },
         (offered) =>
