@@ -102,11 +102,17 @@ class Connection implements PostgresPoolClient {
   }
 }
 
+/**
+ * What is answered as stored must survive a crash: where an administrator has switched waiting for the disk off, transactions
+ * of ours wait for it all the same. Other settings of `synchronous_commit` do, and stay.
+ */
+const LASTING = `select set_config('synchronous_commit', 'local', true) where current_setting('synchronous_commit') = 'off'`
+
 /** In one trip. `SET LOCAL` and not the connection's own settings: poolers refuse what they do not know at the start. */
 function begin({ statementMs, lockMs, idleMs }: PostgresWaits): string {
   return (
     `begin; set local statement_timeout = ${statementMs}; set local lock_timeout = ${lockMs}; ` +
-    `set local idle_in_transaction_session_timeout = ${idleMs}`
+    `set local idle_in_transaction_session_timeout = ${idleMs}; ${LASTING}`
   )
 }
 

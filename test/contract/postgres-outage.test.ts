@@ -1,10 +1,10 @@
 import { sql } from 'kysely'
 import pg from 'pg'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { type Database, openDatabase } from '../../src/db/connect.ts'
 import { commitMedia } from '../../src/db/media.ts'
 import type { PostgresWaits } from '../../src/db/postgres.ts'
-import type { Queryable } from '../../src/db/query.ts'
+import { type Queryable, unit } from '../../src/db/query.ts'
 import { DatabaseUnavailable } from '../../src/lib/errors.ts'
 import { recordingLog } from '../support/log.ts'
 import { describeWith, freshDatabase } from '../support/services.ts'
@@ -46,6 +46,26 @@ const counted = async ({ other }: Opened) =>
   Number((await other.query('select last_value from calls')).rows[0].last_value)
 
 describeWith('postgres', 'PostgreSQL that', () => {
+  test.each([
+    ['off', 'local'],
+    ['remote_write', 'remote_write'],
+  ])('is told synchronous_commit = %s commits ours with %s: what was answered must be on disk', async (set, used) => {
+    await using opened = await open()
+    await opened.other.query(
+      `do $$ begin execute format('alter database %I set synchronous_commit = ${set}', current_database()); end $$`,
+    )
+    await opened.other.query(
+      'select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and datname = current_database()',
+    )
+    const setting = unit(
+      'setting',
+      async (tx) =>
+        (await sql<{ value: string }>`select current_setting('synchronous_commit') as value`.execute(tx)).rows[0]
+          ?.value,
+    )
+    await vi.waitFor(async () => expect(await opened.db.write(setting, undefined)).toBe(used), 10_000)
+  })
+
   test('ends a connection under a read gets it again on another, and nobody has to know', async () => {
     await using opened = await open()
     await opened.other.query('create sequence calls')
