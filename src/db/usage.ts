@@ -1,7 +1,8 @@
 import { sql } from 'kysely'
 import { compiled, lockFreeRows, type Queryable, unit } from './query.ts'
+import type { MediaKind } from './schema.ts'
 
-/** Stored bytes and files of a subject (`user:…`, `server:…`, `datastore:…`). */
+/** Stored bytes and files of a subject (`user:…`, `server:…`, `datastore:…`, `remote`). */
 export interface Usage {
   readonly bytes: number
   readonly files: number
@@ -11,6 +12,30 @@ export interface UsageChange extends Usage {
   readonly subject: string
   /** Makes the change's row its own: anything that does not come twice for one subject. */
   readonly changeId: string
+}
+
+/** The subject that stands for all media of other servers. Each name counts, also where several share their content. */
+export const REMOTE = 'remote'
+
+/**
+ * What a name adds to usage, or takes from it with `used` below zero: of its server, its uploader, and of all media of other
+ * servers. `why` makes the change another than the one with which the name came.
+ */
+export function usageOfName(name: NamedMedia, used: Usage, why: string): UsageChange[] {
+  const change = { ...used, changeId: `${name.mediaId}${why}` }
+  return [
+    { ...change, subject: `server:${name.origin}` },
+    ...(name.uploader === null ? [] : [{ ...change, subject: `user:${name.uploader}` }]),
+    // Two servers may have the same id.
+    ...(name.kind === 'remote' ? [{ ...change, subject: REMOTE, changeId: `${name.origin}/${change.changeId}` }] : []),
+  ]
+}
+
+interface NamedMedia {
+  readonly origin: string
+  readonly mediaId: string
+  readonly kind: MediaKind
+  readonly uploader: string | null
 }
 
 /** Records differences of usage, in the transaction of what caused them. */

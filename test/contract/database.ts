@@ -3,6 +3,7 @@ import { afterAll, describe } from 'vitest'
 import { datastoresContract } from './database/datastores.ts'
 import { careContract } from './database/care.ts'
 import { leasesContract } from './database/leases.ts'
+import { candidatesContract } from './database/candidates.ts'
 import { mediaContract } from './database/media.ts'
 import { recordsContract } from './database/records.ts'
 import { repositoryContract } from './database/repository.ts'
@@ -38,6 +39,7 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     runnersContract(openEmpty)
     repositoryContract(openEmpty)
     careContract(openEmpty)
+    candidatesContract(openEmpty)
   })
 }
 
