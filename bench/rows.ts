@@ -5,11 +5,17 @@ import { config } from './rows/config.ts'
 import { download } from './rows/download.ts'
 import { idleMemory, uploadMemory } from './rows/memory.ts'
 import { cachedThumbnail, generatedThumbnail } from './rows/thumbnail.ts'
+import { reads, writes } from './records/queries.ts'
+import { records } from './rows/records.ts'
 import { upload } from './rows/upload.ts'
 
 const ratio = (least: number): Aim => ({
   text: `ratio ≥ ${Number(least.toFixed(3))}`,
   isReached: (result) => (result.ratio ?? 0) >= least,
+})
+const ratioBelow = (most: number): Aim => ({
+  text: `ratio ≤ ${most}`,
+  isReached: (result) => (result.ratio ?? Infinity) <= most,
 })
 const below = (limit: number, unit: string): Aim => ({
   text: `< ${limit} ${unit}`,
@@ -36,4 +42,7 @@ export const rows: readonly Row[] = [
   coldStart({ name: 'cold-start', aim: below(2000, 'ms') }),
   idleMemory({ name: 'memory-idle', aim: below(110, 'MiB') }),
   uploadMemory({ name: 'memory-upload', bytes: 100 * MIB, connections: 16, aim: below(64, 'MiB') }),
+  ...(['sqlite', 'postgres'] as const).flatMap((engine) =>
+    [...reads, ...writes].map((query) => records({ engine, query, aim: ratioBelow(1.5) })),
+  ),
 ]

@@ -11,7 +11,9 @@ export async function fillSqlite(path: string, media: number): Promise<void> {
   const database = new DatabaseSync(path)
   try {
     // A file that a crash leaves half filled is made again; nobody waits for the disk, and sorting stays in memory.
-    database.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -1500000')
+    database.exec(
+      'PRAGMA journal_mode = DELETE; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -1500000',
+    )
     const indexes = database
       .prepare(`SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL`)
       .all()

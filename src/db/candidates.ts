@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import { compiled, type Queryable } from './query.ts'
 import type { MediaKind } from './schema.ts'
 
@@ -40,6 +40,13 @@ export interface Page {
 
 const lastUse = sql<number>`coalesce(media.accessed_at, media.created_at)`
 
+/**
+ * One comparison of rows, not several joined by OR: for those PostgreSQL takes what is left to be so little that it reads and
+ * sorts all of it.
+ */
+const isAfter = (time: RawBuilder<unknown>, { at, origin, mediaId }: Place) =>
+  sql<boolean>`(${time}, media.origin, media.media_id) > (${at}, ${origin}, ${mediaId})`
+
 const candidates = (db: Queryable) =>
   db
     .selectFrom('media')
@@ -67,14 +74,7 @@ const byLastUse = compiled((db, of: Place & { kind: MediaKind; before: number; l
   candidates(db)
     .where('media.kind', '=', of.kind)
     .where(lastUse, '<', of.before)
-    .where(lastUse, '>=', of.at)
-    .where((is) =>
-      is.or([
-        is(lastUse, '>', of.at),
-        is('media.origin', '>', of.origin),
-        is.and([is('media.origin', '=', of.origin), is('media.media_id', '>', of.mediaId)]),
-      ]),
-    )
+    .where(isAfter(lastUse, of))
     .orderBy(lastUse)
     .orderBy('media.origin')
     .orderBy('media.media_id')
@@ -84,16 +84,16 @@ const byLastUse = compiled((db, of: Place & { kind: MediaKind; before: number; l
 /** All media of one server, the oldest first. */
 export const oldest = (
   db: Queryable,
-  { after, origin, ...of }: Page & { readonly origin: string },
-): Promise<Candidate[]> => byAge(db, { ...of, origin, at: after.at, mediaId: after.mediaId })
+  { after, origin: server, ...of }: Page & { readonly origin: string },
+): Promise<Candidate[]> => byAge(db, { ...of, ...after, server })
 
-const byAge = compiled((db, of: Place & { before: number; limit: number }) =>
+const byAge = compiled((db, of: Place & { server: string; before: number; limit: number }) =>
   candidates(db)
-    .where('media.origin', '=', of.origin)
+    .where('media.origin', '=', of.server)
     .where('media.created_at', '<', of.before)
-    .where('media.created_at', '>=', of.at)
-    .where((is) => is.or([is('media.created_at', '>', of.at), is('media.media_id', '>', of.mediaId)]))
+    .where(isAfter(sql.ref('media.created_at'), of))
     .orderBy('media.created_at')
+    .orderBy('media.origin')
     .orderBy('media.media_id')
     .limit(of.limit),
 )
@@ -106,14 +106,7 @@ const byQuarantine = compiled((db, of: Place & { before: number; limit: number }
   candidates(db)
     .where('media.quarantined_at', 'is not', null)
     .where('media.quarantined_at', '<', of.before)
-    .where('media.quarantined_at', '>=', of.at)
-    .where((is) =>
-      is.or([
-        is('media.quarantined_at', '>', of.at),
-        is('media.origin', '>', of.origin),
-        is.and([is('media.origin', '=', of.origin), is('media.media_id', '>', of.mediaId)]),
-      ]),
-    )
+    .where(isAfter(sql.ref('media.quarantined_at'), of))
     .orderBy('media.quarantined_at')
     .orderBy('media.origin')
     .orderBy('media.media_id')

@@ -16,6 +16,8 @@ export interface PostgresOptions {
   readonly fsync?: boolean
   /** More lines of `postgresql.conf`. */
   readonly settings?: readonly string[]
+  /** Where its folder is made, searchable by everybody; the system's temporary folder if not given. */
+  readonly folder?: string
 }
 
 export interface PostgresServer extends AsyncDisposable {
@@ -35,7 +37,7 @@ type User = NonNullable<ProgramOptions['user']>
  */
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer | undefined> {
   await using cleanup = new AsyncDisposableStack()
-  const folder = cleanup.use(await temporaryFolder()).path
+  const folder = cleanup.use(await temporaryFolder({}, options.folder)).path
   const user = ordinaryUser()
   if (user) chownSync(folder, user.uid, user.gid)
   const programs = await findPrograms(folder, user)
