@@ -74,6 +74,8 @@ const byLastUse = compiled((db, of: Place & { kind: MediaKind; before: number; l
   candidates(db)
     .where('media.kind', '=', of.kind)
     .where(lastUse, '<', of.before)
+    // Said once more for SQLite, which does not find the expression's index by the comparison of rows.
+    .where(lastUse, '>=', of.at)
     .where(isAfter(lastUse, of))
     .orderBy(lastUse)
     .orderBy('media.origin')

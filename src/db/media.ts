@@ -2,7 +2,7 @@ import { compiled, type Queryable, unit } from './query.ts'
 import { type ObjectState, type OfferedObject, settleObject, type StoredObject } from './objects.ts'
 import { deleteReservation, lockReservation, type ReservationState } from './pending.ts'
 import type { MediaKind } from './schema.ts'
-import { countUsage, usageOfName } from './usage.ts'
+import { countName } from './usage.ts'
 
 /** A name of some content: what is known of an MXC URI, and where its bytes are. */
 export interface MediaRecord extends ObjectState {
@@ -148,7 +148,7 @@ const uploadsOfContent = compiled((tx, of: { origin: string; uploader: string | 
 )
 
 function countNames(tx: Queryable, media: CommittedMedia, { size }: StoredObject): Promise<void> {
-  return countUsage(tx, usageOfName(media, { bytes: size, files: 1 }, ''))
+  return countName(tx, media, { changeId: media.mediaId, bytes: size, files: 1 })
 }
 
 /** Notes when media were last read; `at` never moves a time back. */

@@ -17,27 +17,6 @@ export interface UsageChange extends Usage {
 /** The subject that stands for all media of other servers. Each name counts, also where several share their content. */
 export const REMOTE = 'remote'
 
-/**
- * What a name adds to usage, or takes from it with `used` below zero: of its server, its uploader, and of all media of other
- * servers. `why` makes the change another than the one with which the name came.
- */
-export function usageOfName(name: NamedMedia, used: Usage, why: string): UsageChange[] {
-  const change = { ...used, changeId: `${name.mediaId}${why}` }
-  return [
-    { ...change, subject: `server:${name.origin}` },
-    ...(name.uploader === null ? [] : [{ ...change, subject: `user:${name.uploader}` }]),
-    // Two servers may have the same id.
-    ...(name.kind === 'remote' ? [{ ...change, subject: REMOTE, changeId: `${name.origin}/${change.changeId}` }] : []),
-  ]
-}
-
-interface NamedMedia {
-  readonly origin: string
-  readonly mediaId: string
-  readonly kind: MediaKind
-  readonly uploader: string | null
-}
-
 /** Records differences of usage, in the transaction of what caused them. */
 export async function countUsage(tx: Queryable, changes: readonly UsageChange[]): Promise<void> {
   for (const change of changes) await insertChange(tx, change)
@@ -51,6 +30,22 @@ const insertChange = compiled((tx, change: UsageChange) =>
     files: change.files,
   }),
 )
+
+interface CountedName {
+  readonly origin: string
+  readonly kind: MediaKind
+  readonly uploader: string | null
+}
+
+/** Records what a name added to, or takes from, the usage of its server, its uploader, and of all other servers together. */
+export function countName(tx: Queryable, name: CountedName, change: Omit<UsageChange, 'subject'>): Promise<void> {
+  return countUsage(tx, [
+    { ...change, subject: `server:${name.origin}` },
+    ...(name.uploader === null ? [] : [{ ...change, subject: `user:${name.uploader}` }]),
+    // Two servers may have the same id.
+    ...(name.kind === 'remote' ? [{ ...change, subject: REMOTE, changeId: `${name.origin}/${change.changeId}` }] : []),
+  ])
+}
 
 /** What a subject uses now: its total and whatever was not folded into it yet. */
 export async function usageOf(db: Queryable, subject: string): Promise<Usage> {
