@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import { rmSync } from 'node:fs'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { loadavg, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -39,7 +39,7 @@ async function bench(options: Options): Promise<void> {
   console.log(`${machineLine()}\nload before the start: ${load.toFixed(2)}${quiet}\n`)
 
   const folder = await workingFolder(options.folder)
-  await using records = new RecordDatabases(join(folder, 'records'), options.media)
+  await using records = new RecordDatabases(folder, options.media)
   const results: Result[] = []
   for (const row of chosen) {
     console.error(`measuring ${row.name}`)
@@ -52,6 +52,8 @@ async function bench(options: Options): Promise<void> {
 /** Removed at the end, however that comes: a bench that is broken off would leave gigabytes. */
 async function workingFolder(below: string): Promise<string> {
   const path = await mkdtemp(join(below, 'cellarium-bench-'))
+  // Searchable, not readable: PostgreSQL may have to run as another user, in a folder of its own below this one.
+  await chmod(path, 0o711)
   process.once('exit', () => rmSync(path, { recursive: true, force: true, maxRetries: 5 }))
   // ext4 is slow to make files where many were deleted in the last minutes, as the row or run before did. T (chattr(1)) has it
   // put each row's folder somewhere else; other file systems neither know nor need it.

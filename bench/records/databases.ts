@@ -1,5 +1,4 @@
 /** Databases with few and with many records, filled when a row asks for them and kept for the rows after it. */
-import { chmod, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
 import { pino } from 'pino'
@@ -43,7 +42,6 @@ export class RecordDatabases implements AsyncDisposable {
   }
 
   async #sqlite(): Promise<Pair> {
-    await mkdir(this.#folder, { recursive: true })
     return await this.#pair(async (media) => {
       const sqlite = join(this.#folder, `${media}.sqlite`)
       await fillSqlite(sqlite, media)
@@ -52,7 +50,7 @@ export class RecordDatabases implements AsyncDisposable {
   }
 
   async #postgres(): Promise<Pair> {
-    const server = await startPostgres({ fsync: true, settings: SETTINGS, folder: await this.#publicFolder() })
+    const server = await startPostgres({ fsync: true, settings: SETTINGS, folder: this.#folder })
     if (!server) throw new Error('there are no programs to start a PostgreSQL with')
     this.#open.use(server)
     return await this.#pair(async (media) => {
@@ -60,13 +58,6 @@ export class RecordDatabases implements AsyncDisposable {
       await fillPostgres(url, media)
       return { sqlite: '', postgres: url }
     })
-  }
-
-  /** PostgreSQL may have to run as another user, in a folder of its own below this one. */
-  async #publicFolder(): Promise<string> {
-    await mkdir(this.#folder, { recursive: true })
-    await chmod(this.#folder, 0o711)
-    return this.#folder
   }
 
   async #pair(make: (media: number) => Promise<{ sqlite: string; postgres: string }>): Promise<Pair> {
