@@ -7,7 +7,7 @@ import { type Aim, MEGABYTE, type Row, sizeName } from '../row.ts'
 import { openStage } from '../stage.ts'
 import { type OpenStore, openStore } from '../store.ts'
 
-const WARM_UP_SECONDS = 5
+const WARM_UP_SECONDS = 10
 
 export interface S3Row {
   readonly name: string
