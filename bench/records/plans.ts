@@ -8,7 +8,7 @@ import { keysOf } from './time.ts'
 export interface Plan {
   /** As the database describes it, line by line, one list for each statement of the query. */
   readonly statements: readonly (readonly string[])[]
-  /** Pages of 8 KiB that PostgreSQL looked at, in memory or on disk. */
+  /** Pages of 8 KiB that PostgreSQL looked at, in memory or on disk; undefined for queries that are built anew each time. */
   readonly pages: number | undefined
 }
 
@@ -20,7 +20,7 @@ export async function planOf(query: ReadQuery, { db, media }: Sized): Promise<Pl
   const before = db.engine === 'sqlite' ? 'EXPLAIN QUERY PLAN ' : 'EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) '
   const statements: string[][] = []
   await query.run(explaining(db.read, before, statements), key)
-  return { statements, pages: db.engine === 'sqlite' ? undefined : pagesIn(statements) }
+  return { statements, pages: db.engine === 'sqlite' || statements.length === 0 ? undefined : pagesIn(statements) }
 }
 
 /** Stands in for the database where a query is executed: the query finds nothing, its plan is kept. */

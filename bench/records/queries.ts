@@ -5,6 +5,7 @@ import { commitMedia, findMedia } from '../../src/db/media.ts'
 import { findObject } from '../../src/db/objects.ts'
 import type { Queryable } from '../../src/db/query.ts'
 import { findThumbnail } from '../../src/db/thumbnails.ts'
+import { objectsPage } from '../../src/db/transfer.ts'
 import { REMOTE, usageOf } from '../../src/db/usage.ts'
 import { amountsOf, BEGAN_AT, hashOf, mediaIdOf, NOW, originOf } from './numbers.ts'
 
@@ -88,6 +89,13 @@ export const reads: readonly ReadQuery[] = [
     title: 'the first quarantined media',
     run: async (db) =>
       (await quarantined(db, { before: NOW, after: { at: 0, origin: '', mediaId: '' }, limit: 10 })).length,
+  },
+  {
+    name: 'transfer',
+    title: `${PAGE} objects of a datastore, to be moved`,
+    keys: PAGES,
+    run: async (db, { at }) =>
+      (await objectsPage(db, { datastore: 's3', after: `2028/${mediaIdOf(at)}`, limit: PAGE, readSince: null })).length,
   },
 ]
 
