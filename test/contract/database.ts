@@ -1,9 +1,8 @@
 /** What both database engines are held to: one suite on SQLite and on PostgreSQL. */
 import { afterAll, describe } from 'vitest'
+import { candidatesContract } from './database/candidates.ts'
 import { datastoresContract } from './database/datastores.ts'
 import { careContract } from './database/care.ts'
-import { leasesContract } from './database/leases.ts'
-import { candidatesContract } from './database/candidates.ts'
 import { leasesContract } from './database/leases.ts'
 import { mediaContract } from './database/media.ts'
 import { recordsContract } from './database/records.ts'
