@@ -1,5 +1,6 @@
 /** What a row of the table is. */
 import type { Comparison } from './in-turn.ts'
+import type { RecordDatabases } from './records/databases.ts'
 
 export interface Setting {
   /** A folder on the disk to be measured. */
@@ -8,6 +9,8 @@ export interface Setting {
   readonly seconds: number
   /** How often Cellarium and its reference take turns. */
   readonly rounds: number
+  /** Databases with many records, filled once for all rows that want them. */
+  readonly records: RecordDatabases
   /** Where the server leaves its CPU profiles, if anywhere. */
   readonly profiles?: string | undefined
 }
@@ -20,6 +23,8 @@ export interface Row {
   /** What the ratio refers to, and its unit where it is another. */
   readonly reference?: string
   readonly aim?: Aim
+  /** It takes so long that it is only measured when `--only` asks for it. */
+  readonly onlyWhenNamed?: true
   readonly measure: (setting: Setting) => Promise<Comparison>
 }
 

@@ -3,13 +3,24 @@ import { type Aim, KIB, MIB, type Row } from './row.ts'
 import { coldStart } from './rows/cold-start.ts'
 import { config } from './rows/config.ts'
 import { download } from './rows/download.ts'
-import { idleMemory, uploadMemory } from './rows/memory.ts'
+import { idleMemory, slowDownloadMemory, uploadMemory } from './rows/memory.ts'
 import { cachedThumbnail, generatedThumbnail } from './rows/thumbnail.ts'
-import { upload } from './rows/upload.ts'
+import { reads, writes } from './records/queries.ts'
+import { records } from './rows/records.ts'
+import { s3Download, s3Upload } from './rows/s3.ts'
+import { knownUpload, upload } from './rows/upload.ts'
 
 const ratio = (least: number): Aim => ({
   text: `ratio ≥ ${Number(least.toFixed(3))}`,
   isReached: (result) => (result.ratio ?? 0) >= least,
+})
+const ratioBelow = (most: number): Aim => ({
+  text: `ratio ≤ ${most}`,
+  isReached: (result) => (result.ratio ?? Infinity) <= most,
+})
+const atLeast = (limit: number, unit: string): Aim => ({
+  text: `≥ ${limit} ${unit}`,
+  isReached: ({ value }) => value >= limit,
 })
 const below = (limit: number, unit: string): Aim => ({
   text: `< ${limit} ${unit}`,
@@ -19,6 +30,8 @@ const below = (limit: number, unit: string): Aim => ({
 /** 1,200 uploads a second where SQLite alone commits 4,500 times. */
 const COMMITS = ratio(1200 / 4500)
 const HASHING = ratio(0.35)
+const BESIDE_SDK = ratio(0.8)
+const FLAT = below(64, 'MiB')
 
 export const rows: readonly Row[] = [
   config({ name: 'config' }),
@@ -31,9 +44,20 @@ export const rows: readonly Row[] = [
   upload({ name: 'upload-100k', bytes: 100 * KIB, connections: 16, against: 'sha256' }),
   upload({ name: 'upload-10m', bytes: 10 * MIB, connections: 16, against: 'sha256', aim: HASHING }),
   upload({ name: 'upload-100m', bytes: 100 * MIB, connections: 4, against: 'sha256', aim: HASHING }),
+  knownUpload({ name: 'dedupe-10m', bytes: 10 * MIB, connections: 16, aim: atLeast(400, 'MB/s') }),
+  s3Upload({ name: 's3-upload-10m', bytes: 10 * MIB, connections: 4, aim: BESIDE_SDK }),
+  s3Upload({ name: 's3-upload-100m', bytes: 100 * MIB, connections: 2, aim: BESIDE_SDK }),
+  s3Download({ name: 's3-download-10m', bytes: 10 * MIB, connections: 4, aim: BESIDE_SDK }),
+  s3Download({ name: 's3-download-100m', bytes: 100 * MIB, connections: 2, aim: BESIDE_SDK }),
   cachedThumbnail({ name: 'thumbnail-cached' }),
   generatedThumbnail({ name: 'thumbnail-generated' }),
   coldStart({ name: 'cold-start', aim: below(2000, 'ms') }),
   idleMemory({ name: 'memory-idle', aim: below(110, 'MiB') }),
-  uploadMemory({ name: 'memory-upload', bytes: 100 * MIB, connections: 16, aim: below(64, 'MiB') }),
+  uploadMemory({ name: 'memory-upload', bytes: 100 * MIB, connections: 16, store: 'folder', aim: FLAT }),
+  uploadMemory({ name: 'memory-upload-s3', bytes: 100 * MIB, connections: 16, store: 'bucket', aim: FLAT }),
+  slowDownloadMemory({ name: 'memory-download', bytes: 1024 * MIB, readers: 16, store: 'folder', aim: FLAT }),
+  slowDownloadMemory({ name: 'memory-download-s3', bytes: 1024 * MIB, readers: 16, store: 'bucket', aim: FLAT }),
+  ...(['sqlite', 'postgres'] as const).flatMap((engine) =>
+    [...reads, ...writes].map((query) => records({ engine, query, aim: ratioBelow(1.5) })),
+  ),
 ]

@@ -13,6 +13,8 @@ export interface StageOptions {
   readonly folder: string
   /** Where the server and its threads leave their CPU profiles when they end, if anywhere. */
   readonly profiles?: string | undefined
+  /** More of the configuration. */
+  readonly config?: Readonly<Record<string, unknown>>
 }
 
 export interface Stage extends AsyncDisposable {
@@ -23,7 +25,9 @@ export interface Stage extends AsyncDisposable {
   /** Uploads a file; gives its path for downloads, with `kind` that for thumbnails. */
   upload(file: File, kind?: 'download' | 'thumbnail'): Promise<string>
   /** Runs the uploader for large files on the load generator's core. */
-  uploadMany(job: Pick<UploadJob, 'bytes' | 'connections' | 'until'>): Promise<UploadFigures>
+  uploadMany(
+    job: Pick<UploadJob, 'bytes' | 'connections' | 'until' | 'same'> & { seed?: string },
+  ): Promise<UploadFigures>
 }
 
 export interface File {
@@ -41,7 +45,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
   const folder = join(options.folder, randomBytes(4).toString('hex'))
   await mkdir(folder)
   const homeserver = cleanup.use(await startHomeserver())
-  const server = cleanup.use(await startPinned(folder, homeserver.url, options.profiles))
+  const server = cleanup.use(await startPinned(folder, configuration(homeserver.url, options.config), options.profiles))
   const headers = { Host: NAME, Authorization: `Bearer ${TOKEN}` }
   const owned = cleanup.move()
   return {
@@ -49,7 +53,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
     folder,
     headers,
     upload: (file, kind = 'download') => uploadOne(server, headers, file, kind),
-    uploadMany: (job) => runUploader({ ...job, port: server.port, path: UPLOAD_PATH, headers, seed: newSeed() }),
+    uploadMany: (job) => runUploader({ seed: newSeed(), ...job, port: server.port, path: UPLOAD_PATH, headers }),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
@@ -58,22 +62,27 @@ export async function openStage(options: StageOptions): Promise<Stage> {
 export const newSeed = (): string => randomBytes(8).toString('hex')
 
 /** The server's configuration: defaults, but for what would end a benchmark or measure something else. */
-function configuration(csApi: string): Record<string, unknown> {
+function configuration(csApi: string, more: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
   return {
     homeservers: [{ name: NAME, csApi }],
     accessTokens: { maxCacheTimeSeconds: 43_200 },
     rateLimit: { enabled: false },
     uploads: { minBytes: 0, maxPending: 0 },
+    ...more,
   }
 }
 
 /** Its log goes to a file, at the default level. */
 const ontoCore = [...pinned(SERVER_CORE), 'sh', '-c', 'exec "$@" >>output.log', 'sh'] as const
 
-async function startPinned(folder: string, csApi: string, profiles: string | undefined): Promise<Server> {
+async function startPinned(
+  folder: string,
+  config: Record<string, unknown>,
+  profiles: string | undefined,
+): Promise<Server> {
   const env: Record<string, string> = {}
   if (profiles) env['NODE_OPTIONS'] = `--cpu-prof --cpu-prof-interval=500 --cpu-prof-dir=${profiles}`
-  return await startServer({ config: configuration(csApi), folder, wrap: ontoCore, env })
+  return await startServer({ config, folder, wrap: ontoCore, env })
 }
 
 async function startHomeserver(): Promise<{ readonly url: string } & AsyncDisposable> {

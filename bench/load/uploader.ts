@@ -14,6 +14,8 @@ export interface UploadJob {
   readonly until: { readonly seconds: number } | { readonly uploads: number }
   /** Makes this run's bodies different from other runs'. */
   readonly seed: string
+  /** All bodies of the run are the same. */
+  readonly same?: boolean | undefined
 }
 
 export interface UploadFigures {
@@ -46,7 +48,8 @@ agent.destroy()
 
 async function uploadOneByOne(): Promise<void> {
   while (goesOn()) {
-    const first = Buffer.from(`${job.seed} ${begun++}\n`)
+    const number = begun++
+    const first = Buffer.from(`${job.seed} ${job.same ? 'same' : number}\n`)
     const from = performance.now()
     await upload(first)
     durations.push(performance.now() - from)

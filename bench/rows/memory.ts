@@ -1,7 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { peakDuring, residentMib } from '../memory.ts'
+import type { Comparison } from '../in-turn.ts'
+import { readSlowly } from '../load/slow-readers.ts'
+import { type Peak, peakDuring, residentMib } from '../memory.ts'
 import { type Aim, type Row, sizeName } from '../row.ts'
 import { openStage } from '../stage.ts'
+import { openStore, type Store, STORES } from '../store.ts'
 
 const SETTLE_MS = 3000
 
@@ -25,25 +28,63 @@ export interface UploadMemoryRow {
   readonly name: string
   readonly bytes: number
   readonly connections: number
+  readonly store: Store
   readonly aim: Aim
 }
 
 /** What uploads at the same time add to the memory of an idle server, at their peak. */
-export function uploadMemory({ name, bytes, connections, aim }: UploadMemoryRow): Row {
+export function uploadMemory({ name, bytes, connections, store, aim }: UploadMemoryRow): Row {
   return {
     name,
-    title: `memory added by ${connections} uploads of ${sizeName(bytes)} at once`,
+    title: `memory added by ${connections} uploads of ${sizeName(bytes)} at once${STORES[store]}`,
     unit: 'MiB',
     aim,
     async measure(setting) {
-      await using stage = await openStage(setting)
+      await using place = await openStore(store)
+      await using stage = await openStage({ ...setting, config: place.config })
       await pause(SETTLE_MS)
-      const { before, most, mostWithChildren } = await peakDuring(stage.server.pid, () =>
-        stage.uploadMany({ bytes, connections, until: { uploads: connections } }),
+      return added(
+        await peakDuring(stage.server.pid, () =>
+          stage.uploadMany({ bytes, connections, until: { uploads: connections } }),
+        ),
       )
-      const value = most - before
-      const note = `from ${before.toFixed(0)} to ${most.toFixed(0)}, with child processes ${mostWithChildren.toFixed(0)}`
-      return { value, lowest: value, highest: value, note }
     },
   }
+}
+
+export interface SlowDownloadMemoryRow {
+  readonly name: string
+  readonly bytes: number
+  readonly readers: number
+  readonly store: Store
+  readonly aim: Aim
+}
+
+const SLOW_SECONDS = 20
+const SLOW_BYTES_PER_SECOND = 4_000_000
+
+/** What slow downloads of one large file add to the memory of a server that has just stored it. */
+export function slowDownloadMemory({ name, bytes, readers, store, aim }: SlowDownloadMemoryRow): Row {
+  return {
+    name,
+    title: `memory added by ${readers} slow downloads of ${sizeName(bytes)} at once${STORES[store]}`,
+    unit: 'MiB',
+    aim,
+    async measure(setting) {
+      await using place = await openStore(store)
+      const uploads = { minBytes: 0, maxPending: 0, maxBytes: bytes }
+      await using stage = await openStage({ ...setting, config: { ...place.config, uploads } })
+      const path = await stage.upload({ bytes: Buffer.alloc(bytes, '.'), type: 'video/mp4' })
+      await pause(SETTLE_MS)
+      const { url } = stage.server
+      const reading = { url: url + path, headers: stage.headers, readers, bytesPerSecond: SLOW_BYTES_PER_SECOND }
+      return added(await peakDuring(stage.server.pid, () => readSlowly({ ...reading, seconds: SLOW_SECONDS })))
+    },
+  }
+}
+
+function added({ before, most, mostWithChildren }: Peak): Comparison {
+  const value = most - before
+  const note = `from ${before.toFixed(0)} to ${most.toFixed(0)}, with child processes ${mostWithChildren.toFixed(0)}`
+  return { value, lowest: value, highest: value, note }
 }

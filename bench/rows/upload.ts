@@ -17,6 +17,38 @@ export interface UploadRow {
 
 const WARM_UP_SECONDS = 5
 
+export interface KnownUploadRow {
+  readonly name: string
+  readonly bytes: number
+  readonly connections: number
+  readonly aim: Aim
+}
+
+/** Uploads of bytes that are stored already: they are received and hashed, and nothing else is stored. */
+export function knownUpload({ name, bytes, connections, aim }: KnownUploadRow): Row {
+  return {
+    name,
+    title: `upload ${sizeName(bytes)} that is known, ${connections} at a time`,
+    unit: 'MB/s',
+    reference: 'SHA-256 alone',
+    aim,
+    async measure(setting) {
+      await using stage = await openStage(setting)
+      const known = { bytes, connections, same: true, seed: newSeed() }
+      await stage.uploadMany({ ...known, until: { uploads: connections } })
+      return await inTurn({
+        rounds: setting.rounds,
+        serverPid: stage.server.pid,
+        own: async () => {
+          const sent = await stage.uploadMany({ ...known, until: { seconds: setting.seconds } })
+          return { value: ((sent.uploads / sent.seconds) * bytes) / MEGABYTE, p50Ms: sent.p50Ms, p99Ms: sent.p99Ms }
+        },
+        reference: () => hashing(bytes),
+      })
+    },
+  }
+}
+
 /** Uploads of ever new bytes, everything synced to disk before the answer. */
 export function upload({ name, bytes, connections, against, aim }: UploadRow): Row {
   const inBytes = against === 'sha256'

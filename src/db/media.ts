@@ -2,7 +2,7 @@ import { compiled, type Queryable, unit } from './query.ts'
 import { type ObjectState, type OfferedObject, settleObject, type StoredObject } from './objects.ts'
 import { deleteReservation, lockReservation, type ReservationState } from './pending.ts'
 import type { MediaKind } from './schema.ts'
-import { countUsage } from './usage.ts'
+import { countName } from './usage.ts'
 
 /** A name of some content: what is known of an MXC URI, and where its bytes are. */
 export interface MediaRecord extends ObjectState {
@@ -147,10 +147,8 @@ const uploadsOfContent = compiled((tx, of: { origin: string; uploader: string | 
     .where('kind', '=', 'upload'),
 )
 
-function countNames(tx: Queryable, media: CommittedMedia, object: StoredObject): Promise<void> {
-  const change = { changeId: media.mediaId, bytes: object.size, files: 1 }
-  const server = { ...change, subject: `server:${media.origin}` }
-  return countUsage(tx, media.uploader === null ? [server] : [server, { ...change, subject: `user:${media.uploader}` }])
+function countNames(tx: Queryable, media: CommittedMedia, { size }: StoredObject): Promise<void> {
+  return countName(tx, media, { changeId: media.mediaId, bytes: size, files: 1 })
 }
 
 /** Notes when media were last read; `at` never moves a time back. */

@@ -52,7 +52,7 @@ export interface PendingMediaTable {
 }
 
 export interface UsageTotalsTable {
-  /** `user:@a:example.org`, `server:example.org` or `datastore:main`. */
+  /** `user:@a:example.org`, `server:example.org`, `datastore:main`, or `remote`: the media of all other servers. */
   subject: string
   bytes: number
   files: number

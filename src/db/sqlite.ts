@@ -5,6 +5,8 @@ import type { Queryable } from './query.ts'
 import type { Schema } from './schema.ts'
 
 const KEPT_STATEMENTS = 200
+/** Room for the inner pages of the indexes of millions of media; SQLite's own 2 MiB make look-ups among them half as slow again. */
+const READ_CACHE_KIB = 16 * 1024
 
 /** Opens the file for writing: write-ahead log, every commit synced to disk before it counts. */
 export function openForWriting(path: string): DatabaseSync {
@@ -16,7 +18,9 @@ export function openForWriting(path: string): DatabaseSync {
 
 /** Opens the file for reading beside the writer: sees each commit as soon as it is made. */
 export function openForReading(path: string): DatabaseSync {
-  return new DatabaseSync(path, { readOnly: true, timeout: 10_000 })
+  const database = new DatabaseSync(path, { readOnly: true, timeout: 10_000 })
+  database.exec(`PRAGMA cache_size = -${READ_CACHE_KIB}`)
+  return database
 }
 
 /** Tells the state of the database as `database` sees it: another number once any other connection has committed. */

@@ -1,7 +1,8 @@
 import { sql } from 'kysely'
 import { compiled, lockFreeRows, type Queryable, unit } from './query.ts'
+import type { MediaKind } from './schema.ts'
 
-/** Stored bytes and files of a subject (`user:…`, `server:…`, `datastore:…`). */
+/** Stored bytes and files of a subject (`user:…`, `server:…`, `datastore:…`, `remote`). */
 export interface Usage {
   readonly bytes: number
   readonly files: number
@@ -12,6 +13,9 @@ export interface UsageChange extends Usage {
   /** Makes the change's row its own: anything that does not come twice for one subject. */
   readonly changeId: string
 }
+
+/** The subject that stands for all media of other servers. Each name counts, also where several share their content. */
+export const REMOTE = 'remote'
 
 /** Records differences of usage, in the transaction of what caused them. */
 export async function countUsage(tx: Queryable, changes: readonly UsageChange[]): Promise<void> {
@@ -26,6 +30,22 @@ const insertChange = compiled((tx, change: UsageChange) =>
     files: change.files,
   }),
 )
+
+interface CountedName {
+  readonly origin: string
+  readonly kind: MediaKind
+  readonly uploader: string | null
+}
+
+/** Records what a name added to, or takes from, the usage of its server, its uploader, and of all other servers together. */
+export function countName(tx: Queryable, name: CountedName, change: Omit<UsageChange, 'subject'>): Promise<void> {
+  return countUsage(tx, [
+    { ...change, subject: `server:${name.origin}` },
+    ...(name.uploader === null ? [] : [{ ...change, subject: `user:${name.uploader}` }]),
+    // Two servers may have the same id.
+    ...(name.kind === 'remote' ? [{ ...change, subject: REMOTE, changeId: `${name.origin}/${change.changeId}` }] : []),
+  ])
+}
 
 /** What a subject uses now: its total and whatever was not folded into it yet. */
 export async function usageOf(db: Queryable, subject: string): Promise<Usage> {

@@ -1,5 +1,6 @@
 /** What both database engines are held to: one suite on SQLite and on PostgreSQL. */
 import { afterAll, describe } from 'vitest'
+import { candidatesContract } from './database/candidates.ts'
 import { datastoresContract } from './database/datastores.ts'
 import { careContract } from './database/care.ts'
 import { leasesContract } from './database/leases.ts'
@@ -38,6 +39,7 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     runnersContract(openEmpty)
     repositoryContract(openEmpty)
     careContract(openEmpty)
+    candidatesContract(openEmpty)
   })
 }
 

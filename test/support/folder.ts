@@ -9,9 +9,9 @@ export interface Folder extends AsyncDisposable {
   write(name: string, text: string): Promise<string>
 }
 
-/** An empty folder, or one with these files by name. */
-export async function temporaryFolder(files: Readonly<Record<string, string>> = {}): Promise<Folder> {
-  const path = await mkdtemp(join(tmpdir(), 'cellarium-test-'))
+/** An empty folder, or one with these files by name; `below` the system's temporary folder. */
+export async function temporaryFolder(files: Readonly<Record<string, string>> = {}, below = tmpdir()): Promise<Folder> {
+  const path = await mkdtemp(join(below, 'cellarium-test-'))
   const write = async (name: string, text: string) => {
     const file = join(path, name)
     await mkdir(dirname(file), { recursive: true })

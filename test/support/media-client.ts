@@ -9,6 +9,8 @@ export interface MediaClient {
   readonly fill: (media: string, bytes: Uint8Array) => Promise<number>
   /** Downloads; waits for what is still to be uploaded. */
   readonly download: (media: string) => Promise<{ readonly status: number; readonly body: Buffer }>
+  /** Asks for a small thumbnail and gives the status. */
+  readonly thumbnail: (media: string) => Promise<number>
   readonly logout: () => Promise<number>
 }
 
@@ -43,6 +45,9 @@ export function mediaClient(server: { readonly url: string }, token: string, hos
     async download(media) {
       const answer = await call(`/client/v1/media/download/${media}?timeout_ms=30000`)
       return { status: answer.status, body: Buffer.from(await answer.arrayBuffer()) }
+    },
+    async thumbnail(media) {
+      return await statusOf(await call(`/client/v1/media/thumbnail/${media}?width=96&height=96&method=crop`))
     },
     async logout() {
       return await statusOf(await call('/client/v3/logout', { method: 'POST' }))

@@ -5,20 +5,27 @@ import { chownSync } from 'node:fs'
 import { appendFile, cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
-import { findProgram, runProgram, startProgram, untilReady, type ProgramOptions } from './processes.ts'
+import { findProgram, type Program, type ProgramOptions, runProgram, startProgram, untilReady } from './processes.ts'
 import { temporaryFolder } from './folder.ts'
 import { freePort } from './services.ts'
 
 export interface PostgresOptions {
   /** Off by default: tests of what survives a crash of the machine ask for it. */
   readonly fsync?: boolean
+  /** More lines of `postgresql.conf`. */
+  readonly settings?: readonly string[]
+  /** Where its folder is made, searchable by everybody; the system's temporary folder if not given. */
+  readonly folder?: string
 }
 
 export interface PostgresServer extends AsyncDisposable {
   /** Of the maintenance database, as a superuser. */
   readonly url: string
   readonly version: string
+  /** Kills it with SIGKILL, and resolves when it has been started again and has recovered. */
+  readonly crash: () => Promise<void>
 }
 
 type User = NonNullable<ProgramOptions['user']>
@@ -30,7 +37,7 @@ type User = NonNullable<ProgramOptions['user']>
  */
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer | undefined> {
   await using cleanup = new AsyncDisposableStack()
-  const folder = cleanup.use(await temporaryFolder()).path
+  const folder = cleanup.use(await temporaryFolder({}, options.folder)).path
   const user = ordinaryUser()
   if (user) chownSync(folder, user.uid, user.gid)
   const programs = await findPrograms(folder, user)
@@ -40,19 +47,47 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   const port = await freePort()
   await createCluster(programs, folder, user, password)
   await appendFile(join(folder, 'data', 'postgresql.conf'), serverSettings(options, folder, port))
-  const server = await startProgram({
-    command: [join(programs, 'postgres'), '-D', join(folder, 'data')],
-    environment: environmentOf(programs),
-    folder,
-    user,
-    // The folder goes anyway; SIGQUIT does not wait for clients or write anything back.
-    endSignal: 'SIGQUIT',
-  })
-  cleanup.use(server)
+  const start = () =>
+    startProgram({
+      command: [join(programs, 'postgres'), '-D', join(folder, 'data')],
+      environment: environmentOf(programs),
+      folder,
+      user,
+      // The folder goes anyway; SIGQUIT does not wait for clients or write anything back.
+      endSignal: 'SIGQUIT',
+    })
+  let server = await start()
+  cleanup.defer(() => server[Symbol.asyncDispose]())
   const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`
   await untilReady(server, () => answers(url))
+  const version = await versionOf(url)
   const owned = cleanup.move()
-  return { url, version: await versionOf(url), [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  return {
+    url,
+    version,
+    crash: async () => {
+      await server.stop('SIGKILL')
+      server = await startAfterCrash(start, url)
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+const CRASH_ATTEMPTS = 20
+const CRASH_PAUSE_MS = 500
+
+/** The children of a killed server end by themselves, each when it next looks; until then a new server refuses to start. */
+async function startAfterCrash(start: () => Promise<Program>, url: string): Promise<Program> {
+  for (let attempt = 1; ; attempt++) {
+    const server = await start()
+    try {
+      await untilReady(server, () => answers(url))
+      return server
+    } catch (error) {
+      if (attempt === CRASH_ATTEMPTS) throw error
+      await pause(CRASH_PAUSE_MS)
+    }
+  }
 }
 
 async function createCluster(
@@ -77,7 +112,7 @@ async function createCluster(
 function serverSettings(options: PostgresOptions, folder: string, port: number): string {
   const address = [`listen_addresses = '127.0.0.1'`, `port = ${port}`, `unix_socket_directories = '${folder}'`]
   const unsafe = options.fsync ? [] : ['fsync = off', 'synchronous_commit = off', 'full_page_writes = off']
-  return `\n${[...address, 'max_connections = 300', ...unsafe].join('\n')}\n`
+  return `\n${[...address, 'max_connections = 300', ...unsafe, ...(options.settings ?? [])].join('\n')}\n`
 }
 
 /** PostgreSQL refuses to run as root, so root starts it as somebody else. */

@@ -20,6 +20,12 @@ export const downloads = section('What users may fetch, and from where.', {
     planned: true,
     description: 'Forget media of other servers after this many days without use; 0 = never.',
   }),
+  maxStoredBytes: option(wholeFromZero(), 0, {
+    ...mainOnly,
+    planned: true,
+    description:
+      'Most bytes of media of other servers to keep: looked at every hour, the least recently used go first; 0 = no limit.',
+  }),
   defaultRangeChunkSizeBytes: option(whole({ min: 1 }), 10_485_760, {
     ...anywhere,
     description: 'How much to send when a client asks for a range without an end, in bytes.',

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { commitMedia, findMedia, touchMedia } from '../../../src/db/media.ts'
-import { foldUsage, usageOf } from '../../../src/db/usage.ts'
+import { foldUsage, REMOTE, usageOf } from '../../../src/db/usage.ts'
 import { type OpenDatabase, media, object, table, many, pick, close, NOW, ALICE } from './support.ts'
 
 export function usageContract(open: OpenDatabase): void {
@@ -34,6 +34,16 @@ export function usageContract(open: OpenDatabase): void {
       expect(await usageOf(under.db.read, 'datastore:main')).toEqual({ bytes: 6000, files: 60 })
       expect(await under.db.write(foldUsage, { limit: 10 })).toBe(0)
       await close(dbs)
+    })
+
+    test('of all other servers together counts each of their media, two with one id too', async () => {
+      await using under = await open()
+      for (const origin of ['a.org', 'b.org']) {
+        const remote = media({ origin, mediaId: 'same', kind: 'remote', uploader: null, object: object(origin) })
+        expect(await under.db.write(commitMedia, remote)).toMatchObject({ outcome: 'stored' })
+      }
+      await under.db.write(commitMedia, media())
+      expect(await usageOf(under.db.read, REMOTE)).toEqual({ bytes: 200, files: 2 })
     })
 
     test('adds up when uploads go on while others fold', async () => {
