@@ -1,6 +1,7 @@
 import * as jobs from './jobs.ts'
 import * as leases from './leases.ts'
 import * as media from './media.ts'
+import * as moderation from './moderation.ts'
 import * as pending from './pending.ts'
 import * as pings from './ping.ts'
 import type { Unit } from './query.ts'
@@ -13,7 +14,7 @@ import * as usage from './usage.ts'
 
 /** Every write unit by its name, for the thread that runs them. A new file of queries gets its line here. */
 export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
-  [jobs, leases, media, pending, pings, repository, tasks, thumbnails, transfer, unused, usage].flatMap((file) =>
+  [jobs, leases, media, moderation, pending, pings, repository, tasks, thumbnails, transfer, unused, usage].flatMap((file) =>
     Object.values(file)
       .filter(isUnit)
       .map((found) => [found.unit, found] as const),

@@ -27,6 +27,16 @@ const insertChange = compiled((tx, change: UsageChange) =>
   }),
 )
 
+/** Records what a name added to, or takes from, the usage of its server and its uploader. */
+export function countName(
+  tx: Queryable,
+  { origin, uploader }: { readonly origin: string; readonly uploader: string | null },
+  change: Omit<UsageChange, 'subject'>,
+): Promise<void> {
+  const server = { ...change, subject: `server:${origin}` }
+  return countUsage(tx, uploader === null ? [server] : [server, { ...change, subject: `user:${uploader}` }])
+}
+
 /** What a subject uses now: its total and whatever was not folded into it yet. */
 export async function usageOf(db: Queryable, subject: string): Promise<Usage> {
   const rows = await usageRows(db, { subject })
