@@ -122,7 +122,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         notifier,
         homeservers,
         reads,
-        records: new Records(db),
+        records: new Records({ db, notifier }),
         thumbnailPool,
         thumbnailsUnderWay: new SharedWork<ThumbnailRecord>(),
         scratch,

@@ -138,6 +138,35 @@ export function urlPreviewed(
   log.info({ type: preview.type, url: redactUrl(preview.url) }, 'URL preview generated')
 }
 
+export interface Moderated {
+  readonly mxc: string
+  readonly sha256: string
+  /** Names of the content that this concerned. */
+  readonly names: number
+  /** Who did it; undefined for a task. */
+  readonly by: string | undefined
+}
+
+/** Some content is refused from now on. */
+export function mediaQuarantined({ log, metrics }: LogAndMetrics, moderated: Moderated): void {
+  metrics.quarantined.of().add(moderated.names)
+  log.info(moderated, 'quarantined')
+}
+
+/** Some content is served again. */
+export function mediaReleased({ log }: Pick<EventParts, 'log'>, moderated: Moderated): void {
+  log.info(moderated, 'released from quarantine')
+}
+
+/** Some media are gone for good, with so many objects that nothing else used. */
+export function mediaDeleted(
+  { log, metrics }: LogAndMetrics,
+  deleted: Omit<Moderated, 'names'> & { readonly objects: number },
+): void {
+  metrics.deleted.of().add()
+  log.info(deleted, 'deleted')
+}
+
 /** `cache` is one of our own caches' names. */
 export function cacheHit({ metrics }: Pick<EventParts, 'metrics'>, cache: string): void {
   metrics.cacheHits.of(cache).add()

@@ -114,6 +114,8 @@ function openFamilies() {
     transferred: counter('cellarium_transferred_objects_total', 'Objects handled by transfers', ['outcome']),
     transferredBytes: counter('cellarium_transferred_bytes_total', 'Bytes moved to another datastore'),
     unusedDeleted: counter('cellarium_unused_objects_deleted_total', 'Objects deleted that no record named any more'),
+    quarantined: counter('cellarium_quarantined_total', 'Names of media that were quarantined'),
+    deleted: counter('cellarium_deleted_total', 'Media that were deleted'),
     internalErrors: counter('cellarium_internal_errors_total', 'Failures that are defects of this program'),
   }
 }
