@@ -9,6 +9,7 @@ import { LocalNotifier, type Notifier } from './coordination/notifier.ts'
 import { PostgresTransport } from './coordination/postgres-transport.ts'
 import { Redis } from './coordination/redis/redis.ts'
 import { SharedNotifier } from './coordination/shared-notifier.ts'
+import { ObjectCache } from './datastores/cache.ts'
 import { type DatastoresParts, Datastores } from './datastores/datastores.ts'
 import { type Database, openDatabase } from './db/connect.ts'
 import { parseDsn } from './db/dsn.ts'
@@ -28,7 +29,7 @@ import { newMediaId } from './matrix/ids.ts'
 import { DatastoreSizes } from './media/choose.ts'
 import { refuseLostDatastores } from './media/lost-datastores.ts'
 import { Reads } from './media/reads.ts'
-import { Records } from './media/records.ts'
+import { onChanged, Records } from './media/records.ts'
 import { standingJobs } from './tasks/jobs.ts'
 import type { TaskKind } from './tasks/run-task.ts'
 import { TaskRunner } from './tasks/runner.ts'
@@ -78,6 +79,9 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   notifier.on('forgotten', (message) => homeservers.forget(JSON.parse(message) as Forgotten))
   notifier.on('missed', () => homeservers.forgetAll())
 
+  const cache = new ObjectCache({ datastores, levels: [], metrics, clock }, main.downloads.cache)
+  onChanged(notifier, (changed) => cache.drop(changed.kind === 'all' ? 'all' : changed.sha256s))
+
   const reads = parts.use(new Reads({ db, clock, log }))
   const thumbnailPool = openThumbnailPool({
     workers: Math.min(main.thumbnails.numWorkers, availableParallelism()),
@@ -98,6 +102,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   parts.defer(
     config.onChange((next) => {
       configureMetrics(metrics, next)
+      cache.configure(next.main.downloads.cache)
       redis
         .configure(next.main.redis)
         .then(() => useRedis(notifier, redis))
@@ -119,6 +124,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         db,
         datastores,
         datastoreSizes: new DatastoreSizes({ db, clock }),
+        cache,
         notifier,
         homeservers,
         reads,

@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { compiled, lockRows, type Queryable } from './query.ts'
 import { countUsage } from './usage.ts'
 
@@ -119,14 +120,13 @@ const deleteIfUnused = compiled((tx, { sha256 }: { sha256: string }) =>
   tx
     .deleteFrom('objects')
     .where('sha256', '=', sha256)
-    .where(({ not, exists, selectFrom }) =>
-      not(exists(selectFrom('media').select('media_id').whereRef('media.sha256', '=', 'objects.sha256'))),
+    .where((is) =>
+      is.not(is.exists(is.selectFrom('media').select('media_id').whereRef('media.sha256', '=', 'objects.sha256'))),
     )
-    .where(({ not, exists, selectFrom }) =>
-      not(exists(selectFrom('thumbnails').select('width').whereRef('thumbnails.sha256', '=', 'objects.sha256'))),
-    )
-    .where(({ not, exists, selectFrom }) =>
-      not(exists(selectFrom('thumbnails').select('width').whereRef('source_sha256', '=', 'objects.sha256'))),
-    )
+    .where((is) => is.not(is.exists(thumbnailsBy(tx, 'thumbnails.sha256'))))
+    .where((is) => is.not(is.exists(thumbnailsBy(tx, 'thumbnails.source_sha256'))))
     .returning(['sha256', 'size', 'datastore', 'location']),
 )
+
+const thumbnailsBy = (tx: Queryable, column: 'thumbnails.sha256' | 'thumbnails.source_sha256') =>
+  tx.selectFrom('thumbnails').select('thumbnails.width').where(column, '=', sql.ref<string>('objects.sha256'))

@@ -34,7 +34,7 @@ async function answerDownload(parts: HttpParts, call: Call, endpoint: Endpoint):
     disposition: dispositionOf(record.contentType),
     fileName: call.params['fileName'] || record.uploadName,
     link: (present) => link(record, present),
-    open: (part) => openObject(parts, call, record, part),
+    open: (part) => openObject({ datastores: parts.cache, db: parts.db }, call, record, part),
     openRangeBytes: call.homeserver.downloads.defaultRangeChunkSizeBytes,
   }
 }
@@ -64,7 +64,7 @@ async function answerThumbnail(parts: HttpParts, call: Call, endpoint: Endpoint)
     disposition: 'inline',
     fileName: `thumbnail.${made.contentType === 'image/jpeg' ? 'jpg' : 'png'}`,
     link: (present) => link(made, present),
-    open: (part) => openObject(parts, call, made, part),
+    open: (part) => openObject({ datastores: parts.cache, db: parts.db }, call, made, part),
     openRangeBytes: 0,
   }
 }

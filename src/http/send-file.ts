@@ -48,8 +48,16 @@ export async function sendFile(call: Exchange, file: FileAnswer, connection: rea
   }
   writeHead(call, file, { range, part, etag, connection })
   if (file.size === 0) call.response.end()
-  else if (opened.bytes) call.response.end(opened.bytes.toString('latin1', part.start, part.end + 1), 'latin1')
+  else if (opened.bytes) await sendBytes(call.response, opened.bytes, part)
   else await sendBody(call.response, opened.read(part), part.end - part.start + 1)
+}
+
+/** Up to this size, in bytes, a body is copied into one piece with its head: that costs less than a second piece. */
+const SMALL = 16 * 1024
+
+async function sendBytes(response: ServerResponse, bytes: Buffer, { start, end: last }: ByteRange): Promise<void> {
+  if (last - start < SMALL) response.end(bytes.toString('latin1', start, last + 1), 'latin1')
+  else await end(response, bytes.subarray(start, last + 1))
 }
 
 interface Head {

@@ -176,6 +176,10 @@ export function cacheMissed({ metrics }: Pick<EventParts, 'metrics'>, cache: str
   metrics.cacheMisses.of(cache).add()
 }
 
+export function cacheSized({ metrics }: Pick<EventParts, 'metrics'>, cache: string, bytes: number): void {
+  metrics.cacheBytes.of(cache).set(bytes)
+}
+
 /** `operation` is S3's name of the call, such as `PutObject`. */
 export function s3Called({ metrics }: Pick<EventParts, 'metrics'>, operation: string): void {
   metrics.s3Operations.of(operation).add()

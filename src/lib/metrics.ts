@@ -68,6 +68,7 @@ function openFamilies() {
     ),
     cacheHits: counter('media_cache_hits_total', 'Look-ups that a cache answered', ['cache']),
     cacheMisses: counter('media_cache_misses_total', 'Look-ups that a cache could not answer', ['cache']),
+    cacheBytes: new CountFamily('gauge', 'cellarium_cache_bytes', 'Bytes that a cache keeps in memory', ['cache']),
     thumbnails: counter('media_thumbnails_generated_total', 'Thumbnails generated', [
       'width',
       'height',

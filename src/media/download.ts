@@ -1,3 +1,4 @@
+import type { ObjectCache } from '../datastores/cache.ts'
 import type { Datastores } from '../datastores/datastores.ts'
 import {
   type ByteRange,
@@ -17,7 +18,7 @@ import type { Reads } from './reads.ts'
 import type { Records } from './records.ts'
 
 export interface DownloadParts extends Pick<PendingParts, 'db' | 'notifier' | 'clock'> {
-  readonly datastores: Datastores
+  readonly cache: ObjectCache
   readonly reads: Reads
   readonly records: Pick<Records, 'find'>
   /** Whether a cache of this process has the bytes of an object. Absent: there is no such cache. */
@@ -75,6 +76,11 @@ export function linkTo(
   return parts.datastores.link(object, present, (rules) => allowed(rules) && !sentSooner(rules))
 }
 
+/** Where objects are opened: their datastores, or the cache in front of them. */
+export interface OpeningParts extends Pick<DownloadParts, 'db'> {
+  readonly datastores: { open(object: StoredObject, part?: ByteRange): Promise<OpenObject> }
+}
+
 /** An object's bytes, and where they were found. */
 export interface FoundObject {
   readonly object: StoredObject
@@ -86,7 +92,7 @@ export interface FoundObject {
  * an error in the log.
  */
 export async function openObject(
-  parts: Pick<DownloadParts, 'datastores' | 'db'>,
+  parts: OpeningParts,
   ctx: { readonly log: Log },
   object: StoredObject,
   part?: ByteRange,
@@ -96,7 +102,7 @@ export async function openObject(
 
 /** As `openObject`, and says where the bytes are: they may have moved to another datastore since the record was read. */
 export async function findBytes(
-  parts: Pick<DownloadParts, 'datastores' | 'db'>,
+  parts: OpeningParts,
   ctx: { readonly log: Log },
   object: StoredObject,
   part?: ByteRange,
@@ -115,7 +121,7 @@ export async function findBytes(
 
 /** Opens what has the size that the record says; anything else is not the object. */
 async function openWhole(
-  { datastores }: Pick<DownloadParts, 'datastores'>,
+  { datastores }: Pick<OpeningParts, 'datastores'>,
   object: StoredObject,
   part: ByteRange | undefined,
 ): Promise<OpenObject> {

@@ -43,7 +43,7 @@ async function statuses(media: string): Promise<number[]> {
       app.ask(`/_matrix/client/v1/media/${kind}/${media}?width=32&height=32`, { token: ALICE.token, ...how }),
     ),
   )
-  return [...new Set((await Promise.all(asked)).map(({ status }) => status))].toSorted()
+  return [...new Set((await Promise.all(asked)).map(({ status }) => status))].toSorted((a, b) => a - b)
 }
 
 describe('Quarantined media', () => {
