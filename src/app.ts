@@ -125,6 +125,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         datastores,
         datastoreSizes: new DatastoreSizes({ db, clock }),
         cache,
+        isCached: (object) => cache.has(object),
         notifier,
         homeservers,
         reads,

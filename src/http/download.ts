@@ -34,6 +34,7 @@ async function answerDownload(parts: HttpParts, call: Call, endpoint: Endpoint):
     disposition: dispositionOf(record.contentType),
     fileName: call.params['fileName'] || record.uploadName,
     link: (present) => link(record, present),
+    atHand: () => parts.cache.get(record)?.bytes,
     open: (part) => openObject({ datastores: parts.cache, db: parts.db }, call, record, part),
     openRangeBytes: call.homeserver.downloads.defaultRangeChunkSizeBytes,
   }
@@ -64,6 +65,7 @@ async function answerThumbnail(parts: HttpParts, call: Call, endpoint: Endpoint)
     disposition: 'inline',
     fileName: `thumbnail.${made.contentType === 'image/jpeg' ? 'jpg' : 'png'}`,
     link: (present) => link(made, present),
+    atHand: () => parts.cache.get(made)?.bytes,
     open: (part) => openObject({ datastores: parts.cache, db: parts.db }, call, made, part),
     openRangeBytes: 0,
   }

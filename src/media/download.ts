@@ -20,7 +20,7 @@ import type { Records } from './records.ts'
 export interface DownloadParts extends Pick<PendingParts, 'db' | 'notifier' | 'clock'> {
   readonly cache: ObjectCache
   readonly reads: Reads
-  readonly records: Pick<Records, 'find'>
+  readonly records: Pick<Records, 'find' | 'kept'>
   /** Whether a cache of this process has the bytes of an object. Absent: there is no such cache. */
   readonly isCached?: (object: StoredObject) => boolean
 }
@@ -40,8 +40,9 @@ export interface Wanted extends Mxc {
  * applied here and nowhere else, so that downloads, thumbnails, HEAD, ranges and conditional requests cannot differ.
  */
 export async function findAllowed(parts: DownloadParts, ctx: Context, wanted: Wanted): Promise<MediaRecord> {
-  await refuseIgnoredHost(wanted)
-  const found = await parts.records.find(wanted.origin, wanted.mediaId)
+  if (wanted.ignoredHosts.length > 0) await refuseIgnoredHost(wanted)
+  const { origin, mediaId } = wanted
+  const found = parts.records.kept(origin, mediaId) ?? (await parts.records.find(origin, mediaId))
   const record = found ?? (await waitForUpload(parts, ctx, wanted, wanted.timeoutMs))
   if (!record) throw notFound()
   if (record.quarantinedAt !== null) throw notFound()
@@ -55,7 +56,6 @@ export async function findAllowed(parts: DownloadParts, ctx: Context, wanted: Wa
 const notFound = () => new Refused('not_found', 'Not found')
 
 async function refuseIgnoredHost(wanted: Wanted): Promise<void> {
-  if (wanted.ignoredHosts.length === 0) return
   const origin = wanted.origin.toLowerCase()
   if (!wanted.ignoredHosts.some((host) => host.toLowerCase() === origin)) return
   if (!(await wanted.seesIgnoredHosts())) throw new Refused('blocked_host', 'Media blocked or not found')

@@ -49,6 +49,8 @@ export class Records {
   readonly #media = new LRUCache<string, MediaRecord>({ max: KEPT_AT_MOST })
   readonly #thumbnails = new LRUCache<string, Thumbnail>({ max: KEPT_AT_MOST })
   #version: number | undefined
+  /** The database was asked in this turn of the event loop. */
+  #asked = false
   /** Another number each time something was dropped: what was asked for before that may be older than the change. */
   #generation = 0
 
@@ -60,47 +62,57 @@ export class Records {
 
   /** The record of `mxc://origin/mediaId` as it is now, if its content is here. */
   async find(origin: string, mediaId: string): Promise<MediaRecord | undefined> {
-    if (!this.#mayKeep()) return await findMedia(this.#parts.db.read, origin, mediaId)
-    const name = `${origin}/${mediaId}`
-    const kept = this.#media.get(name)
+    const kept = this.kept(origin, mediaId)
     if (kept) return kept
-    const generation = this.#generation
+    const isStill = this.#watch()
     const record = await findMedia(this.#parts.db.read, origin, mediaId)
-    if (record && this.#isStill(generation)) this.#media.set(name, record)
+    if (record && isStill()) this.#media.set(`${origin}/${mediaId}`, record)
     return record
+  }
+
+  /** The same, if it is kept: without waiting for anything. */
+  kept(origin: string, mediaId: string): MediaRecord | undefined {
+    return this.#mayUse() ? this.#media.get(`${origin}/${mediaId}`) : undefined
   }
 
   /** The thumbnail's record as it is now, if it was made. */
   async findThumbnail(key: ThumbnailKey): Promise<ThumbnailRecord | undefined> {
-    if (!this.#mayKeep()) return await findThumbnail(this.#parts.db.read, key)
     const name = `${key.sourceSha256} ${key.width}x${key.height} ${key.method} ${key.variant}`
-    const kept = this.#thumbnails.get(name)
+    const kept = this.#mayUse() ? this.#thumbnails.get(name) : undefined
     if (kept) return kept.record
-    const generation = this.#generation
+    const isStill = this.#watch()
     const record = await findThumbnail(this.#parts.db.read, key)
-    if (record && this.#isStill(generation)) this.#thumbnails.set(name, { source: key.sourceSha256, record })
+    if (record && isStill()) this.#thumbnails.set(name, { source: key.sourceSha256, record })
     return record
   }
 
   /** Whether what is kept is what the database has. */
-  #mayKeep(): boolean {
+  #mayUse(): boolean {
+    if (this.#asked) return true
     const version = this.#parts.db.version()
     if (version === undefined) return this.#parts.notifier.isAttentive()
     if (version !== this.#version) this.#drop({ kind: 'all' })
     this.#version = version
+    // Asking costs as much as the rest of a look-up: what comes in one turn of the event loop came at the same moment.
+    this.#asked = true
+    setImmediate(() => (this.#asked = false))
     return true
   }
 
   /**
-   * Whether nothing was dropped since, and nothing could have been missed. On SQLite, what was committed since the version was
-   * asked for is in the record, and shows in the next version.
+   * Gives what tells, later, whether all that was said since has been heard and nothing was dropped. On SQLite, what was
+   * committed since the version was asked for is in the record, and shows in the next version.
    */
-  #isStill(generation: number): boolean {
-    return generation === this.#generation && this.#parts.notifier.isAttentive()
+  #watch(): () => boolean {
+    const { notifier } = this.#parts
+    const generation = this.#generation
+    const heard = notifier.isAttentive()
+    return () => heard && notifier.isAttentive() && generation === this.#generation
   }
 
   #drop(changed: Changed): void {
     this.#generation++
+    this.#asked = false
     if (changed.kind === 'all') {
       this.#media.clear()
       this.#thumbnails.clear()
