@@ -110,6 +110,10 @@ test('what happens to files is counted under the names of MMR, and of ours where
       'media_url_previews_generated_total{type="opengraph"} 1',
     ]),
   )
+  const moderated = { mxc: 'mxc://a/b', sha256: 'abc', by: '@admin:example.org' }
+  events.mediaQuarantined(parts, { ...moderated, names: 2 })
+  events.mediaReleased(parts, { ...moderated, names: 2 })
+  events.mediaDeleted(parts, { ...moderated, objects: 1 })
   expect(shown('cellarium_')).toEqual([
     'cellarium_build_info{version="1.2.3"} 1',
     'cellarium_database_up 0',
@@ -117,6 +121,8 @@ test('what happens to files is counted under the names of MMR, and of ours where
     'cellarium_uploaded_bytes_total{host="example.org"} 100',
     'cellarium_transferred_bytes_total 0',
     'cellarium_unused_objects_deleted_total 0',
+    'cellarium_quarantined_total 2',
+    'cellarium_deleted_total 1',
     'cellarium_internal_errors_total 0',
   ])
 })

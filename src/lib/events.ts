@@ -3,7 +3,7 @@
  * thing are the same everywhere. `parts.log` may be a request's child, whose fields then stand on the line as well.
  */
 
-import type { Log } from './log.ts'
+import { type Log, logDirectly } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { redactUrl } from './redact.ts'
 import type { ReportContext, Reporter } from './telemetry.ts'
@@ -326,7 +326,8 @@ export function internalError(
 function logRequest(log: Log, line: RequestLine): void {
   const url = redactUrl(line.url)
   const query = url.indexOf('?')
-  log.info(
+  logDirectly(
+    log,
     {
       method: line.method,
       host: line.host,
