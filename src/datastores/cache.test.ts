@@ -205,6 +205,7 @@ test('an object that is shorter than its record says is not kept, and its opener
 function sharedLevel() {
   const kept = new Map<string, Buffer>()
   const level: CacheLevel = {
+    takes: (size) => size <= 500,
     get: async (sha256) => kept.get(sha256),
     put: (sha256, bytes) => void kept.set(sha256, bytes),
     drop: (sha256s) => (sha256s === 'all' ? kept.clear() : sha256s.forEach((sha256) => kept.delete(sha256))),
@@ -229,6 +230,16 @@ test('further levels are asked before the datastore, filled from it, and dropped
   await read(known)
   expect(cache.has(known)).toBe(true)
   expect(opened, 'its datastore was not asked').toHaveLength(2)
+})
+
+test('further levels may take what is too large for memory, and are not asked for what is too large for them', async () => {
+  const { kept, level } = sharedLevel()
+  const { cache, store, read, opened } = setUp({}, [level])
+  const [large, larger] = [store(500), store(501)]
+  for (const object of [large, larger]) for (let time = 0; time < 3; time++) await read(object)
+  expect([...kept.keys()]).toEqual([large.sha256])
+  expect([cache.has(large), cache.has(larger)]).toEqual([false, false])
+  expect(opened).toHaveLength(2 + 3)
 })
 
 test('what a level says is only taken if it is the object', async () => {

@@ -19,6 +19,8 @@ export interface CacheableObject extends Place {
  * refuse anything; what fails there is its own to log and to count.
  */
 export interface CacheLevel {
+  /** Whether an object of so many bytes may be there. */
+  takes(size: number): boolean
   /** The bytes, if they are there; whether they are the right ones is looked at afterwards. Never rejects. */
   get(sha256: string): Promise<Buffer | undefined>
   /** Offers bytes to keep. Nobody changes them. */
@@ -71,12 +73,15 @@ export class ObjectCache {
   /** Opens an object, to read `part` of it if given, from memory or from wherever it is. Fails as its datastore does. */
   async open(object: CacheableObject, part?: ByteRange): Promise<OpenObject> {
     const { datastores, levels, clock } = this.#parts
-    if (!this.#memory.mayKeep(object.size)) return await datastores.open(object, part)
+    const { size, sha256 } = object
+    const here = this.#memory.mayKeep(size)
+    const elsewhere = levels.some((level) => level.takes(size))
+    if (!here && !elsewhere) return await datastores.open(object, part)
     const kept = this.get(object)
     if (kept) return kept
-    cacheMissed(this.#parts, NAME)
-    const wanted = this.#memory.wants(object.sha256, clock.now())
-    if (!wanted && levels.length === 0) return await datastores.open(object, part)
+    if (here) cacheMissed(this.#parts, NAME)
+    const wanted = this.#memory.wants(sha256, clock.now())
+    if (!wanted && !elsewhere) return await datastores.open(object, part)
     const bytes = wanted ? await this.#readOnce(object) : await this.#fromLevels(object)
     return bytes ? inMemory(bytes) : await datastores.open(object, part)
   }
@@ -114,12 +119,13 @@ export class ObjectCache {
     if (!bytes || !isStill()) return bytes
     this.#memory.keep(object.sha256, bytes, clock.now())
     this.#tellSize()
-    if (!shared) for (const level of levels) level.put(object.sha256, bytes)
+    if (!shared) for (const level of levels) if (level.takes(bytes.length)) level.put(object.sha256, bytes)
     return bytes
   }
 
   async #fromLevels({ sha256, size }: CacheableObject): Promise<Buffer | undefined> {
     for (const level of this.#parts.levels) {
+      if (!level.takes(size)) continue
       const bytes = await level.get(sha256)
       if (bytes?.length === size && hash('sha256', bytes) === sha256) return bytes
     }
