@@ -25,6 +25,14 @@ export const quarantineContent = unit(
       .where('quarantined_at', 'is', null)
       .$if(origin !== null, (query) => query.where('origin', '=', origin))
       .executeTakeFirst()
+    // Names that are gone block the content as well.
+    await tx
+      .updateTable('deleted_media')
+      .set({ quarantined_at: at })
+      .where('sha256', '=', sha256)
+      .where('quarantined_at', 'is', null)
+      .$if(origin !== null, (query) => query.where('origin', '=', origin))
+      .execute()
     return Number(result.numUpdatedRows)
   },
 )
@@ -133,7 +141,7 @@ const deletedName = compiled((db, name: { origin: string; mediaId: string }) =>
     .where('kind', '!=', 'remote'),
 )
 
-/** The content of a name, also of one that was deleted while it was quarantined. */
+/** The content of a name, also of one of ours that was deleted. */
 export const findContent = async (
   db: Queryable,
   { origin, mediaId }: { readonly origin: string; readonly mediaId: string },
@@ -147,6 +155,5 @@ const deletedContentOf = compiled((db, name: { origin: string; mediaId: string }
     .selectFrom('deleted_media')
     .select('sha256')
     .where('origin', '=', name.origin)
-    .where('media_id', '=', name.mediaId)
-    .where('quarantined_at', 'is not', null),
+    .where('media_id', '=', name.mediaId),
 )

@@ -19,6 +19,8 @@ export interface ModerationParts {
   readonly clock: Clock
 }
 
+const TRY_AGAIN_MS = 5000
+
 /** Who moderates, and what that person may decide about. */
 export interface Moderator {
   readonly userId: string | undefined
@@ -44,7 +46,7 @@ export async function quarantine(parts: ModerationParts, moderator: Moderator, m
   if (sha256 === undefined) return 0
   const names = await parts.db.write(quarantineContent, { sha256, origin, at: parts.clock.now() })
   // Also when it was quarantined before: whoever did that may have ended before telling the others.
-  await announceChanged(parts.notifier, [sha256])
+  await tell(parts, sha256)
   mediaQuarantined(parts.events, { mxc: formatMxc(mxc), sha256, names, by: moderator.userId })
   return names
 }
@@ -60,7 +62,7 @@ export async function release(parts: ModerationParts, moderator: Moderator, mxc:
   const sha256 = await findContent(parts.db.read, mxc)
   if (sha256 === undefined) return 0
   const names = await parts.db.write(releaseContent, { sha256 })
-  await announceChanged(parts.notifier, [sha256])
+  await tell(parts, sha256)
   mediaReleased(parts.events, { mxc: formatMxc(mxc), sha256, names, by: moderator.userId })
   return names
 }
@@ -74,18 +76,35 @@ export async function release(parts: ModerationParts, moderator: Moderator, mxc:
 export async function remove(parts: ModerationParts, moderator: Moderator, mxc: Mxc): Promise<void> {
   const { origin, mediaId } = mxc
   const record = await findMedia(parts.db.read, origin, mediaId)
-  if (!record) return
+  if (!record) return await tellAgain(parts, mxc)
   const isTheirs =
     moderator.everywhere ||
     moderator.serverName === origin ||
     (record.uploader !== null && record.uploader === moderator.userId)
   if (!isTheirs) throw forbidden()
   const result = await parts.db.write(deleteMedia, { origin, mediaId, at: parts.clock.now() })
-  await announceChanged(parts.notifier, [record.sha256])
+  await tell(parts, record.sha256)
   if (result.outcome === 'not_found') return
   for (const object of result.unused) await deleteBytes(parts, object)
   const { unused, sha256 } = result
   mediaDeleted(parts.events, { mxc: formatMxc(mxc), sha256, objects: unused.length, by: moderator.userId })
+}
+
+/** Resolves once no instance goes by what was before. */
+async function tell({ notifier, events }: ModerationParts, sha256: string): Promise<void> {
+  try {
+    await announceChanged(notifier, [sha256])
+  } catch (cause) {
+    events.log.error({ err: cause, sha256 }, 'media were moderated, but other instances could not be told')
+    const message = 'It is done, but other instances could not be told and may not act by it yet: please try again'
+    throw new Refused('storage_unavailable', message, { cause, retryAfterMs: TRY_AGAIN_MS })
+  }
+}
+
+/** Whoever deleted it may have failed to tell the others. */
+async function tellAgain(parts: ModerationParts, mxc: Mxc): Promise<void> {
+  const sha256 = await findContent(parts.db.read, mxc)
+  if (sha256 !== undefined) await tell(parts, sha256)
 }
 
 /** The row is gone for good: bytes that cannot be deleted now are nobody's, and a sweep finds them. */

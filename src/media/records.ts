@@ -49,8 +49,6 @@ export class Records {
   readonly #media = new LRUCache<string, MediaRecord>({ max: KEPT_AT_MOST })
   readonly #thumbnails = new LRUCache<string, Thumbnail>({ max: KEPT_AT_MOST })
   #version: number | undefined
-  /** The database was asked in this turn of the event loop. */
-  #asked = false
   /** Another number each time something was dropped: what was asked for before that may be older than the change. */
   #generation = 0
 
@@ -88,14 +86,10 @@ export class Records {
 
   /** Whether what is kept is what the database has. */
   #mayUse(): boolean {
-    if (this.#asked) return true
     const version = this.#parts.db.version()
     if (version === undefined) return this.#parts.notifier.isAttentive()
     if (version !== this.#version) this.#drop({ kind: 'all' })
     this.#version = version
-    // Asking costs as much as the rest of a look-up: what comes in one turn of the event loop came at the same moment.
-    this.#asked = true
-    setImmediate(() => (this.#asked = false))
     return true
   }
 
@@ -112,7 +106,6 @@ export class Records {
 
   #drop(changed: Changed): void {
     this.#generation++
-    this.#asked = false
     if (changed.kind === 'all') {
       this.#media.clear()
       this.#thumbnails.clear()

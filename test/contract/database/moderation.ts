@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { commitMedia, findMedia, isBlockedContent } from '../../../src/db/media.ts'
-import { deleteMedia, quarantineContent, releaseContent } from '../../../src/db/moderation.ts'
+import { deleteMedia, findContent, quarantineContent, releaseContent } from '../../../src/db/moderation.ts'
 import { findObject } from '../../../src/db/objects.ts'
 import { commitThumbnail, findThumbnail } from '../../../src/db/thumbnails.ts'
 import { usageOf } from '../../../src/db/usage.ts'
@@ -162,6 +162,21 @@ export function moderationContract(open: OpenDatabase): void {
       expect(await usageOf(db.read, 'datastore:main')).toEqual({ bytes: 0, files: 0 })
       await db.write(releaseContent, { sha256 })
       expect(await db.write(commitMedia, again('third place'))).toMatchObject({ outcome: 'stored' })
+    })
+
+    test('does not keep its content from being quarantined by the name it had', async () => {
+      await using under = await open()
+      const { db } = under
+      const gone = media()
+      const { sha256 } = gone.object
+      await db.write(commitMedia, gone)
+      await db.write(deleteMedia, nameOf(gone))
+      expect(await findContent(db.read, gone)).toBe(sha256)
+      expect(await isBlockedContent(db.read, sha256)).toBe(false)
+      expect(await db.write(quarantineContent, { sha256, origin: 'other.example', at: NOW })).toBe(0)
+      expect(await isBlockedContent(db.read, sha256)).toBe(false)
+      await db.write(quarantineContent, { sha256, origin: null, at: NOW })
+      expect(await isBlockedContent(db.read, sha256)).toBe(true)
     })
 
     test('while others upload or make thumbnails of the same content leaves every record with its object', async () => {
