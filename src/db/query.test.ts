@@ -79,8 +79,11 @@ test('Every write unit is known to the thread that writes, by a name of its own'
   expect([...units.keys()].toSorted()).toEqual([
     'commitMedia',
     'commitThumbnail',
+    'deleteMedia',
     'foldUsage',
     'ping',
+    'quarantineContent',
+    'releaseContent',
     'reserve',
     'sweepReservations',
     'touchMedia',

@@ -40,7 +40,12 @@ describeWith('postgres', 'Media that are hot in the caches of two servers on one
   })
 })
 
-const WAYS: readonly RequestInit[] = [
+interface Way {
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+const WAYS: readonly Way[] = [
   {},
   { method: 'HEAD' },
   { headers: { range: 'bytes=0-9' } },
@@ -93,12 +98,12 @@ function configuration(homeserver: HomeserverDouble, postgres: string, path: str
 
 function instance(url: string, metricsPort: number): Instance {
   const client = mediaClient({ url }, ALICE.token)
-  const call = (path: string, token: string, { headers, ...init }: RequestInit = {}) =>
+  const call = (path: string, token: string, { headers, ...init }: Way = {}) =>
     fetch(`${url}/_matrix${path}`, {
       ...init,
       headers: { authorization: `Bearer ${token}`, 'x-forwarded-host': 'example.org', ...headers },
     })
-  const status = async (path: string, init: RequestInit) => {
+  const status = async (path: string, init: Way) => {
     const answer = await call(path, ALICE.token, init)
     await answer.arrayBuffer()
     return answer.status
