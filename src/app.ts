@@ -79,7 +79,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   notifier.on('forgotten', (message) => homeservers.forget(JSON.parse(message) as Forgotten))
   notifier.on('missed', () => homeservers.forgetAll())
 
-  const cache = new ObjectCache({ datastores, levels: [], metrics, clock }, main.downloads.cache)
+  const cache = new ObjectCache({ datastores, levels: [redis.objects], metrics, clock }, main.downloads.cache)
   onChanged(notifier, (changed) => cache.drop(changed.kind === 'all' ? 'all' : changed.sha256s))
 
   const reads = parts.use(new Reads({ db, clock, log }))

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { compiled, lockRows, type Queryable } from './query.ts'
+import { handOver } from './unused.ts'
 import { countUsage } from './usage.ts'
 
 /** Where the bytes of a SHA-256 are. */
@@ -113,8 +114,12 @@ export async function deleteUnusedObject(
   await countUsage(tx, [
     { subject: `datastore:${datastore}`, changeId: `${location} deleted ${now}`, bytes: -size, files: -1 },
   ])
+  // Where its bytes cannot be deleted at once, or nobody is left to do it, that is tried again.
+  await handOver(tx, { datastore, location }, DELETE_AGAIN_AFTER_MS)
   return unused
 }
+
+const DELETE_AGAIN_AFTER_MS = 10 * 60_000
 
 const deleteIfUnused = compiled((tx, { sha256 }: { sha256: string }) =>
   tx

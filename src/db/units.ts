@@ -14,10 +14,11 @@ import * as usage from './usage.ts'
 
 /** Every write unit by its name, for the thread that runs them. A new file of queries gets its line here. */
 export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
-  [jobs, leases, media, moderation, pending, pings, repository, tasks, thumbnails, transfer, unused, usage].flatMap((file) =>
-    Object.values(file)
-      .filter(isUnit)
-      .map((found) => [found.unit, found] as const),
+  [jobs, leases, media, moderation, pending, pings, repository, tasks, thumbnails, transfer, unused, usage].flatMap(
+    (file) =>
+      Object.values(file)
+        .filter(isUnit)
+        .map((found) => [found.unit, found] as const),
   ),
 )
 

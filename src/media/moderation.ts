@@ -107,13 +107,16 @@ async function tellAgain(parts: ModerationParts, mxc: Mxc): Promise<void> {
   if (sha256 !== undefined) await tell(parts, sha256)
 }
 
-/** The row is gone for good: bytes that cannot be deleted now are nobody's, and a sweep finds them. */
+/** With the rows, the bytes were handed over for deletion: what is not deleted now, or by a crash never, is deleted later. */
 async function deleteBytes({ datastores, events }: ModerationParts, object: StoredObject): Promise<void> {
   try {
     await datastores.delete(object)
   } catch (error) {
     const { datastore, location } = object
-    events.log.warn({ err: error, datastore, location }, 'could not delete the bytes of deleted media')
+    events.log.warn(
+      { err: error, datastore, location },
+      'could not delete the bytes of deleted media; it is tried again',
+    )
   }
 }
 

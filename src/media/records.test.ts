@@ -43,7 +43,7 @@ test('a record is looked up once while nothing changes, and is as new as the las
   await using opened = await open()
   const { db } = opened
   await db.write(commitMedia, media('a'))
-  const records = new Records({ db, notifier: new LocalNotifier() })
+  const records = new Records({ db, notifier: new LocalNotifier(recordingLog()) })
   const first = await records.find('example.org', 'a')
   expect(first?.accessedAt).toBe(1000)
   expect(await records.find('example.org', 'a')).toBe(first)
@@ -58,7 +58,7 @@ test('a record is looked up once while nothing changes, and is as new as the las
 
 test('what was not there is looked for again', async () => {
   await using opened = await open()
-  const records = new Records({ db: opened.db, notifier: new LocalNotifier() })
+  const records = new Records({ db: opened.db, notifier: new LocalNotifier(recordingLog()) })
   expect(await records.find('example.org', 'a')).toBeUndefined()
   await opened.db.write(commitMedia, media('a'))
   expect((await records.find('example.org', 'a'))?.mediaId).toBe('a')
@@ -68,7 +68,7 @@ test('a commit between the question and the answer is not missed by the next', a
   await using opened = await open()
   const { db } = opened
   await db.write(commitMedia, media('a'))
-  const records = new Records({ db, notifier: new LocalNotifier() })
+  const records = new Records({ db, notifier: new LocalNotifier(recordingLog()) })
   for (let at = 1001; at < 1200; at++) {
     const [found] = await Promise.all([
       records.find('example.org', 'a'),
@@ -83,7 +83,7 @@ const KEY = { sourceSha256: 'a', width: 32, height: 32, method: 'scale', variant
 
 /** PostgreSQL as records see it: a database that cannot say whether it changed, and other instances that are heard or not. */
 function heard(db: Database) {
-  const notifier = new LocalNotifier()
+  const notifier = new LocalNotifier(recordingLog())
   const state = { attentive: true, asked: 0, hold: undefined as Promise<void> | undefined }
   const read = new Proxy(db.read, {
     get(target, name) {
