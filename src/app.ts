@@ -9,6 +9,7 @@ import { LocalNotifier, type Notifier } from './coordination/notifier.ts'
 import { PostgresTransport } from './coordination/postgres-transport.ts'
 import { Redis } from './coordination/redis/redis.ts'
 import { SharedNotifier } from './coordination/shared-notifier.ts'
+import { ObjectCache } from './datastores/cache.ts'
 import { type DatastoresParts, Datastores } from './datastores/datastores.ts'
 import { type Database, openDatabase } from './db/connect.ts'
 import { parseDsn } from './db/dsn.ts'
@@ -29,7 +30,7 @@ import { DatastoreSizes } from './media/choose.ts'
 import { refuseLostDatastores } from './media/lost-datastores.ts'
 import { LostObjects } from './media/lost.ts'
 import { Reads } from './media/reads.ts'
-import { Records } from './media/records.ts'
+import { onChanged, Records } from './media/records.ts'
 import { careJobs, startStagingSweep } from './tasks/care.ts'
 import { standingJobs } from './tasks/jobs.ts'
 import type { TaskKind } from './tasks/run-task.ts'
@@ -81,6 +82,9 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   notifier.on('missed', () => homeservers.forgetAll())
 
   const lost = parts.use(new LostObjects({ db, datastores, clock, events }))
+  const cache = new ObjectCache({ datastores, levels: [redis.objects], metrics, clock }, main.downloads.cache)
+  onChanged(notifier, (changed) => cache.drop(changed.kind === 'all' ? 'all' : changed.sha256s))
+
   const reads = parts.use(new Reads({ db, clock, log }))
   const thumbnailPool = openThumbnailPool({
     workers: Math.min(main.thumbnails.numWorkers, availableParallelism()),
@@ -105,6 +109,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   parts.defer(
     config.onChange((next) => {
       configureMetrics(metrics, next)
+      cache.configure(next.main.downloads.cache)
       redis
         .configure(next.main.redis)
         .then(() => useRedis(notifier, redis))
@@ -126,11 +131,13 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         db,
         datastores,
         datastoreSizes: new DatastoreSizes({ db, clock }),
+        cache,
+        isCached: (object) => cache.has(object),
         notifier,
         homeservers,
         lost,
         reads,
-        records: new Records(db),
+        records: new Records({ db, notifier }),
         thumbnailPool,
         thumbnailsUnderWay: new SharedWork<ThumbnailRecord>(),
         scratch,

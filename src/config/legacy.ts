@@ -8,13 +8,13 @@ export interface Upgraded {
 
 /**
  * A file of MMR 1.2 in the terms of 1.3: `datastores[].enabled` becomes `forKinds`, `featureSupport.redis` becomes `redis`.
- * What 1.3 dropped (the in-process download cache, IPFS, blurhash) is taken out with a warning. A datastore without an
+ * What 1.3 dropped (IPFS, blurhash) is taken out with a warning. A datastore without an
  * `id` gets one later, from its type and place.
  */
 export function upgrade(tree: MapNode): Upgraded {
   const warnings: string[] = []
   const warn = (node: Node, path: Path, text: string) => warnings.push(located(node.place, path, text))
-  const steps = [upgradeDatastores, dropDownloadCache, moveRedis, dropFeatures]
+  const steps = [upgradeDatastores, moveRedis, dropFeatures]
   return { tree: steps.reduce((upgraded, step) => step(upgraded, warn), tree), warnings }
 }
 
@@ -43,14 +43,6 @@ function kindsFor(item: MapNode, enabled: Node): Node | undefined {
   if (off) return list([])
   const kinds = item.entries.get('forKinds')
   return isUnset(kinds) ? list([{ kind: 'scalar', place: enabled.place, value: 'all' }]) : kinds
-}
-
-function dropDownloadCache(tree: MapNode, warn: Warn): MapNode {
-  const downloads = tree.entries.get('downloads')
-  const cache = downloads?.kind === 'map' ? downloads.entries.get('cache') : undefined
-  if (downloads?.kind !== 'map' || cache === undefined) return tree
-  warn(cache, ['downloads', 'cache'], 'is of MMR 1.2 and has no effect: the operating system caches files')
-  return withEntries(tree, { downloads: withEntries(downloads, { cache: undefined }) })
 }
 
 function moveRedis(tree: MapNode, warn: Warn): MapNode {

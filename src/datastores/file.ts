@@ -168,7 +168,6 @@ const chunks = new BufferPool(CHUNK, 32)
 
 class OpenFile implements OpenObject {
   readonly size: number
-  readonly bytes: Buffer | undefined
   readonly offload: Offload | undefined
   readonly #file: SharedFile
   #released = false
@@ -176,12 +175,10 @@ class OpenFile implements OpenObject {
   constructor(file: SharedFile, offload: Offload | undefined) {
     this.#file = file
     this.size = file.size
-    this.bytes = file.bytes
     this.offload = offload
   }
 
   read({ start, end }: ByteRange): AsyncIterable<Uint8Array> {
-    if (this.bytes) return inOne(this.bytes, start, end)
     return end - start < CHUNK ? this.#readAtOnce(start, end) : this.#readAhead(start, end)
   }
 
@@ -235,11 +232,6 @@ class OpenFile implements OpenObject {
     this.#released = true
     this.#file.release()
   }
-}
-
-async function* inOne(bytes: Uint8Array, start: number, end: number): AsyncGenerator<Uint8Array> {
-  if (end >= bytes.length) throw wasCut(bytes.length, end)
-  yield bytes.subarray(start, end + 1)
 }
 
 function wasCut(position: number, end: number): Error {

@@ -7,13 +7,9 @@ const statFile = promisify(fstat)
 
 const KEEP_MS = 2000
 const KEPT_AT_MOST = 1000
-/** Files up to this size, in bytes, are read at once: a second trip to another thread costs more than the bytes. */
-const SMALL = 16 * 1024
-
 /**
- * Files that were read, kept for two seconds each: small ones with their bytes, larger ones open. A file that many want is not
- * opened, looked at and closed for each of them, which costs more than reading it. A file that somebody deletes behind our
- * back may be served that much longer.
+ * Files that were read, kept open for two seconds each: one that many want is not opened, looked at and closed for each of them,
+ * which costs more than reading it. A file that somebody deletes behind our back may be served that much longer.
  */
 export class OpenFiles implements AsyncDisposable {
   readonly #kept = new Map<string, SharedFile>()
@@ -63,43 +59,32 @@ async function openShared(path: string): Promise<SharedFile> {
   const fd = await openFile(path, 'r')
   try {
     const { size } = await statFile(fd)
-    if (size > SMALL) return new SharedFile(size, { fd })
-    const bytes = Buffer.allocUnsafe(size)
-    const got = await readAt(fd, bytes, size, 0)
-    await closeFile(fd)
-    return new SharedFile(got, { bytes: bytes.subarray(0, got) })
+    return new SharedFile(fd, size)
   } catch (error) {
     await closeFile(fd).catch(() => {})
     throw error
   }
 }
 
-type Content = { readonly fd: number } | { readonly bytes: Buffer }
-
-/** A file with several readers. */
+/** An open file with several readers. */
 export class SharedFile {
+  /** Bytes, when it was opened. */
   readonly size: number
   users = 0
   /** Nobody may read it any more. */
   closed = false
-  readonly #content: Content
+  readonly #fd: number
   #timer: NodeJS.Timeout | undefined
   #retired = false
 
-  constructor(size: number, content: Content) {
+  constructor(fd: number, size: number) {
+    this.#fd = fd
     this.size = size
-    this.#content = content
-  }
-
-  /** The whole file, if it is a small one. Nobody may change these bytes. */
-  get bytes(): Buffer | undefined {
-    return 'bytes' in this.#content ? this.#content.bytes : undefined
   }
 
   /** Fills `buffer` from its start with up to `length` bytes from `position`, and gives how many there were. */
-  async read(buffer: Buffer, length: number, position: number): Promise<number> {
-    if ('fd' in this.#content) return await readAt(this.#content.fd, buffer, length, position)
-    return Buffer.from(this.#content.bytes).copy(buffer, 0, position, position + length)
+  read(buffer: Buffer, length: number, position: number): Promise<number> {
+    return readAt(this.#fd, buffer, length, position)
   }
 
   forgetLater(forget: () => void): void {
@@ -122,7 +107,7 @@ export class SharedFile {
   #closeIfUnused(): void {
     if (!this.#retired || this.users > 0 || this.closed) return
     this.closed = true
-    if ('fd' in this.#content) close(this.#content.fd)
+    close(this.#fd)
   }
 }
 

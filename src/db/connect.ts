@@ -8,7 +8,7 @@ import { migrate } from './migrate.ts'
 import { tryWriting } from './ping.ts'
 import { openPostgres, type PostgresWaits } from './postgres.ts'
 import type { Queryable, Unit } from './query.ts'
-import { kyselyOn, lockForServer, openForReading, openForWriting, versionOf } from './sqlite.ts'
+import { kyselyOn, lockForServer, openForReading, openForWriting, Version } from './sqlite.ts'
 import { SqliteWrites } from './sqlite-writes.ts'
 import { noteFailure } from './unavailable.ts'
 
@@ -21,7 +21,10 @@ export interface Database extends AsyncDisposable {
   write<Args, Result>(unit: Unit<Args, Result>, args: Args): Promise<Result>
   /** Resolves at once while nothing is known to be wrong; else tries to write, and throws `DatabaseUnavailable` if that fails. */
   ready(): Promise<void>
-  /** A number that is another after each commit, whoever makes it; undefined where finding out costs as much as a query. */
+  /**
+   * A number that is another after each commit, whoever makes it (another program's: from the next turn of the event loop on);
+   * undefined where finding out costs as much as a query.
+   */
   version(): number | undefined
 }
 
@@ -97,6 +100,7 @@ async function openSqlite(path: string, role: 'server' | 'tool', availability: A
   closing.defer(() => read.destroy())
   // Kysely closes only what it has used; one query also makes the first request as fast as the next.
   await sql`select 1`.execute(read)
+  const version = new Version(reading)
   const open = closing.move()
   return {
     engine: 'sqlite',
@@ -104,13 +108,14 @@ async function openSqlite(path: string, role: 'server' | 'tool', availability: A
     write: async (unit, args) => {
       try {
         const result = await writes.write(unit, args)
+        version.forget()
         availability.worked()
         return result
       } catch (error) {
         throw noted(error)
       }
     },
-    version: versionOf(reading),
+    version: () => version.now(),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   }
 }

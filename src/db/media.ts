@@ -1,5 +1,6 @@
 import { compiled, type Queryable, unit } from './query.ts'
-import { type ObjectState, type OfferedObject, settleObject, type StoredObject } from './objects.ts'
+import { isDeleted } from './moderation.ts'
+import { deleteUnusedObject, type ObjectState, type OfferedObject, settleObject, type StoredObject } from './objects.ts'
 import { deleteReservation, lockReservation, type ReservationState } from './pending.ts'
 import type { MediaKind } from './schema.ts'
 import { countName } from './usage.ts'
@@ -52,7 +53,7 @@ const mediaByName = compiled((db, name: { origin: string; mediaId: string }) =>
     .where('media.media_id', '=', name.mediaId),
 )
 
-/** Whether any name of this content is quarantined: then the content is refused under every name. */
+/** Whether any name of this content is quarantined, or was when it was deleted: then nobody may upload it again. */
 export const isBlockedContent = async (db: Queryable, sha256: string): Promise<boolean> =>
   (await blockedByHash(db, { sha256 })).length > 0
 
@@ -62,6 +63,13 @@ const blockedByHash = compiled((db, { sha256 }: { sha256: string }) =>
     .select('media_id')
     .where('sha256', '=', sha256)
     .where('quarantined_at', 'is not', null)
+    .unionAll(
+      db
+        .selectFrom('deleted_media')
+        .select('media_id')
+        .where('sha256', '=', sha256)
+        .where('quarantined_at', 'is not', null),
+    )
     .limit(1),
 )
 
@@ -85,6 +93,8 @@ export type CommitResult =
   /** The same user sent the same bytes under the same name before: the MXC URI of then is the answer. */
   | { readonly outcome: 'existing'; readonly mediaId: string; readonly object: StoredObject }
   | { readonly outcome: 'blocked' }
+  /** Media of ours had this id before, and were deleted: it names nothing else, ever. */
+  | { readonly outcome: 'deleted' }
   | { readonly outcome: 'object_gone' }
   | { readonly outcome: Exclude<ReservationState, 'open'> }
 
@@ -94,12 +104,17 @@ export const commitMedia = unit('commitMedia', async (tx, media: CommittedMedia)
     const state = await lockReservation(tx, media)
     if (state !== 'open') return { outcome: state }
   }
+  if (await isDeleted(tx, media)) return { outcome: 'deleted' }
   // Blocked content that was lost does not come back.
   if (media.object.replaces && (await isBlockedContent(tx, media.object.sha256))) return { outcome: 'blocked' }
   const object = await settleObject(tx, media.object, media.createdAt)
   if (!object) return { outcome: 'object_gone' }
+  // New content may be blocked too: by names that were deleted together with their bytes.
+  if (await isBlockedContent(tx, object.sha256)) {
+    if (object.isNew) await deleteUnusedObject(tx, object.sha256, media.createdAt)
+    return { outcome: 'blocked' }
+  }
   if (!object.isNew) {
-    if (await isBlockedContent(tx, object.sha256)) return { outcome: 'blocked' }
     const before = await sameUpload(tx, media)
     if (before) return { outcome: 'existing', mediaId: before.mediaId, object }
   }
@@ -147,8 +162,9 @@ const uploadsOfContent = compiled((tx, of: { origin: string; uploader: string | 
     .where('kind', '=', 'upload'),
 )
 
-function countNames(tx: Queryable, media: CommittedMedia, { size }: StoredObject): Promise<void> {
-  return countName(tx, media, { changeId: media.mediaId, bytes: size, files: 1 })
+function countNames(tx: Queryable, media: CommittedMedia, object: StoredObject): Promise<void> {
+  // With the time: media of other servers may be deleted and fetched again before their usage is folded.
+  return countName(tx, media, { changeId: `${media.mediaId} ${media.createdAt}`, bytes: object.size, files: 1 })
 }
 
 /** Notes when media were last read; `at` never moves a time back. */

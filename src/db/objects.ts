@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { compiled, lockRows, type Queryable } from './query.ts'
 import { handOver } from './unused.ts'
 import { countUsage } from './usage.ts'
@@ -45,7 +46,7 @@ export interface OfferedObject extends StoredObject {
 
 /** What a hash stands for after a commit. */
 export interface SettledObject extends StoredObject {
-  /** This content was not known at all: nothing else can have been said about it. */
+  /** This content was not stored before: no name points at it. */
   readonly isNew: boolean
 }
 
@@ -57,7 +58,8 @@ const objectByHash = compiled((db, { sha256 }: { sha256: string }) =>
   db.selectFrom('objects').select(KNOWN).where('sha256', '=', sha256),
 )
 
-const lockObject = compiled((tx, { sha256 }: { sha256: string }) =>
+/** As `findObject`, with the row locked until the transaction ends: whoever points at the content or deletes it waits. */
+export const lockObject = compiled((tx, { sha256 }: { sha256: string }) =>
   lockRows(tx, tx.selectFrom('objects').select(KNOWN).where('sha256', '=', sha256)),
 )
 
@@ -116,3 +118,42 @@ async function replaceObject(tx: Queryable, lost: KnownObject, found: StoredObje
     { subject: `datastore:${found.datastore}`, changeId: found.location, bytes: found.size, files: 1 },
   ])
 }
+
+/**
+ * Deletes the row of an object that nothing refers to, and gives it, so that its bytes can be deleted once that is committed.
+ * Undefined: something refers to it, or it is gone already.
+ */
+export async function deleteUnusedObject(
+  tx: Queryable,
+  sha256: string,
+  now: number,
+): Promise<StoredObject | undefined> {
+  // Locked by a statement of its own: the next one then sees every name that somebody committed while we waited.
+  await lockObject(tx, { sha256 })
+  const [unused] = await deleteIfUnused(tx, { sha256 })
+  if (!unused) return undefined
+  const { datastore, location, size } = unused
+  await countUsage(tx, [
+    { subject: `datastore:${datastore}`, changeId: `${location} deleted ${now}`, bytes: -size, files: -1 },
+  ])
+  // Where its bytes cannot be deleted at once, or nobody is left to do it, that is tried again.
+  await handOver(tx, { datastore, location }, DELETE_AGAIN_AFTER_MS)
+  return unused
+}
+
+const DELETE_AGAIN_AFTER_MS = 10 * 60_000
+
+const deleteIfUnused = compiled((tx, { sha256 }: { sha256: string }) =>
+  tx
+    .deleteFrom('objects')
+    .where('sha256', '=', sha256)
+    .where((is) =>
+      is.not(is.exists(is.selectFrom('media').select('media_id').whereRef('media.sha256', '=', 'objects.sha256'))),
+    )
+    .where((is) => is.not(is.exists(thumbnailsBy(tx, 'thumbnails.sha256'))))
+    .where((is) => is.not(is.exists(thumbnailsBy(tx, 'thumbnails.source_sha256'))))
+    .returning(['sha256', 'size', 'datastore', 'location']),
+)
+
+const thumbnailsBy = (tx: Queryable, column: 'thumbnails.sha256' | 'thumbnails.source_sha256') =>
+  tx.selectFrom('thumbnails').select('thumbnails.width').where(column, '=', sql.ref<string>('objects.sha256'))

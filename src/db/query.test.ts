@@ -77,13 +77,30 @@ describe('Where the engines differ', () => {
 
 test('Every write unit is known to the thread that writes, by a name of its own', () => {
   expect([...units.keys()].toSorted()).toEqual([
+    'addTask',
+    'cancelTask',
     'commitMedia',
     'commitThumbnail',
+    'deleteLater',
+    'deleteMedia',
+    'endTask',
     'foldUsage',
+    'forgetUnused',
+    'moveObject',
+    'noteRun',
     'ping',
+    'quarantineContent',
+    'releaseContent',
+    'releaseLease',
+    'renewLease',
+    'repositoryId',
     'reserve',
+    'saveProgress',
+    'sweepLeases',
     'sweepReservations',
+    'takeLease',
     'touchMedia',
+    'tryWriting',
   ])
 })
 

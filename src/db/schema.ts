@@ -43,6 +43,16 @@ export interface ThumbnailsTable {
   accessed_at: number | null
 }
 
+export interface DeletedMediaTable {
+  origin: string
+  media_id: string
+  sha256: string
+  kind: MediaKind
+  deleted_at: number
+  /** Its content was quarantined when it was deleted, and is blocked for as long as this stands here. */
+  quarantined_at: number | null
+}
+
 export interface PendingMediaTable {
   origin: string
   media_id: string
@@ -120,6 +130,7 @@ export interface Schema {
   media: MediaTable
   thumbnails: ThumbnailsTable
   pending_media: PendingMediaTable
+  deleted_media: DeletedMediaTable
   usage_totals: UsageTotalsTable
   usage_changes: UsageChangesTable
   leases: LeasesTable

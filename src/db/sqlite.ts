@@ -23,11 +23,31 @@ export function openForReading(path: string): DatabaseSync {
   return database
 }
 
-/** Tells the state of the database as `database` sees it: another number once any other connection has committed. */
-export function versionOf(database: DatabaseSync): () => number {
-  const statement = database.prepare('PRAGMA data_version')
-  statement.setReturnArrays(true)
-  return () => (statement.get() as unknown as [number])[0]
+/**
+ * Tells the state of a database: another number once anybody has committed. Asking SQLite costs as much as finding a record, so
+ * that is done once in each turn of the event loop (what came in one turn came at once), and after each commit of our own.
+ */
+export class Version {
+  readonly #statement: StatementSync
+  #known: number | undefined
+
+  constructor(reading: DatabaseSync) {
+    this.#statement = reading.prepare('PRAGMA data_version')
+    this.#statement.setReturnArrays(true)
+  }
+
+  now(): number {
+    if (this.#known !== undefined) return this.#known
+    const [version] = this.#statement.get() as unknown as [number]
+    this.#known = version
+    setImmediate(() => this.forget())
+    return version
+  }
+
+  /** Something was committed: the next who wants to know has to ask. */
+  forget(): void {
+    this.#known = undefined
+  }
 }
 
 /** Gives a query's error as callers are to see it. */

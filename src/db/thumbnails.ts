@@ -1,5 +1,5 @@
 import { compiled, type Queryable, unit } from './query.ts'
-import { type ObjectState, type OfferedObject, settleObject, type StoredObject } from './objects.ts'
+import { lockObject, type ObjectState, type OfferedObject, settleObject, type StoredObject } from './objects.ts'
 
 /** Which thumbnail of some content: the size asked for after MMR's choice among the configured ones, in pixels. */
 export interface ThumbnailKey {
@@ -55,11 +55,8 @@ export type ThumbnailCommitResult =
 export const commitThumbnail = unit(
   'commitThumbnail',
   async (tx, thumbnail: CommittedThumbnail): Promise<ThumbnailCommitResult> => {
-    const source = await tx
-      .selectFrom('objects')
-      .select('sha256')
-      .where('sha256', '=', thumbnail.sourceSha256)
-      .executeTakeFirst()
+    // Locked, so that a deletion of the source comes before all this or after it, and then takes the thumbnail along.
+    const [source] = await lockObject(tx, { sha256: thumbnail.sourceSha256 })
     if (!source) return { outcome: 'source_gone' }
     const object = await settleObject(tx, thumbnail.object, thumbnail.createdAt)
     if (!object) return { outcome: 'object_gone' }

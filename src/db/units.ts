@@ -2,6 +2,7 @@ import * as jobs from './jobs.ts'
 import * as leases from './leases.ts'
 import * as media from './media.ts'
 import * as care from './object-care.ts'
+import * as moderation from './moderation.ts'
 import * as pending from './pending.ts'
 import * as pings from './ping.ts'
 import * as progress from './progress.ts'
@@ -15,11 +16,25 @@ import * as usage from './usage.ts'
 
 /** Every write unit by its name, for the thread that runs them. A new file of queries gets its line here. */
 export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
-  [care, jobs, leases, media, pending, pings, progress, repository, tasks, thumbnails, transfer, unused, usage].flatMap(
-    (file) =>
-      Object.values(file)
-        .filter(isUnit)
-        .map((found) => [found.unit, found] as const),
+  [
+    care,
+    jobs,
+    leases,
+    media,
+    moderation,
+    pending,
+    pings,
+    progress,
+    repository,
+    tasks,
+    thumbnails,
+    transfer,
+    unused,
+    usage,
+  ].flatMap((file) =>
+    Object.values(file)
+      .filter(isUnit)
+      .map((found) => [found.unit, found] as const),
   ),
 )
 

@@ -20,6 +20,8 @@ export interface FileAnswer {
   readonly fileName: string | null
   /** Where the client gets the same without us, if it may be sent there. Asked once, and only if bytes are to be sent. */
   readonly link?: (present: () => Presented) => Promise<URL | undefined> | undefined
+  /** The whole file, if it is in memory; asked once, and only if some of it is to be sent. */
+  readonly atHand?: () => Buffer | undefined
   /** Opens the bytes; called once, and only if some are to be sent: those of `part`, if it is given. */
   readonly open: (part?: ByteRange) => Promise<OpenObject>
   /** Bytes to send at most for a range without an end; 0: no limit. */

@@ -17,14 +17,14 @@ export type Who =
   | 'repository_admin'
 
 export interface AuthParts {
-  readonly homeservers: Pick<Homeservers, 'whoami'>
+  readonly homeservers: Pick<Homeservers, 'known' | 'whoami'>
 }
 
 /** Finds out who calls, and refuses whoever may not call a route for `who`. Comes before everything else about a request. */
 export async function authenticate(parts: AuthParts, call: Call, who: Who): Promise<void> {
   if (who === 'anyone' || who === 'optional') return
   const credentials = requireCredentials(call)
-  call.caller = await identify(parts, call, credentials)
+  call.caller = known(parts, call, credentials) ?? (await parts.homeservers.whoami(call.homeserver, credentials, call))
   if (who === 'user' && call.caller.kind === 'user' && call.caller.isGuest) {
     throw new Refused('guest', 'Guests cannot use this endpoint')
   }
@@ -42,7 +42,8 @@ export async function identifyIfPossible(parts: AuthParts, call: Call): Promise<
   const credentials = credentialsOf(call)
   if (!credentials) return anonymous
   try {
-    call.caller = await identify(parts, call, credentials)
+    call.caller =
+      known(parts, call, credentials) ?? (await parts.homeservers.whoami(call.homeserver, credentials, call))
   } catch (error) {
     const noGood =
       error instanceof RefusedByHomeserver || (error instanceof Refused && error.reason === 'unknown_token')
@@ -51,10 +52,9 @@ export async function identifyIfPossible(parts: AuthParts, call: Call): Promise<
   return call.caller
 }
 
-async function identify(parts: AuthParts, call: Call, credentials: Credentials): Promise<Caller> {
+function known(parts: AuthParts, call: Call, credentials: Credentials): Caller | undefined {
   const admin = sharedSecretCaller(call.main.sharedSecretAuth, credentials.token)
-  if (admin) return admin
-  return await parts.homeservers.whoami(call.homeserver, credentials, call)
+  return admin ?? parts.homeservers.known(call.homeserver, credentials)
 }
 
 /** Whether the caller administers the whole repository: listed in `admins`, or holding the shared secret. */

@@ -11,6 +11,9 @@ type CallOptions = Pick<Call, 'request' | 'response' | 'params' | 'main' | 'home
   readonly log: Log
 }
 
+/** Nobody may change it. */
+const NO_QUERY = new URLSearchParams()
+
 /** One request, as handlers see it. What costs something is made when it is first asked for. */
 export class Call implements Context {
   readonly request: IncomingMessage
@@ -46,7 +49,8 @@ export class Call implements Context {
   get query(): URLSearchParams {
     const { url = '' } = this.request
     const mark = url.indexOf('?')
-    this.#query ??= new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1))
+    if (mark < 0) return NO_QUERY
+    this.#query ??= new URLSearchParams(url.slice(mark + 1))
     return this.#query
   }
 

@@ -35,7 +35,8 @@ async function answerDownload(parts: HttpParts, call: Call, endpoint: Endpoint):
     disposition: dispositionOf(record.contentType),
     fileName: call.params['fileName'] || record.uploadName,
     link: (present) => link(record, present),
-    open: (part) => openObject(parts, call, record, part),
+    atHand: () => parts.cache.get(record)?.bytes,
+    open: (part) => openObject({ ...parts, datastores: parts.cache }, call, record, part),
     openRangeBytes: call.homeserver.downloads.defaultRangeChunkSizeBytes,
   }
 }
@@ -65,7 +66,8 @@ async function answerThumbnail(parts: HttpParts, call: Call, endpoint: Endpoint)
     disposition: 'inline',
     fileName: `thumbnail.${made.contentType === 'image/jpeg' ? 'jpg' : 'png'}`,
     link: (present) => link(made, present),
-    open: (part) => openObject(parts, call, made, part),
+    atHand: () => parts.cache.get(made)?.bytes,
+    open: (part) => openObject({ ...parts, datastores: parts.cache }, call, made, part),
     openRangeBytes: 0,
   }
 }

@@ -1,14 +1,21 @@
 import type { Snapshot } from '../config/store.ts'
+import type { Notifier } from '../coordination/notifier.ts'
+import type { Datastores } from '../datastores/datastores.ts'
 import type { Database } from '../db/connect.ts'
 import type { EventParts } from '../lib/events.ts'
 import type { Homeservers } from '../matrix/homeserver.ts'
 import type { DownloadParts } from '../media/download.ts'
+import type { ModerationParts } from '../media/moderation.ts'
 import type { PendingParts } from '../media/pending.ts'
+import type { Records } from '../media/records.ts'
 import type { UploadParts } from '../media/upload.ts'
 import type { ThumbnailParts } from '../thumbnails/get.ts'
 
 /** Everything that requests need. Handlers pass it on to use-cases, each of which says which few parts it takes. */
-export interface HttpParts extends UploadParts, DownloadParts, PendingParts, ThumbnailParts {
+export interface HttpParts extends UploadParts, DownloadParts, PendingParts, ThumbnailParts, ModerationParts {
+  readonly datastores: Datastores
+  readonly notifier: Notifier
+  readonly records: Records
   readonly db: Database
   readonly homeservers: Homeservers
   readonly events: EventParts

@@ -6,9 +6,9 @@ import { COMMON_HEADERS } from './headers.ts'
 import { sendFile } from './send-file.ts'
 
 /** Sends an answer; resolves when it is handed to the socket. */
-export async function respond(call: Call, answer: Answer, connection: readonly string[]): Promise<void> {
-  if (answer.kind === 'json') await sendJson(call.request, call.response, answer, connection)
-  else await sendFile(call, answer, connection)
+export function respond(call: Call, answer: Answer, connection: readonly string[]): Promise<void> {
+  if (answer.kind === 'file') return sendFile(call, answer, connection)
+  return sendJson(call.request, call.response, answer, connection)
 }
 
 const SMALL_REST = 64 * 1024

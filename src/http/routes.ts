@@ -6,6 +6,7 @@ import type { Who } from './auth.ts'
 import type { Call } from './call.ts'
 import * as media from './download.ts'
 import * as information from './information.ts'
+import * as moderation from './moderation.ts'
 import type { HttpParts } from './parts.ts'
 import * as uploads from './upload.ts'
 
@@ -79,6 +80,34 @@ export const routes: readonly Route[] = [
     paths: legacy(THUMBNAIL),
     who: 'optional',
     handler: media.thumbnail('legacy'),
+  },
+  {
+    action: 'quarantine_media',
+    methods: POST,
+    paths: own('admin/quarantine/:server/:mediaId'),
+    who: 'user',
+    handler: moderation.quarantineMedia,
+  },
+  {
+    action: 'release_media',
+    methods: DELETE,
+    paths: own('admin/quarantine/:server/:mediaId'),
+    who: 'user',
+    handler: moderation.releaseMedia,
+  },
+  {
+    action: 'purge_individual_media',
+    methods: POST,
+    paths: own('admin/purge/:server/:mediaId'),
+    who: 'user',
+    handler: moderation.purgeMedia,
+  },
+  {
+    action: 'purge_individual_media',
+    methods: DELETE,
+    paths: own('download/:server/:mediaId'),
+    who: 'user',
+    handler: moderation.purgeMedia,
   },
   {
     action: 'config',

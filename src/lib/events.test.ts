@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from 'vitest'
 
+import * as background from './background-events.ts'
 import * as events from './events.ts'
 import type { OpenedLog } from './log.ts'
 import { openLog } from './log.ts'
@@ -110,6 +111,10 @@ test('what happens to files is counted under the names of MMR, and of ours where
       'media_url_previews_generated_total{type="opengraph"} 1',
     ]),
   )
+  const moderated = { mxc: 'mxc://a/b', sha256: 'abc', by: '@admin:example.org' }
+  events.mediaQuarantined(parts, { ...moderated, names: 2 })
+  events.mediaReleased(parts, { ...moderated, names: 2 })
+  events.mediaDeleted(parts, { ...moderated, objects: 1 })
   expect(shown('cellarium_')).toEqual([
     'cellarium_build_info{version="1.2.3"} 1',
     'cellarium_database_up 0',
@@ -117,25 +122,27 @@ test('what happens to files is counted under the names of MMR, and of ours where
     'cellarium_uploaded_bytes_total{host="example.org"} 100',
     'cellarium_transferred_bytes_total 0',
     'cellarium_unused_objects_deleted_total 0',
+    'cellarium_quarantined_total 2',
+    'cellarium_deleted_total 1',
     'cellarium_internal_errors_total 0',
   ])
 })
 
 test('tasks, jobs and transfers are counted by how they end', () => {
   const task = { task: 'storage_migration', id: 7 }
-  events.taskTaken(parts, task)
+  background.taskTaken(parts, task)
   expect(shown('cellarium_tasks_running')).toEqual(['cellarium_tasks_running{task="storage_migration"} 1'])
-  events.taskLeft(parts, task)
+  background.taskLeft(parts, task)
   expect(shown('cellarium_tasks_running')).toEqual(['cellarium_tasks_running{task="storage_migration"} 0'])
-  events.taskEnded(parts, { ...task, problem: '', cancelled: false })
-  events.taskEnded(parts, { ...task, problem: '3 left where they are', cancelled: false })
-  events.taskEnded(parts, { ...task, problem: 'cancelled', cancelled: true })
-  events.jobRan(parts, { job: 'usage', durationMs: 3 })
-  events.jobRan(parts, { job: 'usage', durationMs: 3, problem: new Error('down') })
+  background.taskEnded(parts, { ...task, problem: '', cancelled: false })
+  background.taskEnded(parts, { ...task, problem: '3 left where they are', cancelled: false })
+  background.taskEnded(parts, { ...task, problem: 'cancelled', cancelled: true })
+  background.jobRan(parts, { job: 'usage', durationMs: 3 })
+  background.jobRan(parts, { job: 'usage', durationMs: 3, problem: new Error('down') })
   const object = { sha256: 'abc', bytes: 100, from: 'old', location: 'x', to: 'new' }
-  events.objectMoved(parts, object)
-  events.objectNotMoved(parts, { ...object, problem: new Error('damaged') })
-  events.unusedDeleted(parts, { datastore: 'old', location: 'x' })
+  background.objectMoved(parts, object)
+  background.objectNotMoved(parts, { ...object, problem: new Error('damaged') })
+  background.unusedDeleted(parts, { datastore: 'old', location: 'x' })
   const ends = ['done', 'failed', 'cancelled'].map((outcome) => `{task="storage_migration",outcome="${outcome}"} 1`)
   expect(shown('cellarium_tasks_total')).toEqual(ends.map((end) => `cellarium_tasks_total${end}`))
   expect(shown('cellarium_job_runs_total')).toHaveLength(2)

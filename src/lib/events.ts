@@ -3,7 +3,7 @@
  * thing are the same everywhere. `parts.log` may be a request's child, whose fields then stand on the line as well.
  */
 
-import type { Log } from './log.ts'
+import { type Log, logDirectly } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { redactUrl } from './redact.ts'
 import type { ReportContext, Reporter } from './telemetry.ts'
@@ -14,7 +14,7 @@ export interface EventParts {
   readonly reporter: Reporter
 }
 
-type LogAndMetrics = Pick<EventParts, 'log' | 'metrics'>
+export type LogAndMetrics = Pick<EventParts, 'log' | 'metrics'>
 
 export interface RequestStart {
   /** The homeserver's configured name. */
@@ -138,6 +138,35 @@ export function urlPreviewed(
   log.info({ type: preview.type, url: redactUrl(preview.url) }, 'URL preview generated')
 }
 
+export interface Moderated {
+  readonly mxc: string
+  readonly sha256: string
+  /** Names of the content that this concerned. */
+  readonly names: number
+  /** Who did it; undefined for a task. */
+  readonly by: string | undefined
+}
+
+/** Some content is refused from now on. */
+export function mediaQuarantined({ log, metrics }: LogAndMetrics, moderated: Moderated): void {
+  metrics.quarantined.of().add(moderated.names)
+  log.info(moderated, 'quarantined')
+}
+
+/** Some content is served again. */
+export function mediaReleased({ log }: Pick<EventParts, 'log'>, moderated: Moderated): void {
+  log.info(moderated, 'released from quarantine')
+}
+
+/** Some media are gone for good, with so many objects that nothing else used. */
+export function mediaDeleted(
+  { log, metrics }: LogAndMetrics,
+  deleted: Omit<Moderated, 'names'> & { readonly objects: number },
+): void {
+  metrics.deleted.of().add()
+  log.info(deleted, 'deleted')
+}
+
 /** `cache` is one of our own caches' names. */
 export function cacheHit({ metrics }: Pick<EventParts, 'metrics'>, cache: string): void {
   metrics.cacheHits.of(cache).add()
@@ -145,6 +174,10 @@ export function cacheHit({ metrics }: Pick<EventParts, 'metrics'>, cache: string
 
 export function cacheMissed({ metrics }: Pick<EventParts, 'metrics'>, cache: string): void {
   metrics.cacheMisses.of(cache).add()
+}
+
+export function cacheSized({ metrics }: Pick<EventParts, 'metrics'>, cache: string, bytes: number): void {
+  metrics.cacheBytes.of(cache).set(bytes)
 }
 
 /** `operation` is S3's name of the call, such as `PutObject`. */
@@ -175,73 +208,6 @@ function checked(
   gauge.set(now)
   if (now === 0 && before !== 0) log.error({ ...which, err: problem }, `${what} cannot be used`)
   if (now === 1 && before === 0) log.info(which, `${what} can be used again`)
-}
-
-export interface TaskStart {
-  readonly task: string
-  readonly id: number
-}
-
-/** This instance begins to work on a task, or goes on with one that another left. */
-export function taskTaken({ log, metrics }: LogAndMetrics, { task, id }: TaskStart): void {
-  metrics.tasksRunning.of(task).add()
-  log.info({ task, id }, 'working on a task')
-}
-
-/** This instance works on a task no longer, whether or not it has ended. */
-export function taskLeft({ metrics }: Pick<EventParts, 'metrics'>, { task }: TaskStart): void {
-  metrics.tasksRunning.of(task).add(-1)
-}
-
-/** A task ended. `problem` says what went wrong; empty: nothing. */
-export function taskEnded(
-  { log, metrics }: LogAndMetrics,
-  { task, id, problem, cancelled }: TaskStart & { readonly problem: string; readonly cancelled: boolean },
-): void {
-  metrics.tasks.of(task, cancelled ? 'cancelled' : problem === '' ? 'done' : 'failed').add()
-  if (problem === '') log.info({ task, id }, 'the task is done')
-  else log.warn({ task, id, problem }, cancelled ? 'the task was cancelled' : 'the task ended with an error')
-}
-
-/** A scheduled job ran here. */
-export function jobRan(
-  { log, metrics }: LogAndMetrics,
-  { job, durationMs, problem }: { readonly job: string; readonly durationMs: number; readonly problem?: unknown },
-): void {
-  metrics.jobs.of(job, problem === undefined ? 'done' : 'failed').add()
-  if (problem === undefined) log.debug({ job, durationMs }, 'a scheduled job ran')
-  else log.warn({ job, durationMs, err: problem }, 'a scheduled job failed; it is tried again')
-}
-
-interface TransferredObject {
-  readonly sha256: string
-  readonly bytes: number
-  /** Where it was: datastore and location there. */
-  readonly from: string
-  readonly location: string
-  readonly to: string
-}
-
-/** An object is in another datastore now. */
-export function objectMoved({ log, metrics }: LogAndMetrics, object: TransferredObject): void {
-  metrics.transferred.of('moved').add()
-  metrics.transferredBytes.of().add(object.bytes)
-  log.debug(object, 'moved to another datastore')
-}
-
-/** An object stays where it was. */
-export function objectNotMoved(
-  { log, metrics }: LogAndMetrics,
-  { problem, ...object }: TransferredObject & { readonly problem: unknown },
-): void {
-  metrics.transferred.of('failed').add()
-  log.warn({ ...object, err: problem }, 'could not be moved to another datastore; it stays where it is')
-}
-
-/** Bytes that no record named any more are deleted. */
-export function unusedDeleted({ log, metrics }: LogAndMetrics, place: { datastore: string; location: string }): void {
-  metrics.unusedDeleted.of().add()
-  log.debug(place, 'deleted bytes that no record names')
 }
 
 export interface RedisConnectionName {
@@ -275,71 +241,6 @@ export function remoteFileShared({ metrics }: Pick<EventParts, 'metrics'>, outco
   metrics.sharedRemote.of(outcome).add()
 }
 
-/** Stored bytes, as the events about them name them. */
-export interface ObjectPlace {
-  readonly sha256: string
-  readonly datastore: string
-  readonly location: string
-}
-
-const onlyPlace = ({ sha256, datastore, location }: ObjectPlace) => ({ sha256, datastore, location })
-
-/** An object's bytes are gone, and its record says so from now on. */
-export function objectLost({ log, metrics }: LogAndMetrics, object: ObjectPlace): void {
-  metrics.lostObjects.of(object.datastore).add()
-  log.error(onlyPlace(object), 'an object is marked as lost; uploading the same file again heals it')
-}
-
-/** An object's bytes are not those that were stored; `problem` completes "the object …". */
-export function objectDamaged({ log, metrics }: LogAndMetrics, object: ObjectPlace, problem: string): void {
-  metrics.damagedObjects.of(object.datastore).add()
-  log.error({ ...onlyPlace(object), problem }, 'an object is damaged; uploading the same file again heals it')
-}
-
-/** Reading an object fails again and again, in a datastore that works otherwise; `problem` completes "the object …". */
-export function objectUnreadable({ log }: Pick<EventParts, 'log'>, object: ObjectPlace, problem: string): void {
-  log.error({ ...onlyPlace(object), problem }, 'an object cannot be read')
-}
-
-/** An object that was marked as lost or damaged is there, as it was stored. */
-export function objectFoundAgain({ log, metrics }: LogAndMetrics, object: ObjectPlace): void {
-  metrics.recoveredObjects.of(object.datastore).add()
-  log.info(onlyPlace(object), 'an object that was marked as lost or damaged is there again')
-}
-
-/** Objects that no record names were deleted. */
-export function objectsSwept(
-  { log, metrics }: LogAndMetrics,
-  swept: { readonly datastore: string; readonly objects: number; readonly bytes: number },
-): void {
-  metrics.sweptObjects.of(swept.datastore).add(swept.objects)
-  if (swept.objects > 0) log.info(swept, 'deleted what crashes left: objects that no record names')
-}
-
-/** What broken uploads left half received was deleted. */
-export function stagedSwept(
-  { log }: Pick<EventParts, 'log'>,
-  swept: { readonly datastore: string; readonly files: number },
-): void {
-  log.info(swept, 'deleted what broken uploads had left half received')
-}
-
-/** Bytes of an object were read again to find damage. */
-export function scrubbed(
-  { metrics }: Pick<EventParts, 'metrics'>,
-  { datastore, bytes }: { readonly datastore: string; readonly bytes: number },
-): void {
-  metrics.scrubbedBytes.of(datastore).add(bytes)
-}
-
-/** Every object was read again once. */
-export function scrubRoundEnded(
-  { log }: Pick<EventParts, 'log'>,
-  round: Readonly<Record<'objects' | 'bytes' | 'damaged' | 'lost' | 'unreadable' | 'durationMs', number>>,
-): void {
-  log.info(round, 'every stored object was read again and compared with its hash')
-}
-
 /**
  * Something failed that is nobody's mistake but ours: logged with its stack, counted, and reported. The one place from which
  * errors are reported.
@@ -358,7 +259,8 @@ export function internalError(
 function logRequest(log: Log, line: RequestLine): void {
   const url = redactUrl(line.url)
   const query = url.indexOf('?')
-  log.info(
+  logDirectly(
+    log,
     {
       method: line.method,
       host: line.host,

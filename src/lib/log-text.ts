@@ -38,6 +38,23 @@ export function toText(line: string): string {
   return `time="${readableTime(parts.time)}" level=${parts.level} msg=${quoted(parts.message)}${parts.fields}\n`
 }
 
+/** The same line of fields that are no objects, without the way through JSON; `time` in ISO form. */
+export function fieldsToText(time: string, level: string, fields: LineFields, message: string): string {
+  let text = `time="${readableTime(time)}" level=${level} msg=${asText(message)}`
+  for (const name in fields) {
+    const value = fields[name]
+    if (value !== undefined) text += ` ${name}=${typeof value === 'string' ? asText(value) : value}`
+  }
+  return `${text}\n`
+}
+
+/** Names that need no quotes, and their values. */
+export type LineFields = Readonly<Record<string, string | number | undefined>>
+
+function asText(text: string): string {
+  return PLAIN.test(text) ? text : JSON.stringify(text)
+}
+
 /** The same for a terminal: `INFO[2006-01-02 15:04:05.000 Z] message   key=value`, level and names in the level's colour. */
 export function toColouredText(line: string): string {
   const level = line.slice(LINE_START.length, line.indexOf('"', LINE_START.length))

@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import type { LogOptions } from './log.ts'
-import { openLog, pinoLevel } from './log.ts'
+import { logDirectly, openLog, pinoLevel } from './log.ts'
 import type { Output } from './log-output.ts'
 
 const BOXING_DAY = Date.UTC(2024, 11, 26, 10, 0, 0, 7)
@@ -113,6 +113,40 @@ test('any field and message come out as one line from which they can be read bac
       expect([msg, first, second, list]).toEqual([message.replaceAll('%', ''), value, value, [value]].map(visible))
     }),
   )
+})
+
+test('a line that is written directly is the one that would have been written anyway', () => {
+  const { log } = open()
+  const any = fc.oneof(fc.string({ unit: 'binary' }), fc.webUrl(), fc.constant('Bearer abc'), fc.constant(undefined))
+  fc.assert(
+    fc.property(
+      fc.string({ unit: 'binary' }),
+      any,
+      any,
+      fc.double({ noNaN: true, noDefaultInfinity: true }),
+      (...of) => {
+        const [message, first, second, number] = of
+        const fields = { first, status: 200, second, number, url: `/a?access_token=${first}` }
+        log.info(fields, message.replaceAll('%', ''))
+        const usual = terminal.last
+        logDirectly(log, fields, message.replaceAll('%', ''))
+        expect(terminal.last).toBe(usual)
+        expect(terminal.lines).toHaveLength(2)
+        terminal.lines = []
+      },
+    ),
+  )
+})
+
+test('a line that is written directly has the fields of a child, and obeys format and level', () => {
+  const { log } = open()
+  logDirectly(log.child({ requestId: 'REQ-7' }), { status: 200 }, 'done')
+  expect(terminal.last).toContain(' msg=done requestId=REQ-7 status=200')
+  logDirectly(open({ jsonLogs: true }).log, { status: 200 }, 'done')
+  expect(JSON.parse(terminal.last)).toMatchObject({ level: 'info', status: 200, msg: 'done' })
+  const before = terminal.lines.length
+  logDirectly(open({ logLevel: 'warning' }).log, { status: 200 }, 'done')
+  expect(terminal.lines).toHaveLength(before)
 })
 
 test('tokens are not written, wherever in a line they are', () => {

@@ -7,11 +7,29 @@ import { ConfigError } from './errors.ts'
 import { openDailyFiles } from './log-files.ts'
 import type { Output } from './log-output.ts'
 import { openOutput } from './log-output.ts'
-import { toColouredText, toText } from './log-text.ts'
+import { fieldsToText, type LineFields, toColouredText, toText } from './log-text.ts'
 import { redact } from './redact.ts'
 
 /** A structured log; children carry the request's fields. */
 export type Log = Logger
+
+const DIRECT = Symbol('writes a line past pino')
+
+interface Direct {
+  /** Children of this log have fields of their own that pino adds. */
+  readonly of: Log
+  readonly write: (fields: LineFields, message: string) => void
+}
+
+/**
+ * As `log.info`, for the line that each request has: put together by hand where lines are text, because pino's JSON and the way
+ * back from it cost a tenth of a small download.
+ */
+export function logDirectly(log: Log & { readonly [DIRECT]?: Direct }, fields: LineFields, message: string): void {
+  const direct = log[DIRECT]
+  if (direct?.of !== log) log.info(fields, message)
+  else if (log.isLevelEnabled('info')) direct.write(fields, message)
+}
 
 /** MMR's `repo.log…` keys. */
 export interface LogOptions {
@@ -72,6 +90,12 @@ export function openLog(options: LogOptions, parts: LogParts = {}): OpenedLog {
     },
     outputs,
   )
+  if (!options.jsonLogs && !options.logColors) {
+    const time = isoTimes(clock)
+    const write: Direct['write'] = (fields, message) => outputs.writeText(fieldsToText(time(), 'info', fields, message))
+    const direct: Direct = { of: log, write }
+    Object.assign(log, { [DIRECT]: direct })
+  }
   outputs.openFiles(options.logDirectory, clock, log)
   return {
     log,
@@ -118,6 +142,13 @@ class Outputs {
     this.#terminal.write(this.#formatTerminal === this.#format ? text : this.#formatTerminal(clean))
   }
 
+  /** Takes a line of text from elsewhere than pino. */
+  writeText(line: string): void {
+    const text = redact(withoutUnseen(line))
+    this.#files?.write(text)
+    this.#terminal.write(text)
+  }
+
   /** pino calls this after each fatal line. */
   flushSync(): void {
     this.#files?.flushSync()
@@ -141,15 +172,21 @@ function withoutUnseen(line: string): string {
   return line.replace(new RegExp(UNSEEN, 'g'), (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
-/** pino's `time` member; the text of a millisecond is made once, since busy ones have a dozen lines. */
+/** pino's `time` member. */
 function timestamps(clock: Clock): () => string {
+  const time = isoTimes(clock)
+  return () => `,"time":"${time()}"`
+}
+
+/** The text of a millisecond is made once, since busy ones have a dozen lines. */
+function isoTimes(clock: Clock): () => string {
   let last = Number.NaN
   let text = ''
   return () => {
     const now = clock.now()
     if (now !== last) {
       last = now
-      text = `,"time":"${new Date(now).toISOString()}"`
+      text = new Date(now).toISOString()
     }
     return text
   }

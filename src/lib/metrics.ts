@@ -68,6 +68,7 @@ function openFamilies() {
     ),
     cacheHits: counter('media_cache_hits_total', 'Look-ups that a cache answered', ['cache']),
     cacheMisses: counter('media_cache_misses_total', 'Look-ups that a cache could not answer', ['cache']),
+    cacheBytes: new CountFamily('gauge', 'cellarium_cache_bytes', 'Bytes that a cache keeps in memory', ['cache']),
     thumbnails: counter('media_thumbnails_generated_total', 'Thumbnails generated', [
       'width',
       'height',
@@ -125,6 +126,8 @@ function openFamilies() {
       'datastore',
     ]),
     scrubbedBytes: counter('cellarium_scrubbed_bytes_total', 'Bytes read again to find damage', ['datastore']),
+    quarantined: counter('cellarium_quarantined_total', 'Names of media that were quarantined'),
+    deleted: counter('cellarium_deleted_total', 'Media that were deleted'),
     internalErrors: counter('cellarium_internal_errors_total', 'Failures that are defects of this program'),
   }
 }

@@ -57,10 +57,16 @@ export class SharedLookups<Value> {
    * @throws {CallerGone} once the signal aborts; only this caller stops waiting
    */
   async find(question: Question<Value>, asker?: { readonly signal?: AbortSignal | undefined }): Promise<Value> {
-    const kept = this.#kept.get(question.key)
-    if (kept && this.#clock.now() < kept.until) return kept.value
+    const kept = this.kept(question.key)
+    if (kept !== undefined) return kept
     const flight = this.#flights.get(question.key) ?? this.#start(question)
     return waitFor(flight.answer, asker?.signal)
+  }
+
+  /** The answer to the question with this key, if it is kept. */
+  kept(key: string): Value | undefined {
+    const kept = this.#kept.get(key)
+    return kept && this.#clock.now() < kept.until ? kept.value : undefined
   }
 
   /** Forgets the answers with this tag, and lets nobody join a look-up with this tag that is under way. */

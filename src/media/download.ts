@@ -1,3 +1,4 @@
+import type { ObjectCache } from '../datastores/cache.ts'
 import type { Datastores } from '../datastores/datastores.ts'
 import {
   type ByteRange,
@@ -19,9 +20,9 @@ import type { Records } from './records.ts'
 import { otherSize } from './verify.ts'
 
 export interface DownloadParts extends Pick<PendingParts, 'db' | 'notifier' | 'clock'> {
-  readonly datastores: Datastores
+  readonly cache: ObjectCache
   readonly reads: Reads
-  readonly records: Pick<Records, 'find'>
+  readonly records: Pick<Records, 'find' | 'kept'>
   /** Whether a cache of this process has the bytes of an object. Absent: there is no such cache. */
   readonly isCached?: (object: StoredObject) => boolean
   readonly lost: Pick<LostObjects, 'isWorthAsking' | 'noteMissing' | 'noteFound'>
@@ -42,8 +43,9 @@ export interface Wanted extends Mxc {
  * applied here and nowhere else, so that downloads, thumbnails, HEAD, ranges and conditional requests cannot differ.
  */
 export async function findAllowed(parts: DownloadParts, ctx: Context, wanted: Wanted): Promise<MediaRecord> {
-  await refuseIgnoredHost(wanted)
-  const found = await parts.records.find(wanted.origin, wanted.mediaId)
+  if (wanted.ignoredHosts.length > 0) await refuseIgnoredHost(wanted)
+  const { origin, mediaId } = wanted
+  const found = parts.records.kept(origin, mediaId) ?? (await parts.records.find(origin, mediaId))
   const record = found ?? (await waitForUpload(parts, ctx, wanted, wanted.timeoutMs))
   if (!record) throw notFound()
   if (record.quarantinedAt !== null) throw notFound()
@@ -57,7 +59,6 @@ export async function findAllowed(parts: DownloadParts, ctx: Context, wanted: Wa
 const notFound = () => new Refused('not_found', 'Not found')
 
 async function refuseIgnoredHost(wanted: Wanted): Promise<void> {
-  if (wanted.ignoredHosts.length === 0) return
   const origin = wanted.origin.toLowerCase()
   if (!wanted.ignoredHosts.some((host) => host.toLowerCase() === origin)) return
   if (!(await wanted.seesIgnoredHosts())) throw new Refused('blocked_host', 'Media blocked or not found')
@@ -78,20 +79,23 @@ export function linkTo(
   return parts.datastores.link(object, present, (rules) => allowed(rules) && !sentSooner(rules))
 }
 
+/** Where objects are opened: their datastores, or the cache in front of them. */
+export interface OpeningParts extends Pick<DownloadParts, 'db' | 'lost'> {
+  readonly datastores: { open(object: StoredObject, part?: ByteRange): Promise<OpenObject> }
+}
+
 /** An object's bytes, and where they were found. */
 export interface FoundObject {
   readonly object: StoredObject
   readonly opened: OpenObject
 }
 
-type FindingParts = Pick<DownloadParts, 'datastores' | 'db' | 'lost'>
-
 /**
  * Opens the bytes of a record, to read `part` of them if it is given. Bytes that are gone are `not_found` for the caller, and
  * an error in the log. Those known to be gone are not even asked for, most of the time.
  */
 export async function openObject(
-  parts: FindingParts,
+  parts: OpeningParts,
   ctx: { readonly log: Log },
   object: StoredObject & Partial<ObjectState>,
   part?: ByteRange,
@@ -101,7 +105,7 @@ export async function openObject(
 
 /** As `openObject`, and says where the bytes are: they may have moved to another datastore since the record was read. */
 export async function findBytes(
-  parts: FindingParts,
+  parts: OpeningParts,
   ctx: { readonly log: Log },
   object: StoredObject & Partial<ObjectState>,
   part?: ByteRange,
@@ -137,7 +141,7 @@ export function refuseLost(
 
 /** Opens what has the size that the record says; anything else is not the object. */
 async function openWhole(
-  { datastores }: Pick<DownloadParts, 'datastores'>,
+  { datastores }: Pick<OpeningParts, 'datastores'>,
   object: StoredObject,
   part: ByteRange | undefined,
 ): Promise<OpenObject> {

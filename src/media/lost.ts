@@ -5,7 +5,8 @@ import type { KnownObject, ObjectState, StoredObject } from '../db/objects.ts'
 import type { Datastore } from '../datastores/datastore.ts'
 import type { Datastores } from '../datastores/datastores.ts'
 import type { Clock } from '../lib/clock.ts'
-import { type EventParts, objectDamaged, objectFoundAgain, objectLost } from '../lib/events.ts'
+import { objectDamaged, objectFoundAgain, objectLost } from '../lib/background-events.ts'
+import type { EventParts } from '../lib/events.ts'
 import { otherSize } from './verify.ts'
 
 export interface CareParts {

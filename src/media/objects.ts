@@ -2,12 +2,15 @@ import type { Database } from '../db/connect.ts'
 import { findObject, type KnownObject, type OfferedObject, type StoredObject } from '../db/objects.ts'
 import type { Datastore, ObjectDescription } from '../datastores/datastore.ts'
 import type { StagedFile } from '../datastores/staging.ts'
+import type { Notifier } from '../coordination/notifier.ts'
 import type { Log } from '../lib/log.ts'
 import type { ChooseParts } from './choose.ts'
 import { placeOf } from './lost.ts'
+import { announceChanged } from './records.ts'
 
 export interface ObjectParts extends ChooseParts {
   readonly db: Pick<Database, 'read' | 'write'>
+  readonly notifier: Pick<Notifier, 'announce'>
   readonly log: Log
 }
 
@@ -62,11 +65,20 @@ async function committed<Result extends { readonly object?: StoredObject }>(
   await using undo = new AsyncDisposableStack()
   if (offered.fresh) undo.defer(() => discard(parts, offered))
   const result = await commit(offered)
-  if (result.object && samePlace(result.object, offered)) {
-    undo.move()
-    if (offered.fresh) parts.datastoreSizes.added(offered.datastore, offered.size)
-  }
+  if (!result.object || !samePlace(result.object, offered)) return result
+  undo.move()
+  if (offered.fresh) parts.datastoreSizes.added(offered.datastore, offered.size)
+  if (offered.replaces) await tellMoved(parts, offered.sha256)
   return result
+}
+
+/** The upload has succeeded by then. Instances that did not hear of it answer for a while that the content is lost. */
+async function tellMoved(parts: ObjectParts, sha256: string): Promise<void> {
+  try {
+    await announceChanged(parts.notifier, [sha256])
+  } catch (error) {
+    parts.log.warn({ err: error, sha256 }, 'other instances could not be told that a lost object is back')
+  }
 }
 
 /**

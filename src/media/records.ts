@@ -1,39 +1,125 @@
 import { LRUCache } from 'lru-cache'
+import type { Notifier } from '../coordination/notifier.ts'
 import type { Database } from '../db/connect.ts'
 import { findMedia, type MediaRecord } from '../db/media.ts'
+import { findThumbnail, type ThumbnailKey, type ThumbnailRecord } from '../db/thumbnails.ts'
 
 const KEPT_AT_MOST = 2000
+/** Of what fits in one message between instances (PostgreSQL: 8,000 bytes); more is told as `all`. */
+const HASHES_AT_MOST = 100
+
+/** Of which content something is kept that may be wrong now: its names, its thumbnails, where its bytes are, the bytes. */
+export type Changed =
+  | { readonly kind: 'content'; readonly sha256s: readonly string[] }
+  /** Of any. */
+  | { readonly kind: 'all' }
 
 /**
- * Finds media records, and keeps those that are asked for again and again. A kept one counts only while the database is
- * exactly as it was: whatever anybody commits, quarantine and deletion among it, empties the cache at the next look. Where
- * the database cannot tell that cheaply (PostgreSQL), each look is a query.
+ * Tells every instance that media changed: quarantined, released, deleted, frozen, or moved to another datastore. To be awaited
+ * after the commit and before the answer to whoever asked for it: once it resolves, no instance goes by what was before.
+ * New names, and times of access, need not be told.
+ */
+export async function announceChanged(
+  notifier: Pick<Notifier, 'announce'>,
+  sha256s: readonly string[] | 'all',
+): Promise<void> {
+  const tooMany = sha256s === 'all' || sha256s.length > HASHES_AT_MOST
+  const changed: Changed = tooMany ? { kind: 'all' } : { kind: 'content', sha256s }
+  await notifier.announce('changed', JSON.stringify(changed))
+}
+
+/** Calls `listener` with each change that any instance announces, until the returned function is called. */
+export function onChanged(notifier: Pick<Notifier, 'on'>, listener: (changed: Changed) => void): () => void {
+  return notifier.on('changed', (message) => listener(JSON.parse(message) as Changed))
+}
+
+export interface RecordsParts {
+  readonly db: Pick<Database, 'read' | 'version'>
+  readonly notifier: Pick<Notifier, 'on' | 'isAttentive'>
+}
+
+/**
+ * Finds the records of media and thumbnails, and keeps those that are asked for again and again. On SQLite a kept one counts
+ * only while the database is exactly as it was: whatever anybody commits, quarantine and deletion among it, empties the cache
+ * at the next look. On PostgreSQL, where asking that would cost a query, they are kept while this instance hears the others,
+ * who say what they change.
  */
 export class Records {
-  readonly #db: Pick<Database, 'read' | 'version'>
-  readonly #kept = new LRUCache<string, MediaRecord>({ max: KEPT_AT_MOST })
+  readonly #parts: RecordsParts
+  readonly #media = new LRUCache<string, MediaRecord>({ max: KEPT_AT_MOST })
+  readonly #thumbnails = new LRUCache<string, Thumbnail>({ max: KEPT_AT_MOST })
   #version: number | undefined
+  /** Another number each time something was dropped: what was asked for before that may be older than the change. */
+  #generation = 0
 
-  constructor(db: Pick<Database, 'read' | 'version'>) {
-    this.#db = db
+  constructor(parts: RecordsParts) {
+    this.#parts = parts
+    onChanged(parts.notifier, (changed) => this.#drop(changed))
+    parts.notifier.on('missed', () => this.#drop({ kind: 'all' }))
   }
 
   /** The record of `mxc://origin/mediaId` as it is now, if its content is here. */
   async find(origin: string, mediaId: string): Promise<MediaRecord | undefined> {
-    const version = this.#db.version()
-    if (version === undefined) return await findMedia(this.#db.read, origin, mediaId)
-    if (version !== this.#version) this.#startAnew(version)
-    const name = `${origin}/${mediaId}`
-    const kept = this.#kept.get(name)
+    const kept = this.kept(origin, mediaId)
     if (kept) return kept
-    const record = await findMedia(this.#db.read, origin, mediaId)
-    // What was committed since the version was asked for is in the record, and shows in the next version.
-    if (record && version === this.#version) this.#kept.set(name, record)
+    const isStill = this.#watch()
+    const record = await findMedia(this.#parts.db.read, origin, mediaId)
+    if (record && isStill()) this.#media.set(`${origin}/${mediaId}`, record)
     return record
   }
 
-  #startAnew(version: number): void {
-    this.#kept.clear()
-    this.#version = version
+  /** The same, if it is kept: without waiting for anything. */
+  kept(origin: string, mediaId: string): MediaRecord | undefined {
+    return this.#mayUse() ? this.#media.get(`${origin}/${mediaId}`) : undefined
   }
+
+  /** The thumbnail's record as it is now, if it was made. */
+  async findThumbnail(key: ThumbnailKey): Promise<ThumbnailRecord | undefined> {
+    const name = `${key.sourceSha256} ${key.width}x${key.height} ${key.method} ${key.variant}`
+    const kept = this.#mayUse() ? this.#thumbnails.get(name) : undefined
+    if (kept) return kept.record
+    const isStill = this.#watch()
+    const record = await findThumbnail(this.#parts.db.read, key)
+    if (record && isStill()) this.#thumbnails.set(name, { source: key.sourceSha256, record })
+    return record
+  }
+
+  /** Whether what is kept is what the database has. */
+  #mayUse(): boolean {
+    const version = this.#parts.db.version()
+    if (version === undefined) return this.#parts.notifier.isAttentive()
+    if (version !== this.#version) this.#drop({ kind: 'all' })
+    this.#version = version
+    return true
+  }
+
+  /**
+   * Gives what tells, later, whether all that was said since has been heard and nothing was dropped. On SQLite, what was
+   * committed since the version was asked for is in the record, and shows in the next version.
+   */
+  #watch(): () => boolean {
+    const { notifier } = this.#parts
+    const generation = this.#generation
+    const heard = notifier.isAttentive()
+    return () => heard && notifier.isAttentive() && generation === this.#generation
+  }
+
+  #drop(changed: Changed): void {
+    this.#generation++
+    if (changed.kind === 'all') {
+      this.#media.clear()
+      this.#thumbnails.clear()
+      return
+    }
+    const gone = new Set(changed.sha256s)
+    for (const [name, record] of this.#media.entries()) if (gone.has(record.sha256)) this.#media.delete(name)
+    for (const [name, { source, record }] of this.#thumbnails.entries()) {
+      if (gone.has(source) || gone.has(record.sha256)) this.#thumbnails.delete(name)
+    }
+  }
+}
+
+interface Thumbnail {
+  readonly source: string
+  readonly record: ThumbnailRecord
 }

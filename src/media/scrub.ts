@@ -1,7 +1,13 @@
 import { markDamaged, markIntact, objectsAfterHash } from '../db/object-care.ts'
 import type { KnownObject } from '../db/objects.ts'
 import { noteProgress, progressOf } from '../db/progress.ts'
-import { objectDamaged, objectFoundAgain, objectUnreadable, scrubbed, scrubRoundEnded } from '../lib/events.ts'
+import {
+  objectDamaged,
+  objectFoundAgain,
+  objectUnreadable,
+  scrubbed,
+  scrubRoundEnded,
+} from '../lib/background-events.ts'
 import { type CareParts, isMarkedLost, isReallyGone, noteLost, placeOf } from './lost.ts'
 import { type Verified, verify } from './verify.ts'
 

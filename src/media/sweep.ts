@@ -2,7 +2,8 @@ import type { Database } from '../db/connect.ts'
 import { noteProgress, progressOf } from '../db/progress.ts'
 import type { Datastore, KeptObject } from '../datastores/datastore.ts'
 import type { Clock } from '../lib/clock.ts'
-import { type EventParts, objectsSwept } from '../lib/events.ts'
+import { objectsSwept } from '../lib/background-events.ts'
+import type { EventParts } from '../lib/events.ts'
 import { dropOrphans, inBatches, isOld, isSuspicious, ORPHANS_KEPT_MS, withoutName } from './orphans.ts'
 
 export interface SweepParts {

@@ -1,7 +1,8 @@
 import type { Datastores } from '../datastores/datastores.ts'
 import type { Database } from '../db/connect.ts'
 import { deleteLater, forgetUnused, type Place, unusedPlaces } from '../db/unused.ts'
-import { type EventParts, unusedDeleted } from '../lib/events.ts'
+import { unusedDeleted } from '../lib/background-events.ts'
+import type { EventParts } from '../lib/events.ts'
 
 /** How long bytes stay that lost their name, for those who found them before and are still reading. */
 export const KEEP_UNUSED_MS = 10 * 60_000

@@ -112,6 +112,8 @@ function finish(parts: UploadParts, origin: string, staged: StagedFile, result: 
     }
     case 'blocked':
       throw blocked()
+    case 'deleted':
+      throw new Refused('not_found', 'Media expired or not found.')
     case 'object_gone':
       throw new Refused('storage_unavailable', 'the content was deleted while it was uploaded; please try again')
     default:

@@ -1,6 +1,6 @@
 import type { Datastore } from '../datastores/datastore.ts'
 import type { Datastores } from '../datastores/datastores.ts'
-import { stagedSwept } from '../lib/events.ts'
+import { stagedSwept } from '../lib/background-events.ts'
 import type { CareParts } from '../media/lost.ts'
 import { scrub } from '../media/scrub.ts'
 import { sweep } from '../media/sweep.ts'

@@ -4,7 +4,8 @@ import { endTask, findTask, type HeldTask, type JsonObject, saveProgress, type T
 import { LeaseLost, type LeaseParts, withLease } from '../db/with-lease.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Refused } from '../lib/errors.ts'
-import { type EventParts, taskEnded, taskLeft, taskTaken } from '../lib/events.ts'
+import { taskEnded, taskLeft, taskTaken } from '../lib/background-events.ts'
+import type { EventParts } from '../lib/events.ts'
 
 /** How tasks of one name are done. */
 export interface TaskKind {

@@ -3,7 +3,8 @@ import { lastRun, noteRun } from '../db/jobs.ts'
 import type { Database } from '../db/connect.ts'
 import type { Lease } from '../db/leases.ts'
 import { type LeaseParts, withLease } from '../db/with-lease.ts'
-import { type EventParts, jobRan } from '../lib/events.ts'
+import { jobRan } from '../lib/background-events.ts'
+import type { EventParts } from '../lib/events.ts'
 
 /** Something that has to be done again and again, by one instance at a time, whichever lives. */
 export interface Job {

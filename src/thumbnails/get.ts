@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { MediaRecord } from '../db/media.ts'
 import type { OfferedObject, StoredObject } from '../db/objects.ts'
-import { commitThumbnail, findThumbnail, type ThumbnailKey, type ThumbnailRecord } from '../db/thumbnails.ts'
+import { commitThumbnail, type ThumbnailKey, type ThumbnailRecord } from '../db/thumbnails.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Refused } from '../lib/errors.ts'
 import { type EventParts, thumbnailGenerated } from '../lib/events.ts'
@@ -14,6 +14,7 @@ import type { Context } from '../media/context.ts'
 import { type DownloadParts, findBytes } from '../media/download.ts'
 import { isMarkedLost } from '../media/lost.ts'
 import { type ObjectParts, storeObject } from '../media/objects.ts'
+import type { Records } from '../media/records.ts'
 import type { Generated } from './job.ts'
 import type { ThumbnailPool } from './pool.ts'
 import { chooseSize, type ThumbnailSize } from './sizes.ts'
@@ -21,6 +22,7 @@ import { chooseSize, type ThumbnailSize } from './sizes.ts'
 export interface ThumbnailParts extends ObjectParts, Pick<DownloadParts, 'lost'> {
   readonly clock: Clock
   readonly events: EventParts
+  readonly records: Pick<Records, 'findThumbnail'>
   readonly thumbnailPool: ThumbnailPool
   /** Thumbnails being made, by what they are of. */
   readonly thumbnailsUnderWay: SharedWork<ThumbnailRecord>
@@ -42,7 +44,7 @@ export async function getThumbnail(
 ): Promise<ThumbnailRecord> {
   const { width, height, method } = chooseSize(ctx.homeserver.thumbnails, asked)
   const key: ThumbnailKey = { sourceSha256: media.sha256, width, height, method, variant: 'still' }
-  const found = await findThumbnail(parts.db.read, key)
+  const found = await parts.records.findThumbnail(key)
   // A lost one is made anew, and takes the lost one's place.
   if (found && !isMarkedLost(found)) return found
   // Options decide what may be decoded, so only requests under the same options share.

@@ -5,6 +5,7 @@ import { datastoresContract } from './database/datastores.ts'
 import { careContract } from './database/care.ts'
 import { leasesContract } from './database/leases.ts'
 import { mediaContract } from './database/media.ts'
+import { moderationContract } from './database/moderation.ts'
 import { recordsContract } from './database/records.ts'
 import { repositoryContract } from './database/repository.ts'
 import { reservationsContract } from './database/reservations.ts'
@@ -40,11 +41,12 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     repositoryContract(openEmpty)
     careContract(openEmpty)
     candidatesContract(openEmpty)
+    moderationContract(openEmpty)
   })
 }
 
 async function empty(under: DatabaseUnderTest): Promise<void> {
-  const tables = ['thumbnails', 'media', 'pending_media', 'objects', 'usage_changes', 'usage_totals']
+  const tables = ['thumbnails', 'media', 'deleted_media', 'pending_media', 'objects', 'usage_changes', 'usage_totals']
   tables.push('leases', 'jobs', 'tasks', 'unused_objects', 'repository', 'care_progress')
   for (const name of tables) await under.execute(`DELETE FROM ${table(under.db, name)}`)
   await under.execute(`DELETE FROM ${table(under.db, 'migrations')} WHERE name LIKE '9999%'`)

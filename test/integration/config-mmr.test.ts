@@ -114,7 +114,7 @@ datastores:
 datastores:
   - {type: file, enabled: false, forKinds: [all], opts: {path: /old}}
   - {type: file, enabled: yes, forKinds: [thumbnails], opts: {path: /new}}
-downloads: {cache: {enabled: true}, maxBytes: 7}
+downloads: {cache: {enabled: true, maxSizeBytes: 1048576000, minDownloads: 5}, maxBytes: 7}
 featureSupport:
   redis: {enabled: true, shards: [{name: a, addr: ":7000"}]}
   IPFS: {enabled: true}
@@ -124,10 +124,10 @@ featureSupport:
     expect(datastores.map(({ forKinds }) => forKinds)).toEqual([[], ['thumbnails']])
     expect(main.redis).toMatchObject({ enabled: true, shards: [{ name: 'a', addr: ':7000' }] })
     expect(main.downloads.maxBytes).toBe(7)
+    expect(main.downloads.cache).toMatchObject({ maxSizeBytes: 1_048_576_000, minDownloads: 5, trackedMinutes: 30 })
     expect(warnings.map((line) => line.split(': ')[1])).toEqual([
       'datastores[0].enabled',
       'datastores[1].enabled',
-      'downloads.cache',
       'featureSupport.redis',
       'featureSupport.IPFS',
       'featureSupport.MSC2448Blurhash',

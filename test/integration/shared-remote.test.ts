@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { LocalNotifier } from '../../src/coordination/notifier.ts'
 import { Redis } from '../../src/coordination/redis/redis.ts'
 import type { RedisConfig } from '../../src/coordination/redis/targets.ts'
 import { Datastores } from '../../src/datastores/datastores.ts'
@@ -168,7 +169,9 @@ async function openRepository(server: RedisServer, options: Partial<RedisConfig>
   await vi.waitFor(() => expect(metrics.redisUp.of(server.addr, 'cache').state).toBe(1), { timeout: 15_000 })
   const events = { log, metrics }
   const datastoreSizes = new DatastoreSizes({ db, clock: systemClock })
-  const parts = { db, datastores, datastoreSizes, log, events, clock: systemClock, remoteFiles: redis.remoteFiles }
+  const notifier = new LocalNotifier({ log })
+  const { remoteFiles } = redis
+  const parts = { db, datastores, datastoreSizes, notifier, log, events, clock: systemClock, remoteFiles }
   const usable = [{ id: 'main', forKinds: ['all'] }]
 
   const fetchFromOrigin = async (bytes: Buffer, { mediaId = MXC.mediaId, authenticated = false } = {}) => {

@@ -4,6 +4,7 @@ import { mkdir, rename, rm, truncate, unlink, utimes, writeFile } from 'node:fs/
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import pg from 'pg'
+import { LocalNotifier } from '../../src/coordination/notifier.ts'
 import { Datastores } from '../../src/datastores/datastores.ts'
 import type { Datastore } from '../../src/datastores/datastore.ts'
 import { type Database, openDatabase } from '../../src/db/connect.ts'
@@ -89,6 +90,7 @@ export async function openPlace(engine: Engine, bucket?: Readonly<Record<string,
     configOf('other', join(path, 'other')),
   ])
   const datastoreSizes = new DatastoreSizes({ db, clock })
+  const notifier = cleanup.use(new LocalNotifier({ log }))
   const datastore = datastores.get('media')
   if (!datastore) throw new Error('the datastore was not opened')
   const metrics = openMetrics({ version: 'test' })
@@ -109,7 +111,7 @@ export async function openPlace(engine: Engine, bucket?: Readonly<Record<string,
       const mediaId = randomBytes(8).toString('hex')
       const { sha256, size } = file
       const { object } = await storeObject(
-        { db, datastores, datastoreSizes, log },
+        { db, datastores, datastoreSizes, notifier, log },
         file,
         { datastore, contentType: 'image/png' },
         (offered) =>

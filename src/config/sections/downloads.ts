@@ -1,4 +1,4 @@
-import { anywhere, atStart, mainOnly, option, section, whole, wholeFromZero } from '../option.ts'
+import { anywhere, atStart, flag, mainOnly, option, section, whole, wholeFromZero } from '../option.ts'
 
 export const downloads = section('What users may fetch, and from where.', {
   maxBytes: option(wholeFromZero(), 104_857_600, {
@@ -29,5 +29,32 @@ export const downloads = section('What users may fetch, and from where.', {
   defaultRangeChunkSizeBytes: option(whole({ min: 1 }), 10_485_760, {
     ...anywhere,
     description: 'How much to send when a client asks for a range without an end, in bytes.',
+  }),
+  cache: section('Small files that are asked for again and again, kept in the memory of the process.', {
+    enabled: option(flag(), true, { ...mainOnly, description: 'Keep them.' }),
+    maxSizeBytes: option(wholeFromZero(), 67_108_864, {
+      ...mainOnly,
+      description: 'How much memory they may take in all, in bytes. It is taken only as they come.',
+    }),
+    maxFileSizeBytes: option(wholeFromZero(), 1_048_576, {
+      ...mainOnly,
+      description: 'The largest file to keep, in bytes.',
+    }),
+    trackedMinutes: option(whole({ min: 1 }), 30, {
+      ...mainOnly,
+      description: 'For how long requests for a file are counted, in minutes.',
+    }),
+    minDownloads: option(whole({ min: 0 }), 2, {
+      ...mainOnly,
+      description: 'How often a file is asked for within trackedMinutes until it is kept.',
+    }),
+    minCacheTimeSeconds: option(whole({ min: 0 }), 30, {
+      ...mainOnly,
+      description: 'How long a file is kept at least before it makes room for another.',
+    }),
+    minEvictedTimeSeconds: option(whole({ min: 0 }), 60, {
+      ...mainOnly,
+      description: 'How long a file that made room stays out at least.',
+    }),
   }),
 })

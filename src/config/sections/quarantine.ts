@@ -11,7 +11,7 @@ export const quarantine = section('What is sent in place of quarantined media.',
     description: 'Picture of your own to use as the placeholder.',
   }),
   allowLocalAdmins: option(flag(), true, {
-    ...planned,
+    ...anywhere,
     description: 'Let administrators of a homeserver quarantine media of their own server.',
   }),
 })

@@ -30,9 +30,9 @@ export class RedisObjects {
     this.#parts = parts
   }
 
-  /** Whether an object of `size` bytes would be kept here. */
+  /** Whether an object of `size` bytes would be kept here, by a server that is there. */
   takes(size: number): boolean {
-    return size <= this.#parts.options().maxBytes
+    return this.#parts.ring.isUp && size <= this.#parts.options().maxBytes
   }
 
   /** The bytes whose SHA-256 (lower-case hex) is `sha256`, if they are there. Costs a quarter of a second at most. */

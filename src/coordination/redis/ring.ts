@@ -44,6 +44,11 @@ export class RedisRing implements AsyncDisposable {
     ])
   }
 
+  /** Whether any server is there. */
+  get isUp(): boolean {
+    return this.#shards.some(({ connection }) => connection.isUp)
+  }
+
   /** The server for a key: the first of its ranking that is there, so that others stand in for one that is away. */
   for(key: string): RedisConnection | undefined {
     const there = this.#shards.filter(({ connection }) => connection.isUp)

@@ -1,0 +1,123 @@
+import type { Notifier } from '../coordination/notifier.ts'
+import type { Datastores } from '../datastores/datastores.ts'
+import type { Database } from '../db/connect.ts'
+import { findMedia } from '../db/media.ts'
+import { deleteMedia, findContent, quarantineContent, releaseContent } from '../db/moderation.ts'
+import type { StoredObject } from '../db/objects.ts'
+import type { Clock } from '../lib/clock.ts'
+import { Refused } from '../lib/errors.ts'
+import { mediaDeleted, mediaQuarantined, mediaReleased } from '../lib/events.ts'
+import type { EventParts } from '../lib/events.ts'
+import { formatMxc, type Mxc } from '../matrix/ids.ts'
+import { announceChanged } from './records.ts'
+
+export interface ModerationParts {
+  readonly db: Pick<Database, 'read' | 'write'>
+  readonly datastores: Pick<Datastores, 'delete'>
+  readonly notifier: Pick<Notifier, 'announce'>
+  readonly events: EventParts
+  readonly clock: Clock
+}
+
+const TRY_AGAIN_MS = 5000
+
+/** Who moderates, and what that person may decide about. */
+export interface Moderator {
+  readonly userId: string | undefined
+  /** Administers the whole repository. */
+  readonly everywhere: boolean
+  /** Administers this homeserver, for what concerns media of its own; null for nobody's administrator. */
+  readonly serverName: string | null
+}
+
+/**
+ * Quarantines the content of some media under all its names; an administrator of one homeserver only under those of that
+ * server. Gives how many names there were. When it resolves, no instance serves them any more.
+ *
+ * @throws {Refused} `forbidden`; `bad_request` for media of a server that the moderator does not administer
+ */
+export async function quarantine(parts: ModerationParts, moderator: Moderator, mxc: Mxc): Promise<number> {
+  const origin = moderator.everywhere ? null : moderator.serverName
+  if (!moderator.everywhere && origin === null) throw forbidden()
+  if (origin !== null && origin !== mxc.origin) {
+    throw new Refused('bad_request', 'unable to quarantine media on other homeservers')
+  }
+  const sha256 = await findContent(parts.db.read, mxc)
+  if (sha256 === undefined) return 0
+  const names = await parts.db.write(quarantineContent, { sha256, origin, at: parts.clock.now() })
+  // Also when it was quarantined before: whoever did that may have ended before telling the others.
+  await tell(parts, sha256)
+  mediaQuarantined(parts.events, { mxc: formatMxc(mxc), sha256, names, by: moderator.userId })
+  return names
+}
+
+/**
+ * Ends the quarantine of the content of some media, under all its names, and gives how many there were. What was deleted
+ * meanwhile stays deleted; its bytes may be uploaded again.
+ *
+ * @throws {Refused} `forbidden` to all but administrators of the repository: it may have been one of them who decided
+ */
+export async function release(parts: ModerationParts, moderator: Moderator, mxc: Mxc): Promise<number> {
+  if (!moderator.everywhere) throw forbidden()
+  const sha256 = await findContent(parts.db.read, mxc)
+  if (sha256 === undefined) return 0
+  const names = await parts.db.write(releaseContent, { sha256 })
+  await tell(parts, sha256)
+  mediaReleased(parts.events, { mxc: formatMxc(mxc), sha256, names, by: moderator.userId })
+  return names
+}
+
+/**
+ * Deletes some media for good, and its content with the last of its names. Users may delete what they uploaded, administrators
+ * of a homeserver what belongs to it. When it resolves, no instance serves it any more. What is not there is fine.
+ *
+ * @throws {Refused} `forbidden`
+ */
+export async function remove(parts: ModerationParts, moderator: Moderator, mxc: Mxc): Promise<void> {
+  const { origin, mediaId } = mxc
+  const record = await findMedia(parts.db.read, origin, mediaId)
+  if (!record) return await tellAgain(parts, mxc)
+  const isTheirs =
+    moderator.everywhere ||
+    moderator.serverName === origin ||
+    (record.uploader !== null && record.uploader === moderator.userId)
+  if (!isTheirs) throw forbidden()
+  const result = await parts.db.write(deleteMedia, { origin, mediaId, at: parts.clock.now() })
+  await tell(parts, record.sha256)
+  if (result.outcome === 'not_found') return
+  for (const object of result.unused) await deleteBytes(parts, object)
+  const { unused, sha256 } = result
+  mediaDeleted(parts.events, { mxc: formatMxc(mxc), sha256, objects: unused.length, by: moderator.userId })
+}
+
+/** Resolves once no instance goes by what was before. */
+async function tell({ notifier, events }: ModerationParts, sha256: string): Promise<void> {
+  try {
+    await announceChanged(notifier, [sha256])
+  } catch (cause) {
+    events.log.error({ err: cause, sha256 }, 'media were moderated, but other instances could not be told')
+    const message = 'It is done, but other instances could not be told and may not act by it yet: please try again'
+    throw new Refused('storage_unavailable', message, { cause, retryAfterMs: TRY_AGAIN_MS })
+  }
+}
+
+/** Whoever deleted it may have failed to tell the others. */
+async function tellAgain(parts: ModerationParts, mxc: Mxc): Promise<void> {
+  const sha256 = await findContent(parts.db.read, mxc)
+  if (sha256 !== undefined) await tell(parts, sha256)
+}
+
+/** With the rows, the bytes were handed over for deletion: what is not deleted now, or by a crash never, is deleted later. */
+async function deleteBytes({ datastores, events }: ModerationParts, object: StoredObject): Promise<void> {
+  try {
+    await datastores.delete(object)
+  } catch (error) {
+    const { datastore, location } = object
+    events.log.warn(
+      { err: error, datastore, location },
+      'could not delete the bytes of deleted media; it is tried again',
+    )
+  }
+}
+
+const forbidden = () => new Refused('forbidden', 'Only administrators and uploaders may do this')
