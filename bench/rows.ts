@@ -35,8 +35,8 @@ const FLAT = below(64, 'MiB')
 
 export const rows: readonly Row[] = [
   config({ name: 'config' }),
-  download({ name: 'download-1k', bytes: KIB, files: 1, aim: ratio(0.2) }),
-  download({ name: 'download-100k', bytes: 100 * KIB, files: 1, aim: ratio(0.18) }),
+  download({ name: 'download-1k', bytes: KIB, files: 1, aim: ratio(0.25) }),
+  download({ name: 'download-100k', bytes: 100 * KIB, files: 1, aim: ratio(0.35) }),
   download({ name: 'download-1k-random', bytes: KIB, files: 1000, aim: ratio(0.1) }),
   download({ name: 'download-100k-random', bytes: 100 * KIB, files: 1000, aim: ratio(0.14) }),
   download({ name: 'download-10m', bytes: 10 * MIB, files: 1, aim: ratio(0.8) }),

@@ -36,7 +36,7 @@ async function answerDownload(parts: HttpParts, call: Call, endpoint: Endpoint):
     fileName: call.params['fileName'] || record.uploadName,
     link: (present) => link(record, present),
     atHand: () => parts.cache.get(record)?.bytes,
-    open: (part) => openObject({ ...parts, datastores: parts.cache }, call, record, part),
+    open: (part) => openObject(fromCache(parts), call, record, part),
     openRangeBytes: call.homeserver.downloads.defaultRangeChunkSizeBytes,
   }
 }
@@ -67,7 +67,7 @@ async function answerThumbnail(parts: HttpParts, call: Call, endpoint: Endpoint)
     fileName: `thumbnail.${made.contentType === 'image/jpeg' ? 'jpg' : 'png'}`,
     link: (present) => link(made, present),
     atHand: () => parts.cache.get(made)?.bytes,
-    open: (part) => openObject({ ...parts, datastores: parts.cache }, call, made, part),
+    open: (part) => openObject(fromCache(parts), call, made, part),
     openRangeBytes: 0,
   }
 }
@@ -78,6 +78,9 @@ function linkFor(parts: HttpParts, call: Call, endpoint: Endpoint) {
   return (object: StoredObject, present: () => Presented) =>
     linkTo(parts, object, present, (rules) => mayRedirect({ endpoint, allowRedirect }, rules))
 }
+
+/** Objects are opened through the cache. */
+const fromCache = ({ cache, db, lost }: HttpParts) => ({ datastores: cache, db, lost })
 
 function wanted(parts: HttpParts, call: Call): Wanted {
   const origin = call.param('server')

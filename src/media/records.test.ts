@@ -5,6 +5,7 @@ import { LocalNotifier } from '../coordination/notifier.ts'
 import { type Database, openDatabase } from '../db/connect.ts'
 import { commitMedia, touchMedia } from '../db/media.ts'
 import { quarantineContent, releaseContent } from '../db/moderation.ts'
+import { markIntact, markLost } from '../db/object-care.ts'
 import { commitThumbnail } from '../db/thumbnails.ts'
 import { announceChanged, Records } from './records.ts'
 
@@ -175,6 +176,18 @@ test('a thumbnail’s record is kept and dropped with its source or with its own
     await records.findThumbnail(KEY)
   }
   expect(state.asked).toBe(5)
+})
+
+test('a record that says that its bytes are lost is not kept: nobody tells when they are found again', async () => {
+  await using opened = await open()
+  const { db } = opened
+  await db.write(commitMedia, media('a'))
+  const { records } = heard(db)
+  const lost = { sha256: 'a', datastore: 'main', location: 'a' }
+  await db.write(markLost, { ...lost, now: 7, damaged: false })
+  expect((await records.find('example.org', 'a'))?.lostAt).toBe(7)
+  await db.write(markIntact, lost)
+  expect((await records.find('example.org', 'a'))?.lostAt).toBeNull()
 })
 
 test('a change of more than fits in a message is told as one of everything', async () => {

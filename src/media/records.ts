@@ -3,6 +3,7 @@ import type { Notifier } from '../coordination/notifier.ts'
 import type { Database } from '../db/connect.ts'
 import { findMedia, type MediaRecord } from '../db/media.ts'
 import { findThumbnail, type ThumbnailKey, type ThumbnailRecord } from '../db/thumbnails.ts'
+import { isMarkedLost } from './lost.ts'
 
 const KEPT_AT_MOST = 2000
 /** Of what fits in one message between instances (PostgreSQL: 8,000 bytes); more is told as `all`. */
@@ -64,7 +65,8 @@ export class Records {
     if (kept) return kept
     const isStill = this.#watch()
     const record = await findMedia(this.#parts.db.read, origin, mediaId)
-    if (record && isStill()) this.#media.set(`${origin}/${mediaId}`, record)
+    // What was found again is not told: a record that says that it is lost is not kept.
+    if (record && !isMarkedLost(record) && isStill()) this.#media.set(`${origin}/${mediaId}`, record)
     return record
   }
 
@@ -80,7 +82,7 @@ export class Records {
     if (kept) return kept.record
     const isStill = this.#watch()
     const record = await findThumbnail(this.#parts.db.read, key)
-    if (record && isStill()) this.#thumbnails.set(name, { source: key.sourceSha256, record })
+    if (record && !isMarkedLost(record) && isStill()) this.#thumbnails.set(name, { source: key.sourceSha256, record })
     return record
   }
 
