@@ -4,6 +4,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { expectReadBack, expectWhole } from '../support/crash/checks.ts'
 import { CLIENTS, emptyLedger, fillAgain, type Ledger, RESERVES, runClients, USERS } from '../support/crash/clients.ts'
+import { expectSwept } from '../support/crash/sweep.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { startHomeserver } from '../support/homeserver.ts'
 import { mediaClient } from '../support/media-client.ts'
@@ -73,7 +74,7 @@ interface Cluster extends AsyncDisposable {
   readonly killServer: (index: number) => Promise<void>
   /** Kills one of PostgreSQL's processes, after which it ends all others and recovers. */
   readonly killDatabaseProcess: () => Promise<void>
-  /** Everything answered is there on both, every row has its object, and each kill left few objects without a row. */
+  /** Everything answered is there on both, every row has its object, and after one sweep every object its row. */
   readonly expectNothingLost: (ledger: Ledger, kills: number) => Promise<void>
 }
 
@@ -132,8 +133,11 @@ async function startCluster(random: Random): Promise<Cluster> {
         await fillAgain(mediaClient(server, `token-of-${RESERVES}`), ledger)
         await expectReadBack(mediaClient(server, `token-of-alice`), ledger)
       }
-      const orphans = await withQueries(database.url, (query) => expectWhole({ mediaFolder, query }))
-      expect(orphans.length).toBeLessThanOrEqual(kills * (CLIENTS + 1))
+      await withQueries(database.url, async (query) => {
+        const orphans = await expectWhole({ mediaFolder, query })
+        expect(orphans.length).toBeLessThanOrEqual(kills * (CLIENTS + 1))
+        await expectSwept({ mediaFolder, query }, servers[0]?.configFile ?? '', orphans)
+      })
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { expectReadBack, expectWhole } from '../support/crash/checks.ts'
+import { expectReadBack, expectWhole, type Repository } from '../support/crash/checks.ts'
 import {
   CLIENTS,
   emptyLedger,
@@ -13,6 +13,7 @@ import {
   type User,
   USERS,
 } from '../support/crash/clients.ts'
+import { expectSwept } from '../support/crash/sweep.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { type HomeserverDouble, startHomeserver } from '../support/homeserver.ts'
 import { mediaClient } from '../support/media-client.ts'
@@ -43,9 +44,12 @@ describe.concurrent(`A server on SQLite that is killed ${ROUNDS} times at any mo
       expect(refusals).toEqual([])
       expect(answered.size, 'uploads that were answered').toBeGreaterThan(ROUNDS)
       expect(thumbnails, 'thumbnails that were answered').toBeGreaterThan(0)
-      const orphans = await expectWholeFile(repository.folder)
+      using records = openRecords(repository.folder)
+      const orphans = await expectWhole(records)
       // Each kill leaves at most what each client was just about to store, with a thumbnail where it waited for one.
       expect(orphans.length).toBeLessThanOrEqual(ROUNDS * (CLIENTS + 1))
+      await expectSwept(records, server.configFile, orphans)
+      await records.expectIntact()
     },
   )
 })
@@ -118,14 +122,21 @@ async function killAtStart({ start, random }: CrashedRepository): Promise<void> 
   await server?.ended
 }
 
-async function expectWholeFile(folder: string): Promise<string[]> {
+interface Records extends Repository, Disposable {
+  /** What SQLite says of its file. */
+  readonly expectIntact: () => Promise<void>
+}
+
+function openRecords(folder: string): Records {
   const database = new DatabaseSync(join(folder, 'data', 'cellarium.sqlite'))
-  try {
-    const query = async (statement: string) => database.prepare(statement).all()
-    expect(await query('PRAGMA integrity_check')).toEqual([{ integrity_check: 'ok' }])
-    expect(await query('PRAGMA foreign_key_check')).toEqual([])
-    return await expectWhole({ mediaFolder: join(folder, 'data', 'media'), query })
-  } finally {
-    database.close()
+  const query = async (statement: string) => database.prepare(statement).all()
+  return {
+    mediaFolder: join(folder, 'data', 'media'),
+    query,
+    expectIntact: async () => {
+      expect(await query('PRAGMA integrity_check')).toEqual([{ integrity_check: 'ok' }])
+      expect(await query('PRAGMA foreign_key_check')).toEqual([])
+    },
+    [Symbol.dispose]: () => database.close(),
   }
 }
