@@ -32,6 +32,7 @@ import { LostObjects } from './media/lost.ts'
 import { Reads } from './media/reads.ts'
 import { onChanged, Records } from './media/records.ts'
 import { careJobs, startStagingSweep } from './tasks/care.ts'
+import { remoteCacheJob } from './tasks/remote-cache.ts'
 import { standingJobs } from './tasks/jobs.ts'
 import type { TaskKind } from './tasks/run-task.ts'
 import { TaskRunner } from './tasks/runner.ts'
@@ -99,7 +100,11 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   const leased = { db, clock, events, log, newToken }
   const care = { db, datastores, clock, events }
   const scrubBytesPerHour = () => config.current().main.storage.scrubBytesPerHour
-  const jobs = [...standingJobs({ ...leased, datastores }), ...careJobs(care, scrubBytesPerHour)]
+  const jobs = [
+    ...standingJobs({ ...leased, datastores }),
+    ...careJobs(care, scrubBytesPerHour),
+    remoteCacheJob({ ...care, notifier }, () => config.current().main.downloads.maxStoredBytes),
+  ]
   parts.use(startSchedule({ ...leased, random: Math.random }, jobs))
   parts.use(startStagingSweep(care))
   const kinds = taskKinds({ db, datastores, notifier, events })

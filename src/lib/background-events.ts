@@ -132,3 +132,12 @@ export function scrubRoundEnded(
 ): void {
   log.info(round, 'every stored object was read again and compared with its hash')
 }
+
+/** Media of other servers were removed because all of them took more than `downloads.maxStoredBytes`; `bytes` are left. */
+export function remoteCacheTrimmed(
+  { log, metrics }: LogAndMetrics,
+  { removed, bytes }: { readonly removed: number; readonly bytes: number },
+): void {
+  metrics.remoteTrimmed.of().add(removed)
+  log.info({ removed, bytes }, 'media of other servers that were not used for longest are removed')
+}

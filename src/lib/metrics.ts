@@ -126,6 +126,7 @@ function openFamilies() {
       'datastore',
     ]),
     scrubbedBytes: counter('cellarium_scrubbed_bytes_total', 'Bytes read again to find damage', ['datastore']),
+    remoteTrimmed: counter('cellarium_remote_media_trimmed_total', 'Media of other servers removed to stay in bounds'),
     quarantined: counter('cellarium_quarantined_total', 'Names of media that were quarantined'),
     deleted: counter('cellarium_deleted_total', 'Media that were deleted'),
     internalErrors: counter('cellarium_internal_errors_total', 'Failures that are defects of this program'),

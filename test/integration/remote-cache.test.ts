@@ -3,10 +3,15 @@ import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
 import type { Candidate } from '../../src/db/candidates.ts'
 import { type Database, openDatabase } from '../../src/db/connect.ts'
-import { commitMedia } from '../../src/db/media.ts'
+import { LocalNotifier } from '../../src/coordination/notifier.ts'
+import { commitMedia, findMedia } from '../../src/db/media.ts'
+import { REMOTE, usageOf } from '../../src/db/usage.ts'
+import { openMetrics } from '../../src/lib/metrics.ts'
 import { enough, trimRemoteCache } from '../../src/media/remote-cache.ts'
+import { remoteCacheJob } from '../../src/tasks/remote-cache.ts'
 import { many, media, NOW, object } from '../contract/database/support.ts'
 import { temporaryFolder } from '../support/folder.ts'
+import { recordingLog } from '../support/log.ts'
 
 const never = new AbortController().signal
 const LATER = NOW + 60_000
@@ -49,6 +54,24 @@ describe('The media of other servers, once they take more than downloads.maxStor
     expect(enough(page, 1000).map(({ mediaId }) => mediaId)).toEqual(['old', 'older', 'rest'])
     expect(enough(page, 10).map(({ mediaId }) => mediaId)).toEqual(['old'])
   })
+})
+
+test('The job removes them as a deletion does: records, usage and bytes, and no tombstone stands in the way', async () => {
+  await using stored = await open()
+  for (const [index, mediaId] of ['a', 'b', 'c'].entries()) await stored.add({ mediaId, createdAt: NOW + index })
+  const deleted: string[] = []
+  const { log, lines } = recordingLog()
+  const events = { log, metrics: openMetrics({ version: 'test' }), reporter: { report() {} } as never }
+  const datastores = { delete: async ({ location }: { location: string }) => void deleted.push(location) }
+  await using notifier = new LocalNotifier({ log })
+  const job = remoteCacheJob({ db: stored.db, datastores, notifier, events, clock: { now: () => LATER } }, () => 150)
+  await job.run({ signal: never } as never)
+  expect(await findMedia(stored.db.read, 'other.org', 'b')).toBeUndefined()
+  expect(await findMedia(stored.db.read, 'other.org', 'c')).toBeDefined()
+  expect(deleted).toHaveLength(2)
+  expect(await usageOf(stored.db.read, REMOTE)).toEqual({ bytes: 100, files: 1 })
+  expect(lines.at(-1)).toMatchObject({ removed: 2, bytes: 100 })
+  await stored.add({ mediaId: 'a', createdAt: LATER, object: object('fetched again') })
 })
 
 interface Stored extends AsyncDisposable {

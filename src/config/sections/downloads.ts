@@ -22,7 +22,6 @@ export const downloads = section('What users may fetch, and from where.', {
   }),
   maxStoredBytes: option(wholeFromZero(), 0, {
     ...mainOnly,
-    planned: true,
     description:
       'Most bytes of media of other servers to keep: looked at every hour, the least recently used go first; 0 = no limit.',
   }),
