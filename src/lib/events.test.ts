@@ -122,6 +122,7 @@ test('what happens to files is counted under the names of MMR, and of ours where
     'cellarium_uploaded_bytes_total{host="example.org"} 100',
     'cellarium_transferred_bytes_total 0',
     'cellarium_unused_objects_deleted_total 0',
+    'cellarium_remote_media_trimmed_total 0',
     'cellarium_quarantined_total 2',
     'cellarium_deleted_total 1',
     'cellarium_internal_errors_total 0',
