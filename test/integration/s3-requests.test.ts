@@ -14,7 +14,7 @@ describe('What requests cost in calls to S3', () => {
     cleanup = new AsyncDisposableStack()
     double = cleanup.use(await startS3Double())
     const datastore = { type: 's3', id: 's3', forKinds: ['all'], opts: double.options }
-    app = cleanup.use(await startApp({ config: { datastores: [datastore] } }))
+    app = cleanup.use(await startApp({ config: { datastores: [datastore], downloads: { cache: { enabled: false } } } }))
   })
   afterEach(() => cleanup.disposeAsync())
 
