@@ -23,6 +23,8 @@ interface Network {
 
 type Bytes = readonly number[]
 
+const MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]
+
 /**
  * Where no server can be, whatever the configuration says: "this host" (which leads to the own machine), multicast, reserved
  * and broadcast (RFC 6890).
@@ -81,7 +83,6 @@ export function isOddAddress(host: string): boolean {
   return isIP(host) === 0 && /^(?:[0-9]+|0[xX][0-9a-fA-F]*)$/.test(last)
 }
 
-const MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]
 const lastFour = (bytes: Bytes) => [bytes.slice(12)]
 
 /** IPv6 addresses from which, on some networks, packets go on to an IPv4 address. */
