@@ -33,16 +33,17 @@ test('One family of addresses is enough, when the other has none, fails, or nobo
   expect(await lookup.addresses('silent.test')).toEqual(['192.0.2.1'])
 })
 
+const temporary = async (name: string) =>
+  await lookup.addresses(name).then(
+    () => 'found',
+    (error: unknown) => (error as { temporary?: boolean }).temporary,
+  )
+
 test('A name that does not exist is told from one that nobody answers for', async () => {
   dns.set('empty.test', {})
   dns.set('servfail.test', 'SERVFAIL')
   dns.set('refused.test', 'REFUSED')
   dns.set('quiet.test', 'silence')
-  const temporary = async (name: string) =>
-    await lookup.addresses(name).then(
-      () => 'found',
-      (error: unknown) => (error as { temporary?: boolean }).temporary,
-    )
   expect(await temporary('missing.test')).toBe(false)
   expect(await temporary('empty.test')).toBe(false)
   expect(await temporary('a..b')).toBe(false)

@@ -97,7 +97,12 @@ export class Origins {
     const pool = await door.open(destination, trace)
     try {
       const ask = () => send(pool, destination, request)
-      const response = await traced({ clock, trace }, `${request.method} ${request.path}`, ask, statusOf)
+      const response = await traced(
+        { clock, trace },
+        `${request.method} ${request.path}, connecting included`,
+        ask,
+        statusOf,
+      )
       return { destination, response: { ...response, status: response.statusCode } }
     } finally {
       pool.close().catch(() => {})

@@ -21,12 +21,13 @@ export interface Authority extends AsyncDisposable {
 
 const KIND = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
 
+const openssl = (...args: readonly string[]) =>
+  runProgram({ command: [requireService('openssl'), 'req', '-x509', ...KIND, ...args] })
+
 export async function makeAuthority(): Promise<Authority> {
   await using cleanup = new AsyncDisposableStack()
   const folder = cleanup.use(await temporaryFolder()).path
   const [file, keyFile] = [join(folder, 'authority.pem'), join(folder, 'authority-key.pem')]
-  const openssl = (...args: readonly string[]) =>
-    runProgram({ command: [requireService('openssl'), 'req', '-x509', ...KIND, ...args] })
   await openssl('-subj', '/CN=Authority of a test', '-keyout', keyFile, '-out', file)
   const issued = new Map<string, Promise<Certificate>>()
   const issue = async (names: readonly string[]): Promise<Certificate> => {

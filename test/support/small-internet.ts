@@ -63,7 +63,10 @@ export const okay: Handler = (_, response) => void response.setHeader('content-t
 export const delegating =
   (to: string, headers: Readonly<Record<string, string>> = {}): Handler =>
   (request, response) => {
-    if (request.url !== '/.well-known/matrix/server') return void response.writeHead(404).end()
+    if (request.url !== '/.well-known/matrix/server') {
+      response.writeHead(404).end()
+      return
+    }
     response.writeHead(200, { 'content-type': 'text/plain', ...headers }).end(JSON.stringify({ 'm.server': to }))
   }
 

@@ -1,11 +1,11 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { describeWith } from '../../test/support/services.ts'
-import { type Handler, type SmallInternet, startSmallInternet } from '../../test/support/small-internet.ts'
-import { orderTargets } from './connect.ts'
-import { dial } from './dial.ts'
-import type { GetOptions } from './net.ts'
+import { describeWith } from '../support/services.ts'
+import { type Handler, type SmallInternet, startSmallInternet } from '../support/small-internet.ts'
+import { orderTargets } from '../../src/lib/connect.ts'
+import { dial } from '../../src/lib/dial.ts'
+import type { GetOptions } from '../../src/lib/net.ts'
 
 const WEB = '203.0.113.80'
 const LIMITS: GetOptions = { redirects: 3, bodyBytes: 1000, idleMs: 20_000, totalMs: 60_000 }
@@ -170,9 +170,9 @@ describe('Dialling', () => {
   })
 })
 
-describe('Targets are tried', () => {
-  const target = (host: string, priority: number, weight: number) => ({ host, port: 1, priority, weight })
+const target = (host: string, priority: number, weight: number) => ({ host, port: 1, priority, weight })
 
+describe('Targets are tried', () => {
   test('by priority', () => {
     const targets = [target('c', 30, 9), target('a', 10, 0), target('b', 20, 5)]
     expect(orderTargets(targets, Math.random).map(({ host }) => host)).toEqual(['a', 'b', 'c'])
