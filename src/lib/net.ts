@@ -201,7 +201,10 @@ async function bounded(
     body.on('error', () => {}).destroy()
     throw new TooMuch(`the answer has ${length} bytes, and ${most} are allowed`)
   }
-  return { status: statusCode, headers, body: Readable.from(upTo(body, most), { objectMode: false }) }
+  const outside = Readable.from(upTo(body, most), { objectMode: false })
+  // A generator that has not begun does not end what it would have read.
+  outside.once('close', () => body.on('error', () => {}).destroy())
+  return { status: statusCode, headers, body: outside }
 }
 
 async function* upTo(body: AsyncIterable<Uint8Array>, most: number): AsyncGenerator<Uint8Array> {

@@ -98,6 +98,17 @@ describeWith('openssl', 'An address that strangers give', () => {
     await expect(get('https://endless.test/')).rejects.toThrow('more than the 1000 bytes')
   })
 
+  test('is hung up on when nobody wants its answer any more', async () => {
+    const hungUp = Promise.withResolvers<void>()
+    await serve('unwanted.test', (_, response) => {
+      response.on('close', () => hungUp.resolve()).on('error', () => {})
+      response.write('x'.repeat(1000))
+    })
+    const { body } = await internet.door.get(new URL('https://unwanted.test/'), LIMITS)
+    body.destroy()
+    await hungUp.promise
+  })
+
   test('may send headers of 16 KiB, but not of 20', async () => {
     await serve('headers.test', (_, response) => void response.setHeader('x-long', 'x'.repeat(14_000)).end())
     expect((await get('https://headers.test/')).status).toBe(200)
