@@ -7,6 +7,7 @@ import type { Server } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
+import { eventually } from '../support/app.ts'
 import { makeAuthority } from '../support/authority.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { type Server as Cellarium, startServer } from '../support/server.ts'
@@ -52,6 +53,11 @@ async function listen(server: Server): Promise<{ readonly port: number } & Async
   }
 }
 
+/** Lines reach the terminal a moment after what they tell of. */
+async function untilLogged({ lines }: Cellarium, text: RegExp): Promise<void> {
+  await eventually(async () => text.test(lines.join('\n')), 20_000)
+}
+
 describeWith('openssl', 'For other servers', () => {
   test('the authorities in NODE_EXTRA_CA_CERTS and of the system (SSL_CERT_FILE) are trusted, and no others', async () => {
     await using authority = await makeAuthority()
@@ -74,7 +80,7 @@ describeWith('openssl', 'For other servers', () => {
     )
     await using unsafe = await start({ MEDIA_REPO_UNSAFE_FEDERATION: 'true' })
     expect(await ask(unsafe, `remote.test:${remote.port}`)).toMatchObject({ status: 200 })
-    expect(unsafe.lines.join('\n')).toMatch(/THE CERTIFICATES OF OTHER SERVERS ARE NOT CHECKED/)
+    await untilLogged(unsafe, /THE CERTIFICATES OF OTHER SERVERS ARE NOT CHECKED/)
   }, 60_000)
 
   test('plain HTTP is spoken with MEDIA_REPO_HTTP_ONLY_FEDERATION, which is said loudly', async () => {
@@ -82,7 +88,7 @@ describeWith('openssl', 'For other servers', () => {
     await using plain = await start({ MEDIA_REPO_HTTP_ONLY_FEDERATION: 'true' })
     const name = `remote.test:${remote.port}`
     expect(await ask(plain, name)).toMatchObject({ status: 200, json: { base_url: `http://${name}` } })
-    expect(plain.lines.join('\n')).toMatch(/OTHER SERVERS ARE ASKED WITHOUT ENCRYPTION/)
+    await untilLogged(plain, /OTHER SERVERS ARE ASKED WITHOUT ENCRYPTION/)
   }, 60_000)
 
   test('a proxy is not used, and the start says so', async () => {
@@ -100,7 +106,7 @@ describeWith('openssl', 'For other servers', () => {
     })
     expect(await ask(behind, `remote.test:${remote.port}`)).toMatchObject({ status: 200 })
     expect(asked).toBe(0)
-    expect(behind.lines.join('\n')).toMatch(/HTTPS_PROXY is set, and not used for other servers/)
+    await untilLogged(behind, /HTTPS_PROXY is set, and not used for other servers/)
   }, 60_000)
 
   test('a network that is none is refused at the start', async () => {

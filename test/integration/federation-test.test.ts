@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { ALICE, BOB, startApp, type TestApp } from '../support/app.ts'
+import { ALICE, BOB, eventually, startApp, type TestApp } from '../support/app.ts'
 import { describeWith } from '../support/services.ts'
 import { delegating, type SmallInternet, startSmallInternet } from '../support/small-internet.ts'
 
@@ -77,7 +77,9 @@ describeWith('openssl', 'Administrators test the way to another server', () => {
     const { status, json } = await ask('127.0.0.1:8448')
     expect(status).toBe(502)
     expect(json['error']).toContain('federation.disallowedNetworks has 127.0.0.1/8')
-    expect(app.log()).toMatch(/federation\.disallowedNetworks has 127\.0\.0\.1\/8.*an address was not connected to/)
+    await eventually(() =>
+      /federation\.disallowedNetworks has 127\.0\.0\.1\/8.*an address was not connected to/.test(app.log()),
+    )
   })
 
   test('and hear that an SRV record leads to an alias', async () => {
