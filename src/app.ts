@@ -24,6 +24,7 @@ import { type Metrics, openMetrics } from './lib/metrics.ts'
 import { SharedWork } from './lib/shared-work.ts'
 import { openReporter } from './lib/telemetry.ts'
 import { VERSION } from './lib/version.ts'
+import { type FederationParts, openFederation } from './matrix/federation-door.ts'
 import { type Forgotten, openHomeservers } from './matrix/homeserver.ts'
 import { newMediaId } from './matrix/ids.ts'
 import { DatastoreSizes } from './media/choose.ts'
@@ -50,6 +51,10 @@ export interface AppOptions {
   readonly clock?: Clock
   /** How long a connection may stand still, in ms; five minutes if not given. */
   readonly idleTimeoutMs?: number
+  /** The process's; none, if not given. */
+  readonly environment?: Readonly<Record<string, string | undefined>>
+  /** For tests: network, DNS and authorities other than the real ones. */
+  readonly network?: Pick<FederationParts, 'dial' | 'lookup' | 'authorities'>
 }
 
 const THUMBNAIL_TIMEOUT_MS = 30_000
@@ -58,7 +63,7 @@ const THUMBNAILS_WAITING = 500
 /** Builds every part once, from top to bottom, and starts to answer requests. The only place that knows every part. */
 export async function openApp(config: ConfigStore, log: Log, options: AppOptions = {}): Promise<App> {
   const { main } = config.current()
-  const { clock = systemClock, idleTimeoutMs } = options
+  const { clock = systemClock, environment = {}, idleTimeoutMs, network } = options
   await using parts = new AsyncDisposableStack()
 
   const reporter = parts.use(await openReporter(main.sentry, { version: VERSION, log }))
@@ -85,6 +90,10 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   const lost = parts.use(new LostObjects({ db, datastores, clock, events }))
   const cache = new ObjectCache({ datastores, levels: [redis.objects], metrics, clock }, main.downloads.cache)
   onChanged(notifier, (changed) => cache.drop(changed.kind === 'all' ? 'all' : changed.sha256s))
+
+  const federation = parts.use(
+    openFederation({ events, clock, random: Math.random, environment, options: main.federation, ...network }),
+  )
 
   const reads = parts.use(new Reads({ db, clock, log }))
   const thumbnailPool = openThumbnailPool({
@@ -114,6 +123,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   parts.defer(
     config.onChange((next) => {
       configureMetrics(metrics, next)
+      federation.configure(next.main.federation)
       cache.configure(next.main.downloads.cache)
       redis
         .configure(next.main.redis)
@@ -140,6 +150,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         isCached: (object) => cache.has(object),
         notifier,
         homeservers,
+        federation,
         lost,
         reads,
         records: new Records({ db, notifier }),

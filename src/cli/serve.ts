@@ -39,7 +39,7 @@ async function serve(flags: Flags): Promise<void> {
   })
   const { log } = config
   const { openApp } = await loading
-  await using app = await openApp(config, log)
+  await using app = await openApp(config, log, { environment: process.env })
   process.on('SIGHUP', () => void config.reload())
   allowYoungGenerationToGrow()
   log.info({ version: VERSION, homeservers: config.current().homeservers.length }, `Cellarium listens on ${urlOf(app)}`)

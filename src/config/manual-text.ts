@@ -18,6 +18,11 @@ PATH is a file or a folder. (In MMR \`REPO_CONFIG\` wins over the command line; 
 full of defaults when PATH does not exist; here that is an error.) The folder for the server's own files is \`--data\`, else
 \`CELLARIUM_DATA\`, else \`repo.dataPath\`.
 
+Environment variables for other servers: \`CELLARIUM_HOSTS_FILE\` names the hosts file to look names up in, if not the system's;
+\`NODE_EXTRA_CA_CERTS\` names further authorities to trust. For tests only, each with a loud warning:
+\`MEDIA_REPO_UNSAFE_FEDERATION=true\` checks no certificates, \`MEDIA_REPO_HTTP_ONLY_FEDERATION=true\` speaks plain HTTP. A proxy
+(\`HTTPS_PROXY\`) is not used for other servers.
+
 ## Several files
 
 All files in a folder are read, whatever their ending, in the order of the bytes of their names. Subfolders are not, nor names

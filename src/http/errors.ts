@@ -37,6 +37,7 @@ const table: Readonly<Record<Reason, Row>> = {
   // 4xx, so that what asked (this program) passes it on in these words.
   leads_back: { status: 400, errcode: 'M_UNKNOWN' },
   homeserver_unavailable: { status: 502, errcode: 'M_UNKNOWN' },
+  origin_unavailable: { status: 502, errcode: 'M_UNKNOWN' },
   storage_unavailable: { status: 503, errcode: 'M_UNKNOWN' },
 }
 

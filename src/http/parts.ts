@@ -3,6 +3,7 @@ import type { Notifier } from '../coordination/notifier.ts'
 import type { Datastores } from '../datastores/datastores.ts'
 import type { Database } from '../db/connect.ts'
 import type { EventParts } from '../lib/events.ts'
+import type { Federation } from '../matrix/federation-door.ts'
 import type { Homeservers } from '../matrix/homeserver.ts'
 import type { DownloadParts } from '../media/download.ts'
 import type { ModerationParts } from '../media/moderation.ts'
@@ -18,6 +19,7 @@ export interface HttpParts extends UploadParts, DownloadParts, PendingParts, Thu
   readonly records: Records
   readonly db: Database
   readonly homeservers: Homeservers
+  readonly federation: Federation
   readonly events: EventParts
   /** The configuration of this moment. */
   readonly config: () => Snapshot

@@ -1,5 +1,6 @@
 import * as account from './account.ts'
 import * as datastores from './admin-datastores.ts'
+import * as federation from './admin-federation.ts'
 import * as tasks from './admin-tasks.ts'
 import type { Answer } from './answers.ts'
 import type { Who } from './auth.ts'
@@ -196,5 +197,12 @@ export const routes: readonly Route[] = [
     paths: own('admin/tasks/:taskId'),
     who: 'repository_admin',
     handler: tasks.cancel,
+  },
+  {
+    action: 'federation_test',
+    methods: GET,
+    paths: own('admin/federation/test/:serverName'),
+    who: 'repository_admin',
+    handler: federation.test,
   },
 ]

@@ -30,6 +30,7 @@ export type Reason =
   | 'not_thumbnailable'
   | 'leads_back'
   | 'homeserver_unavailable'
+  | 'origin_unavailable'
   | 'storage_unavailable'
 
 export interface RefusalOptions {

@@ -241,6 +241,15 @@ export function remoteFileShared({ metrics }: Pick<EventParts, 'metrics'>, outco
   metrics.sharedRemote.of(outcome).add()
 }
 
+/** A connection to somewhere that strangers sent us to was not made; `why` names the option that forbids it. */
+export function addressRefused(
+  { log, metrics }: LogAndMetrics,
+  { host, why }: { readonly host: string; readonly why: string },
+): void {
+  metrics.addressesRefused.of().add()
+  log.warn({ host, why }, 'an address was not connected to')
+}
+
 /**
  * Something failed that is nobody's mistake but ours: logged with its stack, counted, and reported. The one place from which
  * errors are reported.

@@ -127,3 +127,31 @@ test('a backoffAt of 0 switches the pauses off', async () => {
   }
   expect(events).toEqual([])
 })
+
+describe('what a call says', () => {
+  test('a result can be a failure, and a rejection can say nothing', async () => {
+    let now = 0
+    const breaker = new Breaker({ clock: { now: () => now } })
+    const failing = { failureIn: (result: number) => (result >= 500 ? new Error(`answered ${result}`) : undefined) }
+    const leaving = { saysNothing: () => true }
+    for (let time = 0; time < 5; time += 1) {
+      await expect(breaker.run(2, () => Promise.reject(new Error('left')), leaving)).rejects.toThrow('left')
+    }
+    for (let time = 0; time < 2; time += 1) expect(await breaker.run(2, async () => 503, failing)).toBe(503)
+    await expect(breaker.run(2, async () => 200, failing)).rejects.toMatchObject({ cause: { message: 'answered 503' } })
+    now += 500
+    await expect(breaker.run(2, () => Promise.reject(new Error('left')), leaving)).rejects.toThrow('left')
+    expect(await breaker.run(2, async () => 200, failing)).toBe(200)
+  })
+
+  test('a server that asks for it is left alone for so long, without having failed', async () => {
+    let now = 0
+    const breaker = new Breaker({ clock: { now: () => now } })
+    breaker.holdFor(1000)
+    breaker.holdFor(10)
+    now += 999
+    await expect(breaker.run(3, async () => 'fine')).rejects.toMatchObject({ retryAfterMs: 1 })
+    now += 1
+    expect(await breaker.run(3, async () => 'fine')).toBe('fine')
+  })
+})

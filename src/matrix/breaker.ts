@@ -8,8 +8,9 @@ export class BreakerOpen extends Error {
   override readonly name = 'BreakerOpen'
   readonly retryAfterMs: number
 
-  constructor(retryAfterMs: number) {
-    super(`not asked: it has failed repeatedly; to be tried again in ${retryAfterMs} ms`)
+  /** `cause` is the last failure, where one is known. */
+  constructor(retryAfterMs: number, cause?: unknown) {
+    super(`not asked: it has failed repeatedly; to be tried again in ${retryAfterMs} ms`, { cause })
     this.retryAfterMs = retryAfterMs
   }
 }
@@ -20,6 +21,14 @@ export interface BreakerParts {
   readonly onOpen?: (pauseMs: number, error: unknown) => void
   /** Called when a call has succeeded again. */
   readonly onClose?: () => void
+}
+
+/** What the end of a call says about the other side. */
+export interface Verdict<T> {
+  /** The failure that a result is all the same, such as an answer of 503; undefined if it is none. */
+  readonly failureIn?: (result: T) => Error | undefined
+  /** Whether a rejection says nothing about the other side, because the call was broken off here. */
+  readonly saysNothing?: (error: unknown) => boolean
 }
 
 /**
@@ -34,6 +43,9 @@ export class Breaker {
   #pauseMs = 0
   #pauseEnds = 0
   #probing = false
+  /** Until when the other side has asked to be left alone. */
+  #heldUntil = 0
+  #lastFailure: unknown
   /** Counts the changes between open, probing and closed: how a call ended says nothing about a later state. */
   #epoch = 0
 
@@ -43,34 +55,49 @@ export class Breaker {
 
   /**
    * Makes the call and gives its result. A rejection counts as a failure of the other side, so an answer that merely says no
-   * has to be a result. With `backoffAt` 0 or less every call goes through.
+   * has to be a result; `verdict` may say otherwise. With `backoffAt` 0 or less every call goes through.
    *
    * @throws {BreakerOpen} when the other side is being left alone
    */
-  async run<T>(backoffAt: number, call: () => Promise<T>): Promise<T> {
+  async run<T>(backoffAt: number, call: () => Promise<T>, verdict: Verdict<T> = {}): Promise<T> {
     if (backoffAt > 0) this.#admit()
     const epoch = this.#epoch
     try {
       const result = await call()
-      if (epoch === this.#epoch) this.#succeeded()
+      if (epoch === this.#epoch) this.#judge(backoffAt, verdict.failureIn?.(result))
       return result
     } catch (error) {
-      if (epoch === this.#epoch) this.#failed(backoffAt, error)
+      if (epoch !== this.#epoch) throw error
+      if (verdict.saysNothing?.(error)) this.#probing = false
+      else this.#failed(backoffAt, error)
       throw error
     }
   }
 
+  /** The other side has asked to be left alone for so long (`Retry-After`), in ms. */
+  holdFor(ms: number): void {
+    this.#heldUntil = Math.max(this.#heldUntil, this.#parts.clock.now() + ms)
+  }
+
   #admit(): void {
+    const heldMs = this.#heldUntil - this.#parts.clock.now()
+    if (heldMs > 0) throw new BreakerOpen(heldMs, this.#lastFailure)
     if (this.#pauseMs === 0) return
     const leftMs = this.#pauseEnds - this.#parts.clock.now()
-    if (leftMs > 0) throw new BreakerOpen(leftMs)
-    if (this.#probing) throw new BreakerOpen(this.#pauseMs)
+    if (leftMs > 0) throw new BreakerOpen(leftMs, this.#lastFailure)
+    if (this.#probing) throw new BreakerOpen(this.#pauseMs, this.#lastFailure)
     this.#probing = true
     this.#epoch += 1
   }
 
+  #judge(backoffAt: number, failure: Error | undefined): void {
+    if (failure) this.#failed(backoffAt, failure)
+    else this.#succeeded()
+  }
+
   #succeeded(): void {
     this.#failures = 0
+    this.#lastFailure = undefined
     if (this.#pauseMs === 0) return
     this.#pauseMs = 0
     this.#probing = false
@@ -80,6 +107,7 @@ export class Breaker {
 
   #failed(backoffAt: number, error: unknown): void {
     this.#failures += 1
+    this.#lastFailure = error
     if (this.#probing) this.#open(Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS), error)
     else if (backoffAt > 0 && this.#failures >= backoffAt) this.#open(FIRST_PAUSE_MS, error)
   }

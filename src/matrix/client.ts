@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import type { Dispatcher } from 'undici'
 import { Refused } from '../lib/errors.ts'
 import type { HomeserverOptions } from './options.ts'
+import { retryAfterMs } from './retry-after.ts'
 
 const LARGEST_ANSWER = 1024 * 1024
 /** How we name ourselves to homeservers, and recognise ourselves when `csApi` leads back here. */
@@ -131,18 +132,15 @@ function unusable(status: number, body: JsonObject | undefined): Error {
   return new Error(`answered ${status} ${JSON.stringify(body ?? '').slice(0, 200)}`)
 }
 
-/** `Retry-After` in seconds or as a date (RFC 9110 §10.2.3), else Matrix' older `retry_after_ms`. */
+/** `Retry-After`, else Matrix' older `retry_after_ms`. */
 function retryAfter(
   header: string | string[] | undefined,
   body: JsonObject | undefined,
   now: number,
 ): number | undefined {
-  if (typeof header === 'string') {
-    const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now
-    if (Number.isFinite(ms)) return Math.max(0, ms)
-  }
   const inBody = body?.['retry_after_ms']
-  return typeof inBody === 'number' && Number.isFinite(inBody) ? Math.max(0, inBody) : undefined
+  const bodyMs = typeof inBody === 'number' && Number.isFinite(inBody) ? Math.max(0, inBody) : undefined
+  return retryAfterMs(header, now) ?? bodyMs
 }
 
 function messageOf(error: unknown): string {

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as pause } from 'node:timers/promises'
 import { stringify } from 'yaml'
-import { type App, openApp } from '../../src/app.ts'
+import { type App, type AppOptions as OpenAppOptions, openApp } from '../../src/app.ts'
 import { openConfigStore } from '../../src/config/store.ts'
 import { openLog } from '../../src/lib/log.ts'
 import { type HomeserverDouble, startHomeserver } from './homeserver.ts'
@@ -36,6 +36,8 @@ export interface AppOptions {
   readonly idleTimeoutMs?: number
   /** Adds so many ms to the time of day. */
   readonly clock?: HeldClock
+  /** Network and DNS other than the real ones, for federation. */
+  readonly network?: OpenAppOptions['network']
 }
 
 /** A clock that goes on by itself and can be put forward. */

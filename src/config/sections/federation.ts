@@ -5,7 +5,6 @@ import { mainOnly, option, section, text, wholeOr } from '../option.ts'
 export const federation = section('Other Matrix servers: whose media are fetched and served.', {
   backoffAt: option(wholeOr(20), 20, {
     ...mainOnly,
-    planned: true,
     description: 'After this many failures in a row a remote server is left alone for a while; 0 or below means 20.',
   }),
   ignoredHosts: option(z.array(text()), [], {
@@ -21,13 +20,11 @@ export const federation = section('Other Matrix servers: whose media are fetched
   }),
   allowedNetworks: option(networks(), ['0.0.0.0/0', '::/0'], {
     ...mainOnly,
-    planned: true,
     description:
-      'Networks in which remote servers may be; an address must be in one of these and in no disallowed one.',
+      'Networks in which remote servers may be; an address must be in one of these and in no disallowed one. To federate on private addresses, take them out of disallowedNetworks.',
   }),
   disallowedNetworks: option(networks(), PRIVATE_NETWORKS, {
     ...mainOnly,
-    planned: true,
     description: 'Networks that are never dialled for federation, whatever a remote server claims.',
   }),
 })
