@@ -1,7 +1,5 @@
 import type { Database } from '../db/connect.ts'
 import { findObject, type KnownObject, type OfferedObject, type StoredObject } from '../db/objects.ts'
-import { deleteLater } from '../db/unused.ts'
-import { DatabaseUnavailable } from '../lib/errors.ts'
 import type { Datastore, ObjectDescription } from '../datastores/datastore.ts'
 import type { StagedFile } from '../datastores/staging.ts'
 import type { Notifier } from '../coordination/notifier.ts'
@@ -22,8 +20,6 @@ export interface Destination extends ObjectDescription {
 }
 
 const ATTEMPTS = 3
-/** Longer than any transaction of ours may take, by far. */
-const UNCERTAIN_MS = 3_600_000
 
 /**
  * Puts staged content where it can be pointed at, and runs `commit`, the short transaction that points at it. Content that is
@@ -68,13 +64,7 @@ async function committed<Result extends { readonly object?: StoredObject }>(
 ): Promise<Result> {
   await using undo = new AsyncDisposableStack()
   if (offered.fresh) undo.defer(() => discard(parts, offered))
-  const result = await commit(offered).catch(async (error: unknown) => {
-    if (offered.fresh && error instanceof DatabaseUnavailable) {
-      undo.move()
-      await leaveUntilCertain(parts, offered)
-    }
-    throw error
-  })
+  const result = await commit(offered)
   if (!result.object || !samePlace(result.object, offered)) return result
   undo.move()
   if (offered.fresh) parts.datastoreSizes.added(offered.datastore, offered.size)
@@ -92,22 +82,9 @@ async function tellMoved(parts: ObjectParts, sha256: string): Promise<void> {
 }
 
 /**
- * A commit whose answer did not come may still be made, even later than now: PostgreSQL goes on when a connection has broken.
- * Until nobody can be in doubt the bytes stay; then they are deleted if no record names them. When even that cannot be written
- * down, a sweep finds them.
+ * A commit that failed may still have been made (the connection broke while PostgreSQL answered), so bytes are only deleted
+ * when the records say that they are nobody's. When even that cannot be asked, they stay: a sweep finds them.
  */
-async function leaveUntilCertain(parts: ObjectParts, { datastore, location }: OfferedObject): Promise<void> {
-  try {
-    await parts.db.write(deleteLater, { datastore, location, afterMs: UNCERTAIN_MS })
-  } catch (error) {
-    parts.log.warn(
-      { err: error, datastore, location },
-      'an upload may have left bytes behind; the daily sweep deletes them',
-    )
-  }
-}
-
-/** Deletes bytes that no record ended up pointing at. When that cannot be made sure of, they stay: a sweep finds them. */
 async function discard(parts: ObjectParts, object: OfferedObject): Promise<void> {
   try {
     const stored = await findObject(parts.db.read, object.sha256)
