@@ -37,7 +37,8 @@ function linesOf({ checked, uri, refused, repaired }: Outcome): string[] {
   lines.push(...rows(found, FOUND))
   if (Object.values(found).every(({ objects }) => objects === 0)) lines.push('  consistent')
   lines.push(...refused.map((reason) => `  nothing was repaired: ${reason} (--force repairs all the same)`))
-  if (repaired) lines.push('  repaired:', ...rows(repaired, REPAIRED).map((line) => `  ${line}`))
+  const done = repaired ? rows(repaired, REPAIRED) : []
+  if (done.length > 0) lines.push('  repaired:', ...done.map((line) => `  ${line}`))
   return lines
 }
 

@@ -1,5 +1,6 @@
 import { objectsAt } from './object-care.ts'
 import type { Queryable } from './query.ts'
+import { stillToStay } from './unused.ts'
 
 type Named = (db: Queryable, datastore: string, locations: readonly string[]) => Promise<readonly string[]>
 
@@ -9,6 +10,8 @@ type Named = (db: Queryable, datastore: string, locations: readonly string[]) =>
  */
 const namers: readonly Named[] = [
   async (db, datastore, locations) => (await objectsAt(db, datastore, locations)).map(({ location }) => location),
+  // What a transfer left behind is as old as the object, and would look like an orphan until it is deleted.
+  stillToStay,
 ]
 
 /** Those of `locations` that any record names. For some hundreds at a time. */

@@ -66,7 +66,7 @@ class Connection implements PostgresPoolClient {
     try {
       return await this.#askAgainIfLost(text, parameters)
     } catch (cause) {
-      const error = noteFailure(this.#parts.availability, cause)
+      const error = noteFailure(this.#parts.availability, cause, { isCommit: text === 'commit' })
       if (isLostConnection(cause)) this.#lost = { error }
       throw error
     }

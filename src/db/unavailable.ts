@@ -68,12 +68,20 @@ export function isLostConnection(error: unknown): boolean {
   return LOST.some((pattern) => pattern.test(String(message)))
 }
 
+/** What was being asked when it failed. */
+interface Asked {
+  /** A commit: where its connection is lost, nobody knows whether it is made. */
+  readonly isCommit: boolean
+}
+
 /** The error as callers of a database see it, after `availability` was told of an outage. What is none stays as it is. */
-export function noteFailure(availability: Availability, error: unknown): unknown {
+export function noteFailure(availability: Availability, error: unknown, asked: Asked = { isCommit: false }): unknown {
   const trouble = troubleOf(error)
   if (trouble === undefined) return error
   if (trouble === 'down') availability.failed(error)
-  return new DatabaseUnavailable('the database cannot be used at the moment; please try again', { cause: error })
+  const mayCommit = asked.isCommit && isLostConnection(error)
+  const message = 'the database cannot be used at the moment; please try again'
+  return new DatabaseUnavailable(message, { cause: error, mayCommit })
 }
 
 function troubleOf(error: unknown): Trouble | undefined {

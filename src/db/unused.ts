@@ -48,6 +48,18 @@ export async function unusedPlaces(db: Queryable, limit: number): Promise<(Place
   return rows.map(({ namedBy, ...place }) => ({ ...place, isNamed: namedBy !== null }))
 }
 
+/** Those of `locations` that were handed over for deletion and are to stay a while yet, for whoever is reading them. */
+export async function stillToStay(db: Queryable, datastore: string, locations: readonly string[]): Promise<string[]> {
+  const rows = await db
+    .selectFrom('unused_objects')
+    .select('location')
+    .where('datastore', '=', datastore)
+    .where('location', 'in', [...locations])
+    .where('delete_after', '>', databaseNow(db))
+    .execute()
+  return rows.map(({ location }) => location)
+}
+
 /** Notes that bytes are deleted, or turned out to be somebody's. */
 export const forgetUnused = unit('forgetUnused', async (tx, places: readonly Place[]): Promise<void> => {
   for (const { datastore, location } of places) {

@@ -92,9 +92,16 @@ export class StorageUnavailable extends Unavailable {
   override readonly name = 'StorageUnavailable'
 }
 
-/** The database cannot be used at the moment. Whether a write that ended so was committed is not known. */
+/** The database cannot be used at the moment. */
 export class DatabaseUnavailable extends Unavailable {
   override readonly name = 'DatabaseUnavailable'
+  /** The connection was lost under a commit: the server may have made it, or may still make it. */
+  readonly mayCommit: boolean
+
+  constructor(message: string, options: { readonly cause?: unknown; readonly mayCommit?: boolean } = {}) {
+    super(message, options)
+    this.mayCommit = options.mayCommit ?? false
+  }
 }
 
 /** The caller went away; nobody is left to answer. Not a defect, not logged as one. */

@@ -1,12 +1,15 @@
 import type { Database } from '../db/connect.ts'
 import { findObject, type KnownObject, type OfferedObject, type StoredObject } from '../db/objects.ts'
+import { deleteLater } from '../db/unused.ts'
 import type { Datastore, ObjectDescription } from '../datastores/datastore.ts'
 import type { StagedFile } from '../datastores/staging.ts'
 import type { Notifier } from '../coordination/notifier.ts'
+import { DatabaseUnavailable } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { ChooseParts } from './choose.ts'
 import { placeOf } from './lost.ts'
 import { announceChanged } from './records.ts'
+import { UNCERTAIN_MS } from './unused.ts'
 
 export interface ObjectParts extends ChooseParts {
   readonly db: Pick<Database, 'read' | 'write'>
@@ -62,9 +65,13 @@ async function committed<Result extends { readonly object?: StoredObject }>(
   offered: OfferedObject,
   commit: (object: OfferedObject) => Promise<Result>,
 ): Promise<Result> {
+  let mayCommit = false
   await using undo = new AsyncDisposableStack()
-  if (offered.fresh) undo.defer(() => discard(parts, offered))
-  const result = await commit(offered)
+  if (offered.fresh) undo.defer(() => (mayCommit ? discardLater(parts, offered) : discard(parts, offered)))
+  const result = await commit(offered).catch((error: unknown) => {
+    mayCommit = error instanceof DatabaseUnavailable && error.mayCommit
+    throw error
+  })
   if (!result.object || !samePlace(result.object, offered)) return result
   undo.move()
   if (offered.fresh) parts.datastoreSizes.added(offered.datastore, offered.size)
@@ -82,8 +89,8 @@ async function tellMoved(parts: ObjectParts, sha256: string): Promise<void> {
 }
 
 /**
- * A commit that failed may still have been made (the connection broke while PostgreSQL answered), so bytes are only deleted
- * when the records say that they are nobody's. When even that cannot be asked, they stay: a sweep finds them.
+ * Bytes are only deleted when the records say that they are nobody's. When even that cannot be asked, they stay: a sweep
+ * finds them.
  */
 async function discard(parts: ObjectParts, object: OfferedObject): Promise<void> {
   try {
@@ -95,6 +102,18 @@ async function discard(parts: ObjectParts, object: OfferedObject): Promise<void>
       { err: error, datastore: object.datastore, location: object.location },
       'could not delete unused bytes',
     )
+  }
+}
+
+/**
+ * The connection was lost under the commit, which may be made a moment from now (PostgreSQL goes on without us: its disk or
+ * its standby is slow). What the records say now does not count yet; bytes that turn out to have a name then stay.
+ */
+async function discardLater({ db, log }: ObjectParts, { datastore, location }: OfferedObject): Promise<void> {
+  try {
+    await db.write(deleteLater, { datastore, location, afterMs: UNCERTAIN_MS })
+  } catch (error) {
+    log.warn({ err: error, datastore, location }, 'bytes may be left that no record names; a sweep finds them')
   }
 }
 

@@ -7,6 +7,9 @@ import type { EventParts } from '../lib/events.ts'
 /** How long bytes stay that lost their name, for those who found them before and are still reading. */
 export const KEEP_UNUSED_MS = 10 * 60_000
 
+/** A commit whose answer was lost may still be made: until then nobody knows whose the bytes are. */
+export const UNCERTAIN_MS = 3_600_000
+
 const PAGE = 100
 const AT_ONCE = 8
 const TRY_AGAIN_MS = 10 * 60_000

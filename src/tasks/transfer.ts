@@ -9,7 +9,7 @@ import { objectMoved, objectNotMoved } from '../lib/background-events.ts'
 import type { EventParts } from '../lib/events.ts'
 import { type CopyParts, copyProven, discard, isOfObject } from '../media/copy-object.ts'
 import { refuseImpossible, TRANSFER, type TransferProgress, type TransferWish, wishOf } from '../media/transfer.ts'
-import { KEEP_UNUSED_MS } from '../media/unused.ts'
+import { KEEP_UNUSED_MS, UNCERTAIN_MS } from '../media/unused.ts'
 import type { RunningTask, TaskKind } from './run-task.ts'
 
 export interface TransferTaskParts {
@@ -32,8 +32,6 @@ const FAILURES_NAMED = 100
 const NAMED_IN_MESSAGE = 3
 /** So many failures one after the other that are no object's own: a datastore is full or down, and all the others would fail. */
 const IN_A_ROW = 10
-/** A commit whose answer was lost may still be made: until then nobody knows whose the copy is. */
-const UNCERTAIN_MS = 3_600_000
 
 /** Moving everything, or what was not read lately, from one datastore to another. MMR's `storage_migration`. */
 export function transferKind(parts: TransferTaskParts, options: Partial<TransferOptions> = {}): TaskKind {

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { CheckNotes } from '../../src/db/check-notes.ts'
 import { markLost } from '../../src/db/object-care.ts'
 import { findObject } from '../../src/db/objects.ts'
+import { deleteLater } from '../../src/db/unused.ts'
 import type { Datastore } from '../../src/datastores/datastore.ts'
 import { check, type Checked, type Finding } from '../../src/media/check.ts'
 import { reasonsNotToRepair, repair } from '../../src/media/repair.ts'
@@ -68,6 +69,20 @@ function suite(engine: Engine): void {
     expect((await checkAll(place)).findings).toEqual([])
     const { findings } = await checkAll(place, { verify: true })
     expect(findings).toEqual([expect.objectContaining({ kind: 'damaged', location: spoilt.location })])
+  })
+
+  test('does not take for orphans what was moved away a moment ago and is still being read', async () => {
+    await using place = await openPlace(engine)
+    const left = await Promise.all(Array.from({ length: 12 }, () => place.putOnly()))
+    for (const location of left) {
+      await place.age(location, 400)
+      await place.db.write(deleteLater, { datastore: 'media', location, afterMs: 600_000 })
+    }
+    const { checked, findings } = await checkAll(place)
+    expect(findings).toEqual([])
+    expect(checked.listed.objects).toBe(12)
+    await place.execute('UPDATE unused_objects SET delete_after = 0')
+    expect((await checkAll(place)).findings).toHaveLength(12)
   })
 
   test('does not take for lost what is put, deleted or moved while it runs', async () => {

@@ -99,7 +99,7 @@ test('A thumbnail that is lost is made anew, and one that is there is served alt
 /** A server with some files, of which one is to be harmed. */
 async function startWithFiles() {
   const clock = heldClock()
-  // What is asked for twice is in memory otherwise, and not missed in the datastore.
+  // What is kept in memory is served although its file is lost.
   const app = await startApp({ clock, config: { downloads: { cache: { enabled: false } } } })
   for (let number = 0; number < 5; number++) await app.upload(randomBytes(100))
   const bytes = randomBytes(5000)

@@ -10,6 +10,7 @@ import type { Datastore } from '../../src/datastores/datastore.ts'
 import { type Database, openDatabase } from '../../src/db/connect.ts'
 import { commitMedia } from '../../src/db/media.ts'
 import type { StoredObject } from '../../src/db/objects.ts'
+import type { PostgresWaits } from '../../src/db/postgres.ts'
 import { openMetrics } from '../../src/lib/metrics.ts'
 import { DatastoreSizes } from '../../src/media/choose.ts'
 import type { CareParts } from '../../src/media/lost.ts'
@@ -61,7 +62,11 @@ const DAY_S = 24 * 3600
  * Two datastores, `media` and `other`, and an empty database. `media` is a folder, or a bucket with these `opts`; what harms
  * folders does nothing to buckets.
  */
-export async function openPlace(engine: Engine, bucket?: Readonly<Record<string, string>>): Promise<Place> {
+export async function openPlace(
+  engine: Engine,
+  bucket?: Readonly<Record<string, string>>,
+  waits: Partial<PostgresWaits> = {},
+): Promise<Place> {
   await using cleanup = new AsyncDisposableStack()
   const { path } = cleanup.use(await temporaryFolder())
   const { log, lines } = recordingLog()
@@ -71,7 +76,7 @@ export async function openPlace(engine: Engine, bucket?: Readonly<Record<string,
     postgres,
     pool: { maxConnections: 5, maxIdleConnections: 1 },
   }
-  const db = cleanup.use(await openDatabase(options, 'server', log))
+  const db = cleanup.use(await openDatabase(options, 'server', log, { waits }))
   const clock = heldClock()
   const datastores = cleanup.use(
     new Datastores({

@@ -13,7 +13,7 @@ import {
 import { findObject } from '../../../src/db/objects.ts'
 import { noteProgress, progressOf } from '../../../src/db/progress.ts'
 import { commitThumbnail, findThumbnail } from '../../../src/db/thumbnails.ts'
-import { unusedPlaces } from '../../../src/db/unused.ts'
+import { deleteLater, unusedPlaces } from '../../../src/db/unused.ts'
 import { many, media, NOW, object, type OpenDatabase, table, thumbnail } from './support.ts'
 
 export function careContract(open: OpenDatabase): void {
@@ -30,6 +30,16 @@ export function careContract(open: OpenDatabase): void {
       )
       expect(await namedLocations(db.read, 'other', asked)).toEqual(new Set())
       expect(await namedLocations(db.read, 'main', [])).toEqual(new Set())
+    })
+
+    test('knows of bytes that wait for their deletion that they are not to be deleted yet', async () => {
+      await using under = await open()
+      const { db } = under
+      await db.write(deleteLater, { datastore: 'main', location: 'moved just now', afterMs: 600_000 })
+      await db.write(deleteLater, { datastore: 'main', location: 'overdue', afterMs: -600_000 })
+      const asked = ['moved just now', 'overdue']
+      expect([...(await namedLocations(db.read, 'main', asked))]).toEqual(['moved just now'])
+      expect(await namedLocations(db.read, 'other', asked)).toEqual(new Set())
     })
 
     test('walks through a datastore by place and through everything by hash, each object once', async () => {

@@ -16,6 +16,7 @@ export async function expectSwept(
 ): Promise<void> {
   const then = Date.now() / 1000 - TWO_DAYS_S
   for (const orphan of orphans) await utimes(join(repository.mediaFolder, orphan), then, then)
+  await repository.query('UPDATE unused_objects SET delete_after = 0')
   const { code, printed } = await repair(configFile)
   expect(code, printed).toBe(orphans.length > 0 ? 1 : 0)
   const { datastores } = JSON.parse(printed)
