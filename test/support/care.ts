@@ -31,6 +31,7 @@ export interface Place extends CareParts, AsyncDisposable {
   readonly db: Database
   readonly datastores: Datastores
   readonly clock: HeldClock
+  readonly notifier: LocalNotifier
   readonly lines: readonly LogLine[]
   /** The folder that is the datastore `media`. */
   readonly folder: string
@@ -101,6 +102,7 @@ export async function openPlace(engine: Engine, bucket?: Readonly<Record<string,
     db,
     datastores,
     clock,
+    notifier,
     events: { log, metrics },
     lines,
     folder,
