@@ -11,6 +11,7 @@ import { Redis } from './coordination/redis/redis.ts'
 import { SharedNotifier } from './coordination/shared-notifier.ts'
 import { ObjectCache } from './datastores/cache.ts'
 import { type DatastoresParts, Datastores } from './datastores/datastores.ts'
+import type { S3Patience } from './datastores/s3/bucket.ts'
 import { type Database, openDatabase } from './db/connect.ts'
 import { parseDsn } from './db/dsn.ts'
 import { repositoryId } from './db/repository.ts'
@@ -55,6 +56,8 @@ export interface AppOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>
   /** For tests: network, DNS and authorities other than the real ones. */
   readonly network?: Pick<FederationParts, 'dial' | 'lookup' | 'authorities'>
+  /** How long to wait for S3; as long as is usual, if not given. */
+  readonly s3Patience?: S3Patience
 }
 
 const THUMBNAIL_TIMEOUT_MS = 30_000
@@ -63,7 +66,7 @@ const THUMBNAILS_WAITING = 500
 /** Builds every part once, from top to bottom, and starts to answer requests. The only place that knows every part. */
 export async function openApp(config: ConfigStore, log: Log, options: AppOptions = {}): Promise<App> {
   const { main } = config.current()
-  const { clock = systemClock, environment = {}, idleTimeoutMs, network } = options
+  const { clock = systemClock, environment = {}, idleTimeoutMs, network, s3Patience } = options
   await using parts = new AsyncDisposableStack()
 
   const reporter = parts.use(await openReporter(main.sentry, { version: VERSION, log }))
@@ -74,7 +77,9 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   const db = parts.use(await openDatabase(main.database, 'server', log, { onAvailability }))
   databaseChecked(events, {})
   await refuseLostDatastores({ db }, config.current().datastores)
-  const datastores = parts.use(new Datastores(datastoreParts(main, clock, events)))
+  const datastores = parts.use(
+    new Datastores({ ...datastoreParts(main, clock, events), ...(s3Patience ? { patience: s3Patience } : {}) }),
+  )
   await datastores.configure(config.current().datastores)
   const { redis, notifier } = await openMessages(parts, main, db, events)
   const homeservers = parts.use(

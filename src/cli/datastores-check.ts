@@ -38,14 +38,14 @@ export interface CheckedAll {
 /** Writes one finding to the list of `--out`. */
 export type ToLine = (datastore: string, finding: Finding) => string | undefined
 
-/** Exit status when something was found, repaired or not. That it cannot be used at all is 2. */
-const FOUND = 1
+/** Exit status when something is left as it was found. That it cannot be used at all is 2. */
+const LEFT = 1
 
 /** `cellarium datastores check`: MMR's `s3_consistency_check`, in both directions and for every type of datastore. */
 export function checkCommand(): Command {
   return new Command('check')
     .description(
-      'compare what is stored with the records, both ways; exit status 0: consistent, 1: not, 2: cannot tell',
+      'compare what is stored with the records, both ways; exit status 0: consistent, or repaired, 1: not, 2: cannot tell',
     )
     .argument('[id...]', 'datastores to check (all of them)')
     .option('-c, --config <path>', 'file or folder (else REPO_CONFIG, else the defaults)')
@@ -63,7 +63,7 @@ export function checkCommand(): Command {
       const { outcomes, unconfigured } = await checkAll(ids, flags, toLine)
       if (flags.json) console.log(JSON.stringify({ datastores: outcomes, unconfigured }, undefined, 2))
       else console.log(summaryOf(outcomes, unconfigured).join('\n'))
-      if (unconfigured.length > 0 || outcomes.some(hasFindings)) process.exitCode = FOUND
+      if (unconfigured.length > 0 || outcomes.some(leavesSome)) process.exitCode = LEFT
     })
 }
 
@@ -130,7 +130,9 @@ async function checkOne(
   }
 }
 
-function hasFindings({ checked: { found } }: Outcome): boolean {
+/** Whether something was found that no repair took care of: by itself it does not go away. */
+function leavesSome({ checked: { found }, repaired }: Outcome): boolean {
+  if (repaired) return repaired.left.objects > 0
   return Object.values(found).some(({ objects }) => objects > 0)
 }
 

@@ -4,6 +4,7 @@ import { describe, expect, test, vi } from 'vitest'
 import { CallerGone, Refused, StorageUnavailable } from '../lib/errors.ts'
 import { type Datastore, ObjectMissing, type OpenObject } from './datastore.ts'
 import { GuardedDatastore, type GuardParts } from './guarded.ts'
+import { S3Failure } from './s3/failure.ts'
 import type { StagedFile } from './staging.ts'
 
 const STAGED: StagedFile = { path: '/x', size: 1, sha256: 'x', used: () => {}, async [Symbol.asyncDispose]() {} }
@@ -51,6 +52,8 @@ function opened(chunks: readonly (Buffer | Error)[], closed = vi.fn()): OpenObje
 const withCode = (code: string) => Object.assign(new Error(`${code}: it does not work`), { code })
 const fromS3 = (name: string, httpStatusCode: number) =>
   Object.assign(new Error(name), { name, $fault: 'server', $metadata: { httpStatusCode } })
+/** As the S3 datastore tells what the SDK threw. */
+const told = (cause: unknown) => new S3Failure('datastore main: PutObject key', cause)
 const failure = async (work: Promise<unknown>) =>
   await work.then(
     () => undefined,
@@ -71,6 +74,14 @@ describe('A failure of a datastore', () => {
     ['S3 that answers 503', fromS3('SlowDown', 503), 'down'],
     ['S3 that does not let us in any more', fromS3('InvalidAccessKeyId', 403), 'down'],
     ['S3 that is too slow', Object.assign(new Error('too slow'), { name: 'TimeoutError' }), 'down'],
+    ['a bucket whose quota is used up, as our datastore tells it', told(fromS3('QuotaExceeded', 403)), 'full'],
+    ['S3 without room, as our datastore tells it', told(fromS3('InsufficientStorage', 507)), 'full'],
+    ['S3 that stays busy, as our datastore tells it', told(fromS3('SlowDown', 503)), 'down'],
+    ['a bucket that is gone, as our datastore tells it', told(fromS3('NoSuchBucket', 404)), 'down'],
+    ['rights that are gone, as our datastore tells it', told(fromS3('AccessDenied', 403)), 'down'],
+    ['a clock that is wrong, as our datastore tells it', told(fromS3('RequestTimeTooSkewed', 403)), 'down'],
+    ['S3 without an answer, as our datastore tells it', told(withCode('ECONNRESET')), 'down'],
+    ['S3 that hangs, as our datastore tells it', told(Object.assign(new Error('x'), { code: 'TimeoutError' })), 'down'],
     ['what the datastore itself calls an outage', new StorageUnavailable('no'), 'down'],
     ['too many open files of ours', withCode('EMFILE'), undefined],
   ] as const)('%s is an outage for who asked, with its cause', async ([, error, outage]) => {
@@ -87,6 +98,7 @@ describe('A failure of a datastore', () => {
     ['a refusal', new Refused('too_large', 'too large')],
     ['that the caller left', new CallerGone('gone')],
     ['a defect', new TypeError('undefined is not a function')],
+    ['a defect while S3 is asked', told(new TypeError('undefined is not a function'))],
     ['a wrong argument', withCode('ERR_INVALID_ARG_TYPE')],
   ])('is passed on as it is where it is none: %s', async ([, error]) => {
     const { datastore, heard } = guarded({ open: async () => await Promise.reject(error) })

@@ -1,9 +1,15 @@
 import type { CheckNotes } from '../db/check-notes.ts'
 import { markDamaged, markIntact, markLost } from '../db/object-care.ts'
+import type { Notifier } from '../coordination/notifier.ts'
 import type { Datastore } from '../datastores/datastore.ts'
 import type { Checked, CheckParts, Finding, Tally } from './check.ts'
 import { dropOrphans, inBatches, isSuspicious } from './orphans.ts'
+import { announceChanged } from './records.ts'
 import { verify } from './verify.ts'
+
+export interface RepairParts extends CheckParts {
+  readonly notifier: Pick<Notifier, 'announce'>
+}
 
 /** What a repair did. */
 export interface Repaired {
@@ -42,10 +48,11 @@ export function reasonsNotToRepair({ datastore, found, listed, records }: Checke
 
 /**
  * Puts right what a check found, looking at each finding once more before it does. Deletes only objects that no record names
- * and that are older than a day. Call it only without `reasonsNotToRepair`, or when an administrator insists.
+ * and that are older than a day. Every instance hears of what was marked before this resolves: those that keep its record or
+ * its bytes give it to nobody any more. Call it only without `reasonsNotToRepair`, or when an administrator insists.
  */
 export async function repair(
-  parts: CheckParts,
+  parts: RepairParts,
   datastore: Datastore,
   notes: Pick<CheckNotes<Finding>, 'findings'>,
 ): Promise<Repaired> {
@@ -54,9 +61,14 @@ export async function repair(
     const orphans = findings.filter((finding) => finding.kind === 'orphan')
     const dropped = locationsOf(await dropOrphans(parts, datastore, orphans))
     for (const { location, size } of orphans) count(dropped.has(location) ? repaired.dropped : repaired.left, size)
+    const marked: string[] = []
     for (const finding of findings) {
-      if (finding.kind !== 'orphan') count(repaired[await repairRecord(parts, datastore, finding)], finding.size)
+      if (finding.kind === 'orphan') continue
+      const outcome = await repairRecord(parts, datastore, finding)
+      count(repaired[outcome], finding.size)
+      if (outcome !== 'left') marked.push(finding.sha256)
     }
+    if (marked.length > 0) await announceChanged(parts.notifier, marked)
   }
   return repaired
 }

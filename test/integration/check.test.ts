@@ -8,6 +8,7 @@ import { findObject } from '../../src/db/objects.ts'
 import { deleteLater } from '../../src/db/unused.ts'
 import type { Datastore } from '../../src/datastores/datastore.ts'
 import { check, type Checked, type Finding } from '../../src/media/check.ts'
+import { type Changed, onChanged, Records } from '../../src/media/records.ts'
 import { reasonsNotToRepair, repair } from '../../src/media/repair.ts'
 import { type Engine, openPlace, type Place } from '../support/care.ts'
 import { describeWith } from '../support/services.ts'
@@ -141,6 +142,27 @@ function suite(engine: Engine): void {
     const healed = await checkAll(place, { verify: true })
     expect(healed.checked.known.objects).toBe(0)
     for (const lost of [gone, spoilt]) expect(await marks(lost)).toMatchObject({ lostAt: null, damagedAt: null })
+  })
+
+  test('tells every instance of what a repair marks, and of nothing else', async () => {
+    await using place = await openPlace(engine)
+    const [gone, spoilt] = [await place.store(), await place.store()]
+    for (let number = 0; number < 5; number++) await place.store()
+    await place.lose(gone)
+    await place.spoil(spoilt)
+    await place.age(await place.putOnly(), 2)
+    const records = new Records(place)
+    const changed: Changed[] = []
+    onChanged(place.notifier, (change) => void changed.push(change))
+    const find = async () => await records.find('example.org', spoilt.mediaId)
+    expect(await find()).toMatchObject({ lostAt: null })
+    await checkAndRepair(place)
+    expect(await find()).toMatchObject({ lostAt: expect.any(Number) })
+    const sha256s = changed.flatMap((change) => (change.kind === 'content' ? change.sha256s : ['all']))
+    expect(sha256s.toSorted()).toEqual([gone.sha256, spoilt.sha256].toSorted())
+    changed.length = 0
+    await checkAndRepair(place)
+    expect(changed).toEqual([])
   })
 
   test('unmarks what is there again, and only if its bytes are right', async () => {

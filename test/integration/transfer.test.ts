@@ -6,8 +6,11 @@ import { describe, expect, test } from 'vitest'
 import { ALICE, BOB, type Answered, eventually, startApp, type TestApp } from '../support/app.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { quarters } from '../support/images.ts'
-import { runProgram } from '../support/processes.ts'
 import { startS3Double } from '../support/s3-double.ts'
+import { describeWith } from '../support/services.ts'
+import { startSmallDisk } from '../support/small-disk.ts'
+import { filesBelow } from '../support/place.ts'
+import { startVersitygw } from '../support/versitygw.ts'
 
 const PREFIXES = ['/_matrix/media/unstable', '/_matrix/media/unstable/io.t2bot.media']
 const ADMIN = `${PREFIXES[0]}/admin`
@@ -28,16 +31,6 @@ interface EndedTask {
   readonly end_ts: number
   readonly error_message: string
   readonly progress: { readonly failures: readonly { readonly sha256: string; readonly error: string }[] }
-}
-
-/** Whether this machine lets us mount small disks. */
-async function canMount(): Promise<boolean> {
-  await using folder = await temporaryFolder()
-  const mount = { command: ['mount', '-t', 'tmpfs', '-o', 'size=64k', 'cellarium-test', folder.path] }
-  return await runProgram(mount)
-    .then(() => runProgram({ command: ['umount', folder.path] }))
-    .then(() => true)
-    .catch(() => false)
 }
 
 /** A server with the datastores `old` (which has everything so far) and `new`. */
@@ -267,13 +260,10 @@ describe('A transfer', () => {
   })
 })
 
-describe.skipIf(!(await canMount()))('A transfer to a disk that becomes full', () => {
+describeWith('mount', 'A transfer to a disk that becomes full', () => {
   test('moves what fits, stops with the reason, and goes on when there is room', async () => {
-    await using cleanup = new AsyncDisposableStack()
-    const disk = cleanup.use(await temporaryFolder()).path
-    await runProgram({ command: ['mount', '-t', 'tmpfs', '-o', 'size=1m', 'cellarium-test', disk] })
-    cleanup.defer(async () => void (await runProgram({ command: ['umount', '-l', disk] })))
-    await using move = await start({ opts: { path: disk } })
+    await using disk = await startSmallDisk(1024 * 1024)
+    await using move = await start({ opts: { path: disk.path } })
     const files = Array.from({ length: 40 }, () => randomBytes(50_000))
     const media = await Promise.all(files.map((bytes) => move.app.upload(bytes)))
     const task = await move.transfer()
@@ -284,36 +274,60 @@ describe.skipIf(!(await canMount()))('A transfer to a disk that becomes full', (
     for (const [index, each] of media.entries()) {
       expect((await download(move, each)).body.equals(files[index] ?? Buffer.alloc(0))).toBe(true)
     }
-    await runProgram({ command: ['mount', '-o', 'remount,size=10m', disk] })
+    await disk.resize(10 * 1024 * 1024)
     expect(await move.transfer()).toMatchObject({ error_message: '', progress: { moved: places['old'] } })
     expect(move.placesOf()).toEqual({ new: 40 })
   })
 })
 
+/** Moves files to a bucket and back; `inspect` looks at what is in it meanwhile. */
+async function thereAndBack(
+  options: Readonly<Record<string, string>>,
+  inspect: (files: readonly Buffer[], types: readonly string[]) => Promise<void>,
+): Promise<void> {
+  await using move = await start({ type: 's3', opts: options })
+  const files = [await jpeg(), randomBytes(7_000_000), Buffer.alloc(0)]
+  const types = ['image/jpeg', 'text/html', 'video/mp4']
+  const media = await Promise.all(files.map((bytes, index) => move.app.upload(bytes, { type: types[index] ?? '' })))
+  const expectAll = async () => {
+    for (const [index, bytes] of files.entries()) {
+      expect((await download(move, media[index] ?? '')).body.equals(bytes)).toBe(true)
+    }
+  }
+  expect(await move.transfer()).toMatchObject({ error_message: '', progress: { moved: 3 } })
+  expect(move.placesOf()).toEqual({ new: 3 })
+  await inspect(files, types)
+  await expectAll()
+  const back = await move.ask('POST', `${ADMIN}/datastores/new/transfer_to/old`)
+  const task = `${ADMIN}/tasks/${String(back.json['task_id'])}`
+  await eventually(async () => (await move.ask('GET', task)).json['is_finished'], 30_000)
+  expect((await move.ask('GET', task)).json).toMatchObject({ error_message: '', progress: { moved: 3 } })
+  expect(move.placesOf()).toEqual({ old: 3 })
+  await expectAll()
+}
+
 describe('A transfer to a bucket', () => {
   test('and back leaves every file as it was, and gives the bucket their types', async () => {
     await using double = await startS3Double()
-    await using move = await start({ type: 's3', opts: double.options })
-    const files = [await jpeg(), randomBytes(7_000_000), Buffer.alloc(0)]
-    const types = ['image/jpeg', 'text/html', 'video/mp4']
-    const media = await Promise.all(files.map((bytes, index) => move.app.upload(bytes, { type: types[index] ?? '' })))
-    expect(await move.transfer()).toMatchObject({ error_message: '', progress: { moved: 3 } })
-    expect(move.placesOf()).toEqual({ new: 3 })
-    const stored = [...double.objects.values()]
-    for (const [index, bytes] of files.entries()) {
-      const kept = stored.find((object) => object.bytes.equals(bytes))
-      // What a browser would run is kept without its type.
-      expect(kept?.headers['content-type']).toBe(index === 1 ? 'application/octet-stream' : types[index])
-      expect((await download(move, media[index] ?? '')).body.equals(bytes)).toBe(true)
-    }
-    const back = await move.ask('POST', `${ADMIN}/datastores/new/transfer_to/old`)
-    const task = `${ADMIN}/tasks/${String(back.json['task_id'])}`
-    await eventually(async () => (await move.ask('GET', task)).json['is_finished'], 30_000)
-    expect((await move.ask('GET', task)).json).toMatchObject({ error_message: '', progress: { moved: 3 } })
-    expect(move.placesOf()).toEqual({ old: 3 })
-    for (const [index, bytes] of files.entries()) {
-      expect((await download(move, media[index] ?? '')).body.equals(bytes)).toBe(true)
-    }
+    await thereAndBack(double.options, async (files, types) => {
+      const stored = [...double.objects.values()]
+      for (const [index, bytes] of files.entries()) {
+        const kept = stored.find((object) => object.bytes.equals(bytes))
+        // What a browser would run is kept without its type.
+        expect(kept?.headers['content-type']).toBe(index === 1 ? 'application/octet-stream' : types[index])
+      }
+    })
+  })
+})
+
+describeWith('versitygw', 'A transfer to a bucket of a real server', () => {
+  test('and back leaves every file as it was', async () => {
+    await using bucket = await startVersitygw()
+    await thereAndBack({ ...bucket.options, prefixLength: '2' }, async (files) => {
+      const kept = await filesBelow(bucket.folder)
+      const contents = await Promise.all(kept.map((path) => readFile(path)))
+      expect(contents.map(sha256).toSorted()).toEqual(files.map(sha256).toSorted())
+    })
   })
 })
 

@@ -10,6 +10,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { stringify } from 'yaml'
 import { type App, type AppOptions as OpenAppOptions, openApp } from '../../src/app.ts'
 import { openConfigStore } from '../../src/config/store.ts'
+import type { S3Patience } from '../../src/datastores/s3/bucket.ts'
 import { openLog } from '../../src/lib/log.ts'
 import { type HomeserverDouble, startHomeserver } from './homeserver.ts'
 import { temporaryFolder } from './folder.ts'
@@ -34,6 +35,8 @@ export interface AppOptions {
   /** Per-domain files beside it, by name. */
   readonly domainFiles?: Readonly<Record<string, Settings>>
   readonly idleTimeoutMs?: number
+  /** How long to wait for S3; as long as is usual, if not given. */
+  readonly s3Patience?: S3Patience
   /** Adds so many ms to the time of day. */
   readonly clock?: HeldClock
   /** Network and DNS other than the real ones, for federation. */

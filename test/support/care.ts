@@ -32,6 +32,7 @@ export interface Place extends CareParts, AsyncDisposable {
   readonly db: Database
   readonly datastores: Datastores
   readonly clock: HeldClock
+  readonly notifier: LocalNotifier
   readonly lines: readonly LogLine[]
   /** The folder that is the datastore `media`. */
   readonly folder: string
@@ -106,6 +107,7 @@ export async function openPlace(
     db,
     datastores,
     clock,
+    notifier,
     events: { log, metrics },
     lines,
     folder,

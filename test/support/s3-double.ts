@@ -7,18 +7,21 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
+const OPERATIONS = [
+  'PutObject',
+  'GetObject',
+  'HeadObject',
+  'DeleteObject',
+  'ListObjectsV2',
+  'HeadBucket',
+  'CreateMultipartUpload',
+  'UploadPart',
+  'CompleteMultipartUpload',
+  'AbortMultipartUpload',
+] as const
+
 /** What a request asks for, in S3's words. */
-export type Operation =
-  | 'PutObject'
-  | 'GetObject'
-  | 'HeadObject'
-  | 'DeleteObject'
-  | 'ListObjectsV2'
-  | 'HeadBucket'
-  | 'CreateMultipartUpload'
-  | 'UploadPart'
-  | 'CompleteMultipartUpload'
-  | 'AbortMultipartUpload'
+export type Operation = (typeof OPERATIONS)[number]
 
 /** How a request goes wrong. */
 export type Fault =
@@ -65,6 +68,13 @@ export interface S3Double extends AsyncDisposable {
   readonly received: Received[]
   /** Has the next `times` requests for `operation` go wrong (one, if not given). */
   readonly fail: (operation: Operation, fault: Fault, times?: number) => void
+  /** Has every request go wrong from now on, or only those for these operations. */
+  readonly failAll: (fault: Fault, operations?: readonly Operation[]) => void
+  /** Nothing goes wrong any more. What hangs already does so for ever. */
+  readonly heal: () => void
+  /** Ends every connection and accepts none; or listens on its port again. */
+  readonly goDown: () => Promise<void>
+  readonly comeBack: () => Promise<void>
   /** Requests that are being answered now, and connections that were made so far. */
   readonly active: () => number
   readonly connections: () => number
@@ -201,9 +211,21 @@ export async function startS3Double(): Promise<S3Double> {
     },
   }
 
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
+  let port = 0
+  async function listen(): Promise<void> {
+    server.listen(port, '127.0.0.1')
+    await once(server, 'listening')
+    port = (server.address() as AddressInfo).port
+  }
+  async function stop(): Promise<void> {
+    if (!server.listening) return
+    const closed = once(server, 'close')
+    server.close()
+    server.closeAllConnections()
+    await closed
+  }
+
+  await listen()
   let connections = 0
   server.on('connection', () => void connections++)
   const endpoint = `127.0.0.1:${port}`
@@ -217,14 +239,15 @@ export async function startS3Double(): Promise<S3Double> {
     received,
     settings,
     fail: (operation, fault, times = 1) => void faults.push({ operation, fault, times }),
+    failAll: (fault, operations = OPERATIONS) =>
+      void faults.push(...operations.map((operation) => ({ operation, fault, times: Infinity }))),
+    heal: () => void (faults.length = 0),
+    goDown: stop,
+    comeBack: listen,
     active: () => [...active.values()].reduce((sum, count) => sum + count, 0),
     connections: () => connections,
     peak: (operation) => peaks.get(operation) ?? 0,
-    async [Symbol.asyncDispose]() {
-      server.close()
-      server.closeAllConnections()
-      if (server.listening) await once(server, 'close')
-    },
+    [Symbol.asyncDispose]: stop,
   }
 }
 

@@ -8,6 +8,8 @@ export interface SmallDisk extends AsyncDisposable {
   readonly path: string
   /** Takes all the room but `left` bytes. Called again, it takes or gives what has changed. */
   readonly fill: (left?: number) => Promise<void>
+  /** From now on it is so many bytes large. */
+  readonly resize: (bytes: number) => Promise<void>
   /** From now on nothing can be written, or everything again. */
   readonly setReadOnly: (readOnly: boolean) => Promise<void>
 }
@@ -29,6 +31,9 @@ export async function startSmallDisk(bytes: number): Promise<SmallDisk> {
       const { bavail, bsize } = await statfs(path)
       const wanted = bavail * bsize - left
       await writeFile(ballast, Buffer.alloc(Math.max(0, Math.floor(wanted / PAGE) * PAGE)))
+    },
+    async resize(to) {
+      await runProgram({ command: ['mount', '-o', `remount,size=${to}`, path] })
     },
     async setReadOnly(readOnly) {
       await runProgram({ command: ['mount', '-o', `remount,${readOnly ? 'ro' : 'rw'}`, path] })

@@ -84,6 +84,9 @@ export async function openBucket(datastore: string, options: S3Options, parts: B
   return bucket
 }
 
+/** Without one the SDK writes to the console, past our log, that it does not try again: we do, and say so. */
+const SILENT = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+
 /**
  * What holds for every provider. Nothing is asked for that only some have: extra checksums (R2, B2 and others refuse them),
  * `Expect: 100-continue`. Retries are ours: the SDK cannot send a stream twice. Time limits too: its own bound whole transfers.
@@ -99,6 +102,7 @@ export function clientConfig(options: S3Options, region: () => string): sdk.S3Cl
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     expectContinueHeader: false,
+    logger: SILENT,
     // The environment of a server may ask for these; they do not go with an endpoint of one's own.
     useDualstackEndpoint: false,
     useFipsEndpoint: false,

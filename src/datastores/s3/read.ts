@@ -162,7 +162,7 @@ class S3Object implements OpenObject {
       }
       if (position > end) return
       breaks = position - from >= PROGRESS ? 1 : breaks + 1
-      if (breaks > RESUMES) throw this.#endedEarly(position, end, failure)
+      if (breaks > RESUMES) throw this.#neverGetsOn(position, end, failure)
       this.#noteBreak(position, failure)
     }
   }
@@ -189,6 +189,12 @@ class S3Object implements OpenObject {
   #endedEarly(position: number, end: number, cause?: unknown): Error {
     const what = describe(this.#bucket, `GetObject ${this.#found.key}`)
     return new Error(`${what}: the object ended at byte ${position}; ${end + 1} were expected`, { cause })
+  }
+
+  /** The service's trouble: the object is there, and as it was. */
+  #neverGetsOn(position: number, end: number, cause: unknown = wasCut(position, end + 1)): S3Failure {
+    const what = describe(this.#bucket, `GetObject ${this.#found.key}`)
+    return new S3Failure(`${what} broke off ${RESUMES + 1} times at byte ${position} of ${end + 1}`, cause)
   }
 
   #noteBreak(position: number, error: unknown): void {
