@@ -1,9 +1,8 @@
-import { Agent as HttpAgent } from 'node:http'
-import { Agent as HttpsAgent } from 'node:https'
 import type * as sdk from '@aws-sdk/client-s3'
 import PQueue from 'p-queue'
 import type { S3Options } from '../../config/s3-options.ts'
 import type { Log } from '../../lib/log.ts'
+import { openAgents } from './agents.ts'
 
 /** The SDK. Imported only where a bucket is configured: it costs a server without one neither time nor memory. */
 export type Sdk = typeof sdk
@@ -67,8 +66,7 @@ const USUAL_REGION = 'us-east-1'
 export async function openBucket(datastore: string, options: S3Options, parts: BucketParts): Promise<Bucket> {
   const loaded = await import('@aws-sdk/client-s3')
   const { patience = USUAL_PATIENCE } = parts
-  const agents = { httpAgent: new HttpAgent({ keepAlive: true }), httpsAgent: new HttpsAgent({ keepAlive: true }) }
-  const requestHandler = { ...agents, connectionTimeout: patience.connectMs }
+  const requestHandler = { ...openAgents(), connectionTimeout: patience.connectMs }
   const client = new loaded.S3Client({ ...clientConfig(options, () => bucket.region), requestHandler })
   const bucket: Bucket = {
     datastore,

@@ -1,0 +1,28 @@
+import { Agent as HttpAgent, type AgentOptions } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
+import type { OnReadOpts, Socket } from 'node:net'
+
+/** Bytes that are read from a connection at once, at the most. */
+const READ_AT_ONCE = 256 * 1024
+
+/**
+ * How to connect to a service, plainly and over TLS: connections are kept for the next request, and all of them read into one
+ * buffer. Node's usual way is a new piece of memory for each read, which is copied for the body and left to the collector:
+ * a download took twice the processor time and left gigabytes to collect.
+ */
+export function openAgents(): { readonly httpAgent: HttpAgent; readonly httpsAgent: HttpsAgent } {
+  // Agents hand whatever they are given to `net.connect` and `tls.connect`; their types know it of the former only.
+  const options: AgentOptions & { readonly onread: OnReadOpts } = { keepAlive: true, onread: intoOneBuffer() }
+  return { httpAgent: new HttpAgent(options), httpsAgent: new HttpsAgent(options) }
+}
+
+/** Node's HTTP client copies what it keeps of a chunk before it returns, so that the buffer is free for the next read. */
+function intoOneBuffer(): OnReadOpts {
+  return {
+    buffer: Buffer.allocUnsafeSlow(READ_AT_ONCE),
+    callback(this: Socket, length, buffer) {
+      this.emit('data', buffer.subarray(0, length))
+      return true
+    },
+  }
+}
