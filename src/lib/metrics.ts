@@ -129,6 +129,12 @@ function openFamilies() {
     remoteTrimmed: counter('cellarium_remote_media_trimmed_total', 'Media of other servers removed to stay in bounds'),
     quarantined: counter('cellarium_quarantined_total', 'Names of media that were quarantined'),
     deleted: counter('cellarium_deleted_total', 'Media that were deleted'),
+    signingKeys: new CountFamily('gauge', 'cellarium_signing_key_usable', '1 if the homeserver has a signing key', [
+      'host',
+    ]),
+    remoteKeys: counter('cellarium_remote_key_fetches_total', 'Times that the keys of other servers were fetched', [
+      'outcome',
+    ]),
     internalErrors: counter('cellarium_internal_errors_total', 'Failures that are defects of this program'),
   }
 }

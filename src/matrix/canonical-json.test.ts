@@ -115,15 +115,22 @@ describe('JSON that a signature covers is read', () => {
 
   test('as JSON.parse does, or not at all', () => {
     fc.assert(
-      fc.property(fc.oneof(fc.json(), fc.string(), fc.json().map((text) => text.replace(/.$/, ''))), (text) => {
-        let value: Json
-        try {
-          value = read(text)
-        } catch {
-          return
-        }
-        expect(JSON.stringify(value)).toBe(JSON.stringify(JSON.parse(text), (_, part) => (part === 0 ? 0 : part)))
-      }),
+      fc.property(
+        fc.oneof(
+          fc.json(),
+          fc.string(),
+          fc.json().map((text) => text.replace(/.$/, '')),
+        ),
+        (text) => {
+          let value: Json
+          try {
+            value = read(text)
+          } catch {
+            return
+          }
+          expect(JSON.stringify(value)).toBe(JSON.stringify(JSON.parse(text), (_, part) => (part === 0 ? 0 : part)))
+        },
+      ),
     )
   })
 })
