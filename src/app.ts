@@ -26,6 +26,7 @@ import { openReporter } from './lib/telemetry.ts'
 import { VERSION } from './lib/version.ts'
 import { type Forgotten, openHomeservers } from './matrix/homeserver.ts'
 import { newMediaId } from './matrix/ids.ts'
+import { OwnKeys } from './matrix/keys/own-keys.ts'
 import { DatastoreSizes } from './media/choose.ts'
 import { refuseLostDatastores } from './media/lost-datastores.ts'
 import { LostObjects } from './media/lost.ts'
@@ -111,9 +112,12 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   parts.use(new TaskRunner({ ...leased, notifier }, kinds, { atATime: main.tasks.numWorkers }))
 
   configureMetrics(metrics, config.current())
+  const ownKeys = parts.use(new OwnKeys({ events }))
+  await ownKeys.configure(config.current().homeservers)
   parts.defer(
     config.onChange((next) => {
       configureMetrics(metrics, next)
+      void ownKeys.configure(next.homeservers)
       cache.configure(next.main.downloads.cache)
       redis
         .configure(next.main.redis)

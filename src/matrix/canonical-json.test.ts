@@ -19,6 +19,12 @@ const anyJson = fc.letrec<{ value: Json }>((tie) => ({
   ),
 })).value
 
+const points = (text: string) => Array.from(text, (letter) => letter.codePointAt(0) ?? 0)
+const before = (one: number[], other: number[]) => {
+  const at = one.findIndex((point, index) => point !== other[index])
+  return at < 0 ? one.length <= other.length : (one[at] ?? 0) < (other[at] ?? -1)
+}
+
 describe('canonical JSON is written', () => {
   test('as in the examples of the specification', () => {
     const auth = { success: true, mxid: '@john.doe:example.com', profile: { display_name: 'John', three_pids: [] } }
@@ -61,11 +67,6 @@ describe('canonical JSON is written', () => {
   })
 
   test('with keys in the order that comparing code points one by one gives', () => {
-    const points = (text: string) => Array.from(text, (letter) => letter.codePointAt(0) ?? 0)
-    const before = (one: number[], other: number[]) => {
-      const at = one.findIndex((point, index) => point !== other[index])
-      return at < 0 ? one.length <= other.length : (one[at] ?? 0) < (other[at] ?? -1)
-    }
     fc.assert(
       fc.property(fc.uniqueArray(fc.string({ unit: 'binary', maxLength: 5 }), { minLength: 2 }), (keys) => {
         const order = Object.keys(JSON.parse(written(Object.fromEntries(keys.map((key) => [`k${key}`, 1])))))

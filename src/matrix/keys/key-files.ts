@@ -66,18 +66,17 @@ async function readText(file: string): Promise<string> {
   try {
     text = await readFile(file, 'utf8')
   } catch (cause) {
-    const why = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'missing' : 'unreadable'
-    throw new KeyFileError(`${file} ${whyNot(cause)}`, { why, cause })
+    throw unreadable(file, cause)
   }
   if (text.length > LARGEST) throw new KeyFileError(`${file} is no file of signing keys: it is too large for one`)
   return text
 }
 
-function whyNot(error: unknown): string {
-  const code = (error as NodeJS.ErrnoException).code
-  if (code === 'ENOENT') return 'does not exist'
-  if (code === 'EACCES') return 'may not be read by this user'
-  return code === 'EISDIR' ? 'is a folder' : `cannot be read (${code ?? String(error)})`
+function unreadable(file: string, cause: unknown): KeyFileError {
+  const { code, message } = cause as NodeJS.ErrnoException
+  if (code === 'ENOENT') return new KeyFileError(`${file} does not exist`, { why: 'missing', cause })
+  if (code === 'EACCES') return new KeyFileError(`${file} may not be read by this user`, { why: 'unreadable', cause })
+  return new KeyFileError(`${file} ${code === 'EISDIR' ? 'is a folder' : `cannot be read: ${message}`}`, { cause })
 }
 
 function lineKeys(text: string, file: string): SigningKey[] {
