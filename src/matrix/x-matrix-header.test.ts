@@ -79,17 +79,18 @@ describe('an X-Matrix header', () => {
   })
 })
 
+const spelled = (name: string) =>
+  fc
+    .array(fc.boolean(), { minLength: name.length, maxLength: name.length })
+    .map((upper) => Array.from(name, (letter, at) => (upper[at] ? letter.toUpperCase() : letter)).join(''))
+const quoted = (value: string) =>
+  fc
+    .array(fc.boolean(), { minLength: value.length, maxLength: value.length })
+    .map((escaped) => `"${Array.from(value, (letter, at) => (escaped[at] ? `\\${letter}` : letter)).join('')}"`)
+
 describe('any header', () => {
   test('says the same however it is written', () => {
     const spaces = fc.stringMatching(/^[ \t]{0,3}$/)
-    const spelled = (name: string) =>
-      fc
-        .array(fc.boolean(), { minLength: name.length, maxLength: name.length })
-        .map((upper) => Array.from(name, (letter, at) => (upper[at] ? letter.toUpperCase() : letter)).join(''))
-    const quoted = (value: string) =>
-      fc
-        .array(fc.boolean(), { minLength: value.length, maxLength: value.length })
-        .map((escaped) => `"${Array.from(value, (letter, at) => (escaped[at] ? `\\${letter}` : letter)).join('')}"`)
     const parameter = (name: string, value: string) =>
       fc
         .tuple(spelled(name), spaces, spaces, fc.oneof(fc.constant(value), quoted(value)))
