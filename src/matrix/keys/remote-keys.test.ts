@@ -244,6 +244,18 @@ describe('a notary', () => {
 
   test('that is asked for its own keys does not wait for another that is asked for its', async () => {
     await using remote = held({ notaries: ['a.example', 'b.example'] })
+    const about = (server: string, notary: string) =>
+      withSignature(keyBody(server, { keys: [ONE], validUntil: START + HOUR }), notary, NOTARY)
+    for (const [notary, other] of [
+      ['a.example', 'b.example'],
+      ['b.example', 'a.example'],
+    ] as const) {
+      remote.answers.set(notary, async ({ path }) =>
+        path.endsWith('/server')
+          ? { status: 500, body: {} }
+          : { status: 200, body: { server_keys: [about(other, notary)] } },
+      )
+    }
     const both = ['a.example', 'b.example'].map((name) => remote.keys.find(name, [ONE.id]))
     await expect(Promise.allSettled(both)).resolves.toEqual([
       expect.objectContaining({ status: 'rejected' }),
