@@ -112,12 +112,10 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   parts.use(new TaskRunner({ ...leased, notifier }, kinds, { atATime: main.tasks.numWorkers }))
 
   configureMetrics(metrics, config.current())
-  const ownKeys = parts.use(new OwnKeys({ events }))
-  await ownKeys.configure(config.current().homeservers)
+  await openKeys(parts, config, events)
   parts.defer(
     config.onChange((next) => {
       configureMetrics(metrics, next)
-      void ownKeys.configure(next.homeservers)
       cache.configure(next.main.downloads.cache)
       redis
         .configure(next.main.redis)
@@ -160,6 +158,14 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   )
   const all = parts.move()
   return { http, [Symbol.asyncDispose]: () => all.disposeAsync() }
+}
+
+/** The keys with which our homeservers sign. */
+async function openKeys(parts: AsyncDisposableStack, config: ConfigStore, events: EventParts): Promise<OwnKeys> {
+  const ownKeys = parts.use(new OwnKeys({ events }))
+  await ownKeys.configure(config.current().homeservers)
+  parts.defer(config.onChange((next) => void ownKeys.configure(next.homeservers)))
+  return ownKeys
 }
 
 /** What command-line tools work with, beside a running server or without one. */

@@ -194,6 +194,10 @@ describe('a server that does not give its keys', () => {
   })
 })
 
+/** A server's keys, signed by a notary too. */
+const notarisedBy = (server: string, notary: string) =>
+  withSignature(keyBody(server, { keys: [ONE], validUntil: START + HOUR }), notary, NOTARY)
+
 describe('a notary', () => {
   const QUERY = 'POST notary.example /_matrix/key/v2/query'
   const notarised = (more: Partial<Published> = {}) =>
@@ -244,8 +248,6 @@ describe('a notary', () => {
 
   test('that is asked for its own keys does not wait for another that is asked for its', async () => {
     await using remote = held({ notaries: ['a.example', 'b.example'] })
-    const about = (server: string, notary: string) =>
-      withSignature(keyBody(server, { keys: [ONE], validUntil: START + HOUR }), notary, NOTARY)
     for (const [notary, other] of [
       ['a.example', 'b.example'],
       ['b.example', 'a.example'],
@@ -253,7 +255,7 @@ describe('a notary', () => {
       remote.answers.set(notary, async ({ path }) =>
         path.endsWith('/server')
           ? { status: 500, body: {} }
-          : { status: 200, body: { server_keys: [about(other, notary)] } },
+          : { status: 200, body: { server_keys: [notarisedBy(other, notary)] } },
       )
     }
     const both = ['a.example', 'b.example'].map((name) => remote.keys.find(name, [ONE.id]))
