@@ -9,6 +9,7 @@ import { reads, writes } from './records/queries.ts'
 import { records } from './rows/records.ts'
 import { s3Download, s3Upload } from './rows/s3.ts'
 import { knownUpload, upload } from './rows/upload.ts'
+import { xMatrix } from './rows/x-matrix.ts'
 
 const ratio = (least: number): Aim => ({
   text: `ratio ≥ ${Number(least.toFixed(3))}`,
@@ -51,6 +52,7 @@ export const rows: readonly Row[] = [
   s3Download({ name: 's3-download-100m', bytes: 100 * MIB, connections: 2, aim: BESIDE_SDK }),
   cachedThumbnail({ name: 'thumbnail-cached' }),
   generatedThumbnail({ name: 'thumbnail-generated' }),
+  xMatrix({ name: 'x-matrix', aim: atLeast(5000, 'requests/s') }),
   coldStart({ name: 'cold-start', aim: below(2000, 'ms') }),
   idleMemory({ name: 'memory-idle', aim: below(110, 'MiB') }),
   uploadMemory({ name: 'memory-upload', bytes: 100 * MIB, connections: 16, store: 'folder', aim: FLAT }),

@@ -27,6 +27,7 @@ async function main(): Promise<void> {
   await runProgram({ command: ['npm', 'install', '--no-audit', tarball], folder, environment })
   const cellarium = join(folder, 'node_modules', '.bin', 'cellarium')
   await checkVersion(cellarium, folder, environment)
+  await checkKeys(folder, environment)
   await checkServer(cellarium, folder, environment)
 }
 
@@ -51,6 +52,18 @@ async function checkVersion(cellarium: string, folder: string, environment: Node
   const version = await ownVersion()
   if (!printed.includes(version)) throw new Error(`cellarium --version printed "${printed}", not ${version}`)
   console.log(`cellarium --version: ${printed.trim()}`)
+}
+
+/** As matrix-docker-ansible-deploy calls it: by its bare name, without a configuration. */
+async function checkKeys(folder: string, environment: NodeJS.ProcessEnv): Promise<void> {
+  const bin = join(folder, 'node_modules', '.bin')
+  await runProgram({ command: [join(bin, 'generate_signing_key'), '-output', 'one.key'], folder, environment })
+  const combine = [join(bin, 'combine_signing_keys'), '-format', 'synapse', '-output', 'merged.key', 'one.key']
+  const printed = await runProgram({ command: combine, folder, environment })
+  if (!/^ed25519 \w{6} \S{43}$/.test(await readFile(join(folder, 'merged.key'), 'utf8'))) {
+    throw new Error(`combine_signing_keys wrote no key; it printed ${printed}`)
+  }
+  console.log('generate_signing_key, combine_signing_keys: wrote a key')
 }
 
 async function checkServer(cellarium: string, folder: string, environment: NodeJS.ProcessEnv): Promise<void> {

@@ -28,6 +28,7 @@ import { VERSION } from './lib/version.ts'
 import { type FederationParts, openFederation } from './matrix/federation-door.ts'
 import { type Forgotten, openHomeservers } from './matrix/homeserver.ts'
 import { newMediaId } from './matrix/ids.ts'
+import { OwnKeys } from './matrix/keys/own-keys.ts'
 import { DatastoreSizes } from './media/choose.ts'
 import { refuseLostDatastores } from './media/lost-datastores.ts'
 import { LostObjects } from './media/lost.ts'
@@ -111,20 +112,10 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   const scratch = await mkdtemp(join(tmpdir(), 'cellarium-'))
   parts.defer(() => rm(scratch, { recursive: true, force: true }))
 
-  const leased = { db, clock, events, log, newToken }
-  const care = { db, datastores, clock, events }
-  const scrubBytesPerHour = () => config.current().main.storage.scrubBytesPerHour
-  const jobs = [
-    ...standingJobs({ ...leased, datastores }),
-    ...careJobs(care, scrubBytesPerHour),
-    remoteCacheJob({ ...care, notifier }, () => config.current().main.downloads.maxStoredBytes),
-  ]
-  parts.use(startSchedule({ ...leased, random: Math.random }, jobs))
-  parts.use(startStagingSweep(care))
-  const kinds = taskKinds({ db, datastores, notifier, events })
-  parts.use(new TaskRunner({ ...leased, notifier }, kinds, { atATime: main.tasks.numWorkers }))
+  startBackground(parts, config, { db, datastores, notifier, clock, events, log })
 
   configureMetrics(metrics, config.current())
+  await openKeys(parts, config, events)
   parts.defer(
     config.onChange((next) => {
       configureMetrics(metrics, next)
@@ -172,6 +163,37 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   )
   const all = parts.move()
   return { http, [Symbol.asyncDispose]: () => all.disposeAsync() }
+}
+
+interface BackgroundParts extends TransferTaskParts {
+  readonly db: Database
+  readonly datastores: Datastores
+  readonly notifier: Notifier
+  readonly clock: Clock
+  readonly events: EventParts
+  readonly log: Log
+}
+
+/** What happens without a request: jobs, tasks, sweeps. */
+function startBackground(parts: AsyncDisposableStack, config: ConfigStore, of: BackgroundParts): void {
+  const { main } = config.current()
+  const leased = { ...of, newToken }
+  const jobs = [
+    ...standingJobs(of),
+    ...careJobs(of, () => config.current().main.storage.scrubBytesPerHour),
+    remoteCacheJob(of, () => config.current().main.downloads.maxStoredBytes),
+  ]
+  parts.use(startSchedule({ ...leased, random: Math.random }, jobs))
+  parts.use(startStagingSweep(of))
+  parts.use(new TaskRunner(leased, taskKinds(of), { atATime: main.tasks.numWorkers }))
+}
+
+/** The keys with which our homeservers sign. */
+async function openKeys(parts: AsyncDisposableStack, config: ConfigStore, events: EventParts): Promise<OwnKeys> {
+  const ownKeys = parts.use(new OwnKeys({ events }))
+  await ownKeys.configure(config.current().homeservers)
+  parts.defer(config.onChange((next) => void ownKeys.configure(next.homeservers)))
+  return ownKeys
 }
 
 /** What command-line tools work with, beside a running server or without one. */

@@ -6,7 +6,7 @@ import type { Command } from 'commander'
  */
 export function fromGoFlags(command: Command): Command {
   const parse = command.parseOptions.bind(command)
-  const names = new Set(command.options.map(({ long }) => long))
+  const names = new Set(['--help', ...command.options.map(({ long }) => long)])
   command.parseOptions = (args) => parse(args.map((arg) => withTwoDashes(arg, names)))
   return command
 }

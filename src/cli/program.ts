@@ -10,10 +10,13 @@ const commands: Readonly<Record<string, LoadCommand>> = {
   serve,
   config: async () => (await import('./config.ts')).configCommand(),
   datastores: async () => (await import('./datastores.ts')).datastoresCommand(),
+  keys: async () => (await import('./keys.ts')).keysCommand(),
 }
 
 /** Tools that MMR's users know by name; the help does not list them. */
 const aliases: Readonly<Record<string, LoadCommand>> = {
+  combine_signing_keys: async () => (await import('./keys-aliases.ts')).combineSigningKeysCommand(),
+  generate_signing_key: async () => (await import('./keys-aliases.ts')).generateSigningKeyCommand(),
   s3_consistency_check: async () => (await import('./s3-consistency-check.ts')).s3ConsistencyCheckCommand(),
 }
 

@@ -1,8 +1,17 @@
-import type { MainConfig } from '../config/schema.ts'
+import type { IncomingMessage } from 'node:http'
+import type { HomeserverConfig, MainConfig } from '../config/schema.ts'
+import type { Snapshot } from '../config/snapshot.ts'
 import { Refused, RefusedByHomeserver } from '../lib/errors.ts'
 import type { Credentials } from '../matrix/appservices.ts'
 import { anonymous, type Caller, sharedSecretCaller, userIdOf } from '../matrix/caller.ts'
 import type { Homeservers } from '../matrix/homeserver.ts'
+import {
+  destinationOf,
+  identifyServer,
+  isSameServer,
+  type ReceivedRequest,
+  type XMatrixParts,
+} from '../matrix/x-matrix.ts'
 import type { Call } from './call.ts'
 
 /** Who may call a route. */
@@ -13,16 +22,24 @@ export type Who =
   | 'optional'
   | 'user'
   | 'user_or_guest'
+  /** Another Matrix server, by the signature of its request. */
+  | 'server'
   /** Who administers the whole repository: `admins` of the configuration, or the shared secret. */
   | 'repository_admin'
 
-export interface AuthParts {
+export interface AuthParts extends Partial<XMatrixParts> {
   readonly homeservers: Pick<Homeservers, 'known' | 'whoami'>
 }
 
 /** Finds out who calls, and refuses whoever may not call a route for `who`. Comes before everything else about a request. */
 export async function authenticate(parts: AuthParts, call: Call, who: Who): Promise<void> {
   if (who === 'anyone' || who === 'optional') return
+  if (who === 'server') {
+    const { remoteKeys } = parts
+    if (!remoteKeys) throw new Error('a route for servers needs a way to their keys')
+    call.caller = await identifyServer({ remoteKeys }, receivedRequest(call))
+    return
+  }
   const credentials = requireCredentials(call)
   call.caller = known(parts, call, credentials) ?? (await parts.homeservers.whoami(call.homeserver, credentials, call))
   if (who === 'user' && call.caller.kind === 'user' && call.caller.isGuest) {
@@ -50,6 +67,19 @@ export async function identifyIfPossible(parts: AuthParts, call: Call): Promise<
     if (!noGood) throw error
   }
   return call.caller
+}
+
+/** The configuration of the homeserver that a signed request is for, if it says so and it is one of ours. */
+export function signedFor(snapshot: Snapshot, request: IncomingMessage): HomeserverConfig | undefined {
+  const destination = destinationOf(request.rawHeaders)
+  if (destination === undefined) return undefined
+  const homeserver = snapshot.forHost(destination)
+  return homeserver && isSameServer(homeserver.name, destination) ? homeserver : undefined
+}
+
+function receivedRequest({ request, homeserver, signal }: Call): ReceivedRequest {
+  const { method = '', url: target = '', rawHeaders } = request
+  return { method, target, rawHeaders, homeserver: homeserver.name, signal }
 }
 
 function known(parts: AuthParts, call: Call, credentials: Credentials): Caller | undefined {

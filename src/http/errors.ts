@@ -14,6 +14,8 @@ const table: Readonly<Record<Reason, Row>> = {
   missing_token: { status: 401, errcode: 'M_MISSING_TOKEN' },
   unknown_token: { status: 401, errcode: 'M_UNKNOWN_TOKEN' },
   guest: { status: 403, errcode: 'M_GUEST_ACCESS_FORBIDDEN' },
+  server_unauthorized: { status: 401, errcode: 'M_UNAUTHORIZED' },
+  server_keys_unavailable: { status: 401, errcode: 'M_UNAUTHORIZED' },
   forbidden: { status: 403, errcode: 'M_FORBIDDEN' },
   not_found: { status: 404, errcode: 'M_NOT_FOUND' },
   blocked_host: { status: 404, errcode: 'M_NOT_FOUND', mrErrcode: 'M_FORBIDDEN' },

@@ -3,14 +3,14 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net'
 import { CallerGone, ConfigError, Refused } from '../lib/errors.ts'
 import { internalError, requestFinished, requestStarted, requestTurnedAway, unknownHost } from '../lib/events.ts'
-import { authenticate } from './auth.ts'
+import { authenticate, signedFor } from './auth.ts'
 import { Call } from './call.ts'
 import { clientAddress } from './client-address.ts'
 import { errorAnswer, isUnforeseen, unreadableMessage } from './errors.ts'
 import type { HttpParts } from './parts.ts'
 import { respond, sendJson, sendOptions } from './respond.ts'
 import { makeRouter, type Match, type Router } from './router.ts'
-import { routes } from './routes.ts'
+import { type Route, routes } from './routes.ts'
 import { Turns } from './turns.ts'
 
 export interface HttpOptions {
@@ -18,6 +18,8 @@ export interface HttpOptions {
   readonly port: number
   /** How long a connection may stand still, in ms: a reader or sender that makes progress may take all day. */
   readonly idleTimeoutMs?: number
+  /** The whole API, if not given. */
+  readonly routes?: readonly Route[]
 }
 
 export interface HttpServer extends AsyncDisposable {
@@ -41,7 +43,7 @@ const UNREADABLE_LINGER_MS = 500
 
 /** Starts to answer requests. A port that is taken is a `ConfigError`. */
 export async function startHttp(parts: HttpParts, options: HttpOptions): Promise<HttpServer> {
-  const frontDoor = new FrontDoor(parts)
+  const frontDoor = new FrontDoor(parts, options.routes ?? routes)
   const server = createServer(
     // A missing Host is ours to refuse: Node's own answer has no body.
     {
@@ -102,14 +104,15 @@ class FrontDoor {
   /** No further request is wanted on any connection. */
   draining = false
   readonly #parts: HttpParts
-  readonly #router: Router = makeRouter(routes)
+  readonly #router: Router
   readonly #idPrefix = randomBytes(4).toString('hex')
   #requests = 0
   readonly #underWay = new Set<Promise<void>>()
   readonly #turns = new Turns()
 
-  constructor(parts: HttpParts) {
+  constructor(parts: HttpParts, table: readonly Route[]) {
     this.#parts = parts
+    this.#router = makeRouter(table)
   }
 
   /** Resolves when nothing is being done for any request. */
@@ -167,12 +170,14 @@ class FrontDoor {
       throw new Refused('bad_request', 'the request has no Host header (RFC 9112 §3.2)')
     }
     const host = hostOf(request, repo.useForwardedHost)
-    const homeserver = snapshot.forHost(host) ?? (route.anyHost ? snapshot.homeservers[0] : undefined)
     exchange.address = clientAddress(
       request.socket.remoteAddress ?? '',
       first(request.headers['x-forwarded-for']),
       repo.trustAnyForwardedAddress,
     )
+    // Homeservers that share one delegated name share its Host; what the sender signed tells them apart.
+    const signed = route.who === 'server' ? signedFor(snapshot, request) : undefined
+    const homeserver = signed ?? snapshot.forHost(host) ?? (route.anyHost ? snapshot.homeservers[0] : undefined)
     if (!homeserver) {
       unknownHost(this.#parts.events, { host, action: route.action, method: request.method ?? '' })
       throw new Refused('unknown_host', `no homeserver is configured for the host ${JSON.stringify(host)}`)

@@ -8,6 +8,8 @@ export type Reason =
   | 'missing_token'
   | 'unknown_token'
   | 'guest'
+  | 'server_unauthorized'
+  | 'server_keys_unavailable'
   | 'forbidden'
   | 'not_found'
   | 'blocked_host'

@@ -130,6 +130,12 @@ function openFamilies() {
     quarantined: counter('cellarium_quarantined_total', 'Names of media that were quarantined'),
     deleted: counter('cellarium_deleted_total', 'Media that were deleted'),
     addressesRefused: counter('cellarium_addresses_refused_total', 'Connections that the configured networks forbade'),
+    signingKeys: new CountFamily('gauge', 'cellarium_signing_key_usable', '1 if the homeserver has a signing key', [
+      'host',
+    ]),
+    remoteKeys: counter('cellarium_remote_key_fetches_total', 'Times that the keys of other servers were fetched', [
+      'outcome',
+    ]),
     internalErrors: counter('cellarium_internal_errors_total', 'Failures that are defects of this program'),
   }
 }

@@ -25,8 +25,15 @@ export interface AnonymousCaller {
   readonly kind: 'anonymous'
 }
 
+/** Another Matrix server, as the signature of its request proved. */
+export interface ServerCaller {
+  readonly kind: 'server'
+  /** Its server name. */
+  readonly origin: string
+}
+
 /** Who makes a request. */
-export type Caller = UserCaller | SharedSecretCaller | AnonymousCaller
+export type Caller = UserCaller | SharedSecretCaller | ServerCaller | AnonymousCaller
 
 export const anonymous: AnonymousCaller = { kind: 'anonymous' }
 
@@ -42,7 +49,7 @@ export function sharedSecretCaller(options: SharedSecretOptions, token: string):
   return { kind: 'shared_secret', userId: '@sharedsecret' }
 }
 
-/** The id to record as uploader or in a log: undefined for an anonymous caller. */
+/** The id to record as uploader or in a log: undefined for anonymous callers and other servers. */
 export function userIdOf(caller: Caller): string | undefined {
-  return caller.kind === 'anonymous' ? undefined : caller.userId
+  return 'userId' in caller ? caller.userId : undefined
 }

@@ -102,7 +102,7 @@ export class Homeservers implements AsyncDisposable {
    */
   async isAdmin(homeserver: HomeserverOptions, caller: Caller, asker: Asker): Promise<boolean> {
     if (caller.kind === 'shared_secret') return true
-    if (caller.kind === 'anonymous' || caller.isGuest || serverOf(caller.userId) !== homeserver.name) return false
+    if (caller.kind !== 'user' || caller.isGuest || serverOf(caller.userId) !== homeserver.name) return false
     const credentials = { token: caller.token, userId: caller.assertedUserId }
     const tokenHash = hashToken(caller.token)
     const call: Call = { ...adminQuestion(homeserver, credentials), address: asker.address }

@@ -181,7 +181,7 @@ export function mediaOf(answered: Answered): string {
 }
 
 /** Asks as a client behind `Host: example.org` does. */
-async function send(port: number, path: string, asked: Asked): Promise<Answered> {
+export async function send(port: number, path: string, asked: Asked): Promise<Answered> {
   const { method = 'GET', token, body } = asked
   const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
   const headers = { host: 'example.org', ...authorization, ...asked.headers } as Record<string, string | string[]>

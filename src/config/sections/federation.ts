@@ -1,11 +1,18 @@
 import { z } from 'zod'
 import { networks, PRIVATE_NETWORKS } from '../networks.ts'
 import { mainOnly, option, section, text, wholeOr } from '../option.ts'
+import { serverName } from './homeservers.ts'
 
 export const federation = section('Other Matrix servers: whose media are fetched and served.', {
   backoffAt: option(wholeOr(20), 20, {
     ...mainOnly,
     description: 'After this many failures in a row a remote server is left alone for a while; 0 or below means 20.',
+  }),
+  notaries: option(z.array(serverName()), [], {
+    ...mainOnly,
+    example: ['matrix.org'],
+    description:
+      'Servers to ask for the signing keys of a server that does not give them itself; they are believed, and learn which servers ask us. When empty, requests of such a server are refused.',
   }),
   ignoredHosts: option(z.array(text()), [], {
     ...mainOnly,
