@@ -25,10 +25,12 @@ import { type Metrics, openMetrics } from './lib/metrics.ts'
 import { SharedWork } from './lib/shared-work.ts'
 import { openReporter } from './lib/telemetry.ts'
 import { VERSION } from './lib/version.ts'
-import { type FederationParts, openFederation } from './matrix/federation-door.ts'
+import { type Federation, type FederationParts, openFederation } from './matrix/federation-door.ts'
 import { type Forgotten, openHomeservers } from './matrix/homeserver.ts'
 import { newMediaId } from './matrix/ids.ts'
 import { OwnKeys } from './matrix/keys/own-keys.ts'
+import { RemoteKeys, type RemoteKeysParts } from './matrix/keys/remote-keys.ts'
+import { requestKeysFrom } from './matrix/keys/request-keys.ts'
 import { DatastoreSizes } from './media/choose.ts'
 import { refuseLostDatastores } from './media/lost-datastores.ts'
 import { LostObjects } from './media/lost.ts'
@@ -115,7 +117,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   startBackground(parts, config, { db, datastores, notifier, clock, events, log })
 
   configureMetrics(metrics, config.current())
-  await openKeys(parts, config, events)
+  const keys = await openKeys(parts, config, { federation, clock, events })
   parts.defer(
     config.onChange((next) => {
       configureMetrics(metrics, next)
@@ -147,6 +149,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         notifier,
         homeservers,
         federation,
+        ...keys,
         lost,
         reads,
         records: new Records({ db, notifier }),
@@ -188,12 +191,22 @@ function startBackground(parts: AsyncDisposableStack, config: ConfigStore, of: B
   parts.use(new TaskRunner(leased, taskKinds(of), { atATime: main.tasks.numWorkers }))
 }
 
-/** The keys with which our homeservers sign. */
-async function openKeys(parts: AsyncDisposableStack, config: ConfigStore, events: EventParts): Promise<OwnKeys> {
+interface KeysNeed extends Pick<RemoteKeysParts, 'clock' | 'events'> {
+  readonly federation: Pick<Federation, 'origins'>
+}
+
+/** The keys with which our homeservers sign, and those of other servers. */
+async function openKeys(
+  parts: AsyncDisposableStack,
+  config: ConfigStore,
+  { federation, clock, events }: KeysNeed,
+): Promise<{ readonly ownKeys: OwnKeys; readonly remoteKeys: RemoteKeys }> {
   const ownKeys = parts.use(new OwnKeys({ events }))
   await ownKeys.configure(config.current().homeservers)
   parts.defer(config.onChange((next) => void ownKeys.configure(next.homeservers)))
-  return ownKeys
+  const notaries = () => config.current().main.federation.notaries
+  const request = requestKeysFrom(federation.origins)
+  return { ownKeys, remoteKeys: parts.use(new RemoteKeys({ request, notaries, clock, events })) }
 }
 
 /** What command-line tools work with, beside a running server or without one. */

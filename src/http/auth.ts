@@ -27,7 +27,7 @@ export type Who =
   /** Who administers the whole repository: `admins` of the configuration, or the shared secret. */
   | 'repository_admin'
 
-export interface AuthParts extends Partial<XMatrixParts> {
+export interface AuthParts extends XMatrixParts {
   readonly homeservers: Pick<Homeservers, 'known' | 'whoami'>
 }
 
@@ -35,9 +35,7 @@ export interface AuthParts extends Partial<XMatrixParts> {
 export async function authenticate(parts: AuthParts, call: Call, who: Who): Promise<void> {
   if (who === 'anyone' || who === 'optional') return
   if (who === 'server') {
-    const { remoteKeys } = parts
-    if (!remoteKeys) throw new Error('a route for servers needs a way to their keys')
-    call.caller = await identifyServer({ remoteKeys }, receivedRequest(call))
+    call.caller = await identifyServer(parts, receivedRequest(call))
     return
   }
   const credentials = requireCredentials(call)

@@ -5,6 +5,8 @@ import type { Database } from '../db/connect.ts'
 import type { EventParts } from '../lib/events.ts'
 import type { Federation } from '../matrix/federation-door.ts'
 import type { Homeservers } from '../matrix/homeserver.ts'
+import type { OwnKeys } from '../matrix/keys/own-keys.ts'
+import type { RemoteKeys } from '../matrix/keys/remote-keys.ts'
 import type { DownloadParts } from '../media/download.ts'
 import type { ModerationParts } from '../media/moderation.ts'
 import type { PendingParts } from '../media/pending.ts'
@@ -20,6 +22,8 @@ export interface HttpParts extends UploadParts, DownloadParts, PendingParts, Thu
   readonly db: Database
   readonly homeservers: Homeservers
   readonly federation: Federation
+  readonly ownKeys: OwnKeys
+  readonly remoteKeys: RemoteKeys
   readonly events: EventParts
   /** The configuration of this moment. */
   readonly config: () => Snapshot
