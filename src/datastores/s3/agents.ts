@@ -7,8 +7,8 @@ const READ_AT_ONCE = 256 * 1024
 
 /**
  * How to connect to a service, plainly and over TLS: connections are kept for the next request, and all of them read into one
- * buffer. Node's usual way is a new piece of memory for each read, which is copied for the body and left to the collector:
- * a download took twice the processor time and left gigabytes to collect.
+ * buffer. Node's usual way is a new piece of memory for each read, which is copied for the body and left to the collector: a
+ * download took twice the processor time (docs/performance.md).
  */
 export function openAgents(): { readonly httpAgent: HttpAgent; readonly httpsAgent: HttpsAgent } {
   // Agents hand whatever they are given to `net.connect` and `tls.connect`; their types know it of the former only.
