@@ -18,10 +18,18 @@ export interface ConfigStoreOptions {
 export type { Snapshot } from './snapshot.ts'
 
 /**
- * Gets a part of the server ready for a configuration that is not in force yet, and gives what then puts it in force there.
- * Throwing (ConfigError with what is wrong) refuses the configuration: the old one stays.
+ * Gets a part of the server ready for a configuration that is not in force yet. Throwing (ConfigError with what is wrong)
+ * refuses the configuration: the old one stays.
  */
-export type Preparation = (next: Snapshot, previous: Snapshot) => Promise<() => void>
+export type Preparation = (next: Snapshot, previous: Snapshot) => Promise<Prepared>
+
+/** A part that is ready: one of the two is called. */
+export interface Prepared {
+  /** Puts the new configuration in force there. */
+  readonly apply: () => void
+  /** Closes what was opened for it: another part refused the configuration. */
+  readonly discard: () => Promise<void>
+}
 
 export type ChangeListener = (next: Snapshot, previous: Snapshot) => void
 
@@ -105,13 +113,23 @@ class FollowedConfig {
     try {
       const previous = this.#snapshot
       const loaded = await loadApart(this.#source, previous)
-      const prepared = await Promise.all([...this.#preparations].map((prepare) => prepare(loaded.snapshot, previous)))
+      const prepared = await this.#prepare(loaded.snapshot, previous)
       this.#lastFailure = ''
-      for (const apply of prepared) apply()
+      for (const { apply } of prepared) apply()
       this.#swap(loaded, previous)
     } catch (error) {
       this.#report(error)
     }
+  }
+
+  /** All parts, or none. */
+  async #prepare(next: Snapshot, previous: Snapshot): Promise<readonly Prepared[]> {
+    const results = await Promise.allSettled([...this.#preparations].map((prepare) => prepare(next, previous)))
+    const ready = results.filter((result) => result.status === 'fulfilled').map(({ value }) => value)
+    const refusal = results.find((result) => result.status === 'rejected')
+    if (!refusal) return ready
+    await Promise.all(ready.map(({ discard }) => discard()))
+    throw refusal.reason
   }
 
   #swap({ snapshot: next, changes }: Loaded, previous: Snapshot): void {

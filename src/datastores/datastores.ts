@@ -76,22 +76,29 @@ export class Datastores implements AsyncDisposable {
 
   /** Makes the datastores those of `configs`, all or none. Throws ConfigError for one that cannot be opened. */
   async configure(configs: readonly DatastoreConfig[]): Promise<void> {
-    const apply = await this.prepare(configs)
+    const { apply } = await this.prepare(configs)
     apply()
   }
 
   /**
-   * Opens the datastores of `configs` and gives what puts them in the place of those of now, at once. What is configured as
-   * before stays as it is. One that is no longer configured is only forgotten, so that downloads from it end well.
+   * Opens the datastores of `configs`, and gives what puts them in the place of those of now, at once, and what closes them
+   * again. What is configured as before stays as it is. One that is no longer configured is only forgotten, so that downloads
+   * from it end well. Throws ConfigError for one that cannot be opened, with the others closed again.
    */
-  async prepare(configs: readonly DatastoreConfig[]): Promise<() => void> {
+  async prepare(
+    configs: readonly DatastoreConfig[],
+  ): Promise<{ readonly apply: () => void; readonly discard: () => Promise<void> }> {
+    await using opened = new AsyncDisposableStack()
     const next = configs.map(async (config): Promise<[string, Configured]> => {
       const before = this.#byId.get(config.id)
       if (before && isDeepStrictEqual(before.config, config)) return [config.id, before]
-      return [config.id, { config, datastore: await this.#open(config) }]
+      return [config.id, { config, datastore: opened.use(await this.#open(config)) }]
     })
+    // One that opens after another has failed is closed as well.
+    await Promise.allSettled(next)
     const byId = new Map(await Promise.all(next))
-    return () => this.#replace(byId)
+    const closing = opened.move()
+    return { apply: () => this.#replace(byId), discard: () => closing.disposeAsync() }
   }
 
   async #open(config: DatastoreConfig): Promise<GuardedDatastore> {

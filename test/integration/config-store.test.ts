@@ -2,6 +2,7 @@ import { mkdir, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { openConfigStore } from '../../src/config/store.ts'
+import { ConfigError } from '../../src/lib/errors.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { recordingLog } from '../support/log.ts'
 
@@ -239,4 +240,23 @@ test('200 per-domain files are reloaded without a pause that a user would notice
   clearInterval(ticking)
   expect(lines.at(-1)).toMatchObject({ live: ['uploads.maxBytes'], restart: [] })
   expect(longestMs).toBeLessThan(100)
+})
+
+test('A configuration that one part of the server refuses is in force in none, and what others opened for it is closed', async () => {
+  await using folder = await temporaryFolder({ 'a.yaml': config(1) })
+  // Only what is asked for here is read.
+  await using opened = await open(join(folder.path, 'a.yaml'), { pollMs: 600_000, debounceMs: 600_000 })
+  const { store, maxBytes, lines } = opened
+  const [apply, discard] = [vi.fn(), vi.fn(async () => {})]
+  store.beforeChange(async () => ({ apply, discard }))
+  const refuse = store.beforeChange(async ({ main }) => {
+    throw new ConfigError([`${main.uploads.maxBytes} is not for me`])
+  })
+  await folder.write('a.yaml', config(2))
+  await store.reload()
+  expect([maxBytes(), apply.mock.calls.length, discard.mock.calls.length]).toEqual([1, 0, 1])
+  expect(JSON.stringify(lines)).toContain('2 is not for me')
+  refuse()
+  await store.reload()
+  expect([maxBytes(), apply.mock.calls.length, discard.mock.calls.length]).toEqual([2, 1, 1])
 })

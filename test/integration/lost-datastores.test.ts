@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
+import { GuardedDatastore } from '../../src/datastores/guarded.ts'
 import { ALICE, startApp } from '../support/app.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { describeWith, freshDatabase } from '../support/services.ts'
@@ -75,7 +76,11 @@ describe('A reload', () => {
     const fine = folder(place.path, 'fine')
     const broken = { ...folder(place.path, 'broken'), opts: { path: join(place.path, 'file', 'below') } }
     await using app = await startApp({ config: { datastores: [fine] } })
-    await app.reload({ datastores: [broken, fine], uploads: { maxBytes: 10 } })
+    using closed = vi.spyOn(GuardedDatastore.prototype, Symbol.asyncDispose)
+    const other = folder(place.path, 'other')
+    await app.reload({ datastores: [broken, fine, other], uploads: { maxBytes: 10 } })
+    // What was opened for it is closed; what is in force is not.
+    expect(closed.mock.contexts.map((datastore) => (datastore as GuardedDatastore).id)).toEqual(['other'])
     expect(app.log()).toContain('datastore broken cannot be opened: ENOTDIR')
     await app.upload(randomBytes(100))
     expect((await app.ask('/healthz')).json['datastores']).toEqual({ fine: 'up' })
