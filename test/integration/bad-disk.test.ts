@@ -12,27 +12,43 @@ const health = async (place: Place) => {
 
 const timesLogged = (place: Place, text: string) => place.server.lines.filter((line) => line.includes(text)).length
 
+/** Downloads again and again while 150 uploads wait for the disk; gives how many downloads ended before the uploads did. */
+async function downloadsMeanwhile(place: Place, media: string): Promise<number> {
+  const done = new AbortController()
+  const uploads = Array.from({ length: 150 }, () => place.alice.upload(randomBytes(2000)))
+  const uploaded = Promise.all(uploads).finally(() => done.abort())
+  const healthy = health(place)
+  let downloads = 0
+  while (!done.signal.aborted) {
+    expect((await place.bob.download(media)).status).toBe(200)
+    if (!done.signal.aborted) downloads++
+  }
+  expect((await healthy).status).toBe(200)
+  expect(new Set((await uploaded).map(({ status }) => status))).toEqual(new Set([200]))
+  return downloads
+}
+
+const ROUNDS = 6
+
 describeWith('strace', 'A disk that takes 50 ms for each sync', () => {
-  test('makes uploads slow, and nothing else: downloads and health checks go on meanwhile', async () => {
-    const strace = [requireService('strace'), '-D', '-f', '--seccomp-bpf', '-qq', '-o', '/dev/null']
-    const wrap = [...strace, '-e', 'trace=fsync,fdatasync', '-e', 'inject=fsync,fdatasync:delay_enter=50000']
-    await using place = await startPlace({}, { wrap })
-    const { media } = await place.alice.upload(randomBytes(300_000))
-    const done = new AbortController()
-    const uploads = Array.from({ length: 150 }, () => place.alice.upload(randomBytes(2000)))
-    const uploaded = Promise.all(uploads).finally(() => done.abort())
-    let downloads = 0
-    const healthy = health(place)
-    while (!done.signal.aborted) {
-      expect((await place.bob.download(media)).status).toBe(200)
-      if (!done.signal.aborted) downloads++
-    }
-    expect((await healthy).status).toBe(200)
-    expect(new Set((await uploaded).map(({ status }) => status))).toEqual(new Set([200]))
-    // Were they to wait for the syncs, they would come after the uploads.
-    expect(downloads).toBeGreaterThan(2)
-    expect((await health(place)).body).toMatchObject({ database: 'up', datastores: { media: 'up' } })
-  })
+  test(
+    'makes uploads slow, and nothing else: downloads and health checks go on meanwhile',
+    { timeout: 300_000 },
+    async () => {
+      const strace = [requireService('strace'), '-D', '-f', '--seccomp-bpf', '-qq', '-o', '/dev/null']
+      const wrap = [...strace, '-e', 'trace=fsync,fdatasync', '-e', 'inject=fsync,fdatasync:delay_enter=50000']
+      await using place = await startPlace({}, { wrap })
+      const { media } = await place.alice.upload(randomBytes(300_000))
+      // Were they to wait for the syncs, they would come after the uploads, in each round. Where the machine has other things
+      // to do a download may well take seconds, but not in each.
+      let most = 0
+      for (let round = 0; round < ROUNDS && most <= 2; round++) {
+        most = Math.max(most, await downloadsMeanwhile(place, media))
+      }
+      expect(most).toBeGreaterThan(2)
+      expect((await health(place)).body).toMatchObject({ database: 'up', datastores: { media: 'up' } })
+    },
+  )
 })
 
 /** Root may do everything, whatever the permissions say; without these rights it is held to them like everybody. */

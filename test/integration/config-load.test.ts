@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
+import type { Snapshot } from '../../src/config/snapshot.ts'
 import { load, problems } from '../support/config.ts'
 import { temporaryFolder } from '../support/folder.ts'
+import { pausesOf } from '../support/pauses.ts'
 
 const withStore = (path: string) =>
   `homeserver: example.org\ndatastores:\n  - {type: file, id: a, opts: {path: ${path}}}\n`
@@ -272,18 +274,17 @@ describe('Many homeservers', () => {
       ...Object.fromEntries(domains),
     })
 
-    const ticks: number[] = []
-    const ticking = setInterval(() => ticks.push(performance.now()), 1)
-    const began = performance.now()
-    const snapshot = await loadConfig({ path: folder.path })
-    const tookMs = performance.now() - began
-    clearInterval(ticking)
+    let snapshot: Snapshot | undefined
+    const { longestMs, totalMs, turns } = await pausesOf(async () => {
+      snapshot = await loadConfig({ path: folder.path })
+    })
 
-    expect(snapshot.homeservers).toHaveLength(200)
-    expect(snapshot.forHost('d7.example.org')?.uploads.maxBytes).toBe(8)
-    expect(tookMs).toBeLessThan(1000)
-    const pauses = ticks.map((tick, index) => tick - (ticks[index - 1] ?? began))
-    expect(Math.max(...pauses)).toBeLessThan(150)
+    expect(snapshot?.homeservers).toHaveLength(200)
+    expect(snapshot?.forHost('d7.example.org')?.uploads.maxBytes).toBe(8)
+    expect(totalMs).toBeLessThan(1000)
+    // It is done in many pieces: done in one, it would be nearly all of it.
+    expect(longestMs).toBeLessThan(totalMs / 2)
+    expect(turns).toBeGreaterThan(5)
   })
 })
 
