@@ -78,14 +78,14 @@ describe('A hiccup', () => {
     const location = await put(datastore, randomBytes(100))
     const broken: Fault = { kind: 'refused', status: 503, code: 'SlowDown' }
     double.fail('HeadObject', broken, 60)
-    let done = false
-    const sizes = Promise.all(many(() => datastore.sizeOf(location))).finally(() => (done = true))
-    while (!done) await readWhole(datastore, location)
+    const state = { done: false }
+    const sizes = Promise.all(many(() => datastore.sizeOf(location))).finally(() => (state.done = true))
+    while (!state.done) await readWhole(datastore, location)
     expect(new Set(await sizes)).toEqual(new Set([100]))
   })
 })
 
-describe('A bucket that is closed', () => {
+describe('A bucket that is not to be used any more', () => {
   test('ends the calls under way and those that wait to be tried again', { timeout: 60_000 }, async () => {
     const { datastore } = bucket
     double.failAll({ kind: 'hangs' }, ['DeleteObject', 'PutObject'])
@@ -94,7 +94,7 @@ describe('A bucket that is closed', () => {
     await untilReceived('DeleteObject')
     await untilReceived('PutObject')
     const began = performance.now()
-    await datastore[Symbol.asyncDispose]()
+    datastore.abort?.()
     for (const seen of await Promise.all(underWay)) expect(seen).toBeInstanceOf(S3Failure)
     expect(await failure(datastore.delete('a'))).toMatchObject({ message: expect.stringContaining('server is ending') })
     // Each attempt would have hung for fifteen seconds.

@@ -76,7 +76,7 @@ describe('When S3 is down', { timeout: 120_000 }, () => {
     const media = await app.upload(randomBytes(1000))
     const [old] = app.sql('SELECT datastore, location FROM objects')
     double.failAll({ kind: 'hangs' })
-    const path = `/_matrix/media/unstable/admin/media/${media}`
+    const path = `/_matrix/media/unstable/download/${media}`
     expect((await app.ask(path, { method: 'DELETE', token: ALICE.token })).status).toBe(200)
     expect((await download(app, media)).status).toBe(404)
     expect(app.sql('SELECT datastore, location FROM unused_objects')).toEqual([old])
