@@ -65,6 +65,8 @@ export interface AppOptions {
 
 const THUMBNAIL_TIMEOUT_MS = 30_000
 const THUMBNAILS_WAITING = 500
+/** Of the ten seconds that Docker waits. */
+const LAST_CALLS_MS = 2000
 
 /** Builds every part once, from top to bottom, and starts to answer requests. The only place that knows every part. */
 export async function openApp(config: ConfigStore, log: Log, options: AppOptions = {}): Promise<App> {
@@ -115,6 +117,8 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   parts.defer(() => rm(scratch, { recursive: true, force: true }))
 
   startBackground(parts, config, { db, datastores, notifier, clock, events, log })
+  // Requests have ended by then. What the background is at may end well in a moment; S3 that is away must not hold it up.
+  parts.defer(() => void setTimeout(() => datastores.abort(), LAST_CALLS_MS).unref())
 
   configureMetrics(metrics, config.current())
   const keys = await openKeys(parts, config, { federation, clock, events })

@@ -48,6 +48,8 @@ export interface Datastore extends AsyncDisposable {
   readonly listsRecentQuickly?: boolean
   /** Deletes what crashes left half received a day ago or longer; gives how many files that was. */
   sweepStaged?(): Promise<number>
+  /** The server is ending: calls under way that may take long fail now, and later ones at once. */
+  abort?(): void
   /** Throws what is wrong when objects cannot be read or written at the moment. */
   check(): Promise<void>
 }

@@ -167,6 +167,11 @@ export class Datastores implements AsyncDisposable {
     return datastore.link?.(place.location, present())
   }
 
+  /** Ends the calls under way that may take long. For the end of the server: none works any more. */
+  abort(): void {
+    for (const { datastore } of this.#byId.values()) datastore.abort()
+  }
+
   async delete(place: Place): Promise<void> {
     await this.#at(place).delete(place.location)
   }

@@ -12,7 +12,7 @@ import type {
   RedirectRules,
   StoredKind,
 } from './datastore.ts'
-import { asUnavailable, type Outage, outageOf, UNREACHABLE } from './outage.ts'
+import { asUnavailable, isOfAll, type Outage, outageOf, UNREACHABLE } from './outage.ts'
 import type { StagedFile, StageOptions } from './staging.ts'
 
 export interface GuardParts {
@@ -36,9 +36,11 @@ const WAITS = {
 
 type Direction = 'read' | 'write'
 
+const DIRECTIONS: readonly Direction[] = ['read', 'write']
+
 /**
  * The one way to a datastore. Its failures become `StorageUnavailable`; whether it can be used is known from its uses and told
- * once a change; while it fails slowly, calls are refused at once; and as long as it cannot be used, it is tried in the
+ * once a change; while it fails slowly, or is known to be down for everybody, calls are refused at once; and as long as it cannot be used, it is tried in the
  * background, so that it comes back by itself.
  */
 export class GuardedDatastore implements Datastore {
@@ -57,6 +59,7 @@ export class GuardedDatastore implements Datastore {
   readonly #shed = new Set<Direction>()
   readonly #closed = new AbortController()
   #probing = false
+  #ended = false
   #checking: Promise<void> | undefined
 
   constructor(inner: Datastore, { now, onChange, waits = {} }: GuardParts) {
@@ -154,8 +157,15 @@ export class GuardedDatastore implements Datastore {
     this.#closed.abort()
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** As the datastore's own; what fails from now on says nothing about it. */
+  abort(): void {
+    this.#ended = true
     this.retire()
+    this.#inner.abort?.()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.abort()
     await this.#inner[Symbol.asyncDispose]()
   }
 
@@ -192,9 +202,11 @@ export class GuardedDatastore implements Datastore {
 
   /** Notes what the error says of the datastore, and gives it as callers are to see it. */
   #failed(direction: Direction, error: unknown, tookMs: number): unknown {
-    if (outageOf(error) !== undefined) {
-      if (tookMs >= this.#waits.slowMs) this.#shed.add(direction)
-      this.#state[direction].failed(error)
+    if (outageOf(error) !== undefined && !this.#ended) {
+      for (const failing of isOfAll(error) ? DIRECTIONS : [direction]) {
+        if (tookMs >= this.#waits.slowMs || isOfAll(error)) this.#shed.add(failing)
+        this.#state[failing].failed(error)
+      }
       if (!this.#probing) void this.#probe()
     }
     return asUnavailable(error)

@@ -30,6 +30,11 @@ export function outageOf(error: unknown): Outage | undefined {
   return isSystemCode(code) && !OF_THE_CALL.has(code) ? 'down' : undefined
 }
 
+/** Whether the datastore found out that it is down for all calls: none needs to find out for itself. */
+export function isOfAll(error: unknown): boolean {
+  return error instanceof S3Failure && error.isServiceDown
+}
+
 /** The error as callers of a datastore see it: an outage as `StorageUnavailable`, everything else as it is. */
 export function asUnavailable(error: unknown): unknown {
   if (error instanceof StorageUnavailable) return error

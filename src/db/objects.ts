@@ -32,16 +32,17 @@ export const KNOWN = [
 ] as const
 
 /** Somebody may just be reading them. */
-const DAMAGED_KEPT_MS = 3600 * 1000
+const NAMELESS_KEPT_MS = 3600 * 1000
 
 /**
  * What an upload brings to a commit: its content, and where that was put. `fresh` bytes were put by this very upload;
  * otherwise the object row named here was found, its bytes seen, and nothing was put. `replaces` names a row whose bytes
- * are gone or damaged: the fresh ones take its place (MMR keeps pointing at the lost ones for ever, matrix-media-repo#232).
+ * are gone, damaged or out of reach: the fresh ones take its place (MMR keeps pointing at the lost ones for ever,
+ * matrix-media-repo#232). `outOfReach`: they are there as far as anybody knows, and are to be deleted.
  */
 export interface OfferedObject extends StoredObject {
   readonly fresh: boolean
-  readonly replaces?: { readonly datastore: string; readonly location: string }
+  readonly replaces?: { readonly datastore: string; readonly location: string; readonly outOfReach?: boolean }
 }
 
 /** What a hash stands for after a commit. */
@@ -99,20 +100,25 @@ export async function settleObject(
   if (!stored) return undefined
   const lost = offered.replaces
   if (offered.fresh && lost && stored.datastore === lost.datastore && stored.location === lost.location) {
-    await replaceObject(tx, stored, offered)
+    await replaceObject(tx, stored, offered, lost.outOfReach ?? false)
     return { sha256, size, datastore, location, isNew: false }
   }
   return { sha256, size: stored.size, datastore: stored.datastore, location: stored.location, isNew: false }
 }
 
-async function replaceObject(tx: Queryable, lost: KnownObject, found: StoredObject): Promise<void> {
+async function replaceObject(
+  tx: Queryable,
+  lost: KnownObject,
+  found: StoredObject,
+  outOfReach: boolean,
+): Promise<void> {
   await tx
     .updateTable('objects')
     .set({ datastore: found.datastore, location: found.location, lost_at: null, damaged_at: null })
     .where('sha256', '=', lost.sha256)
     .execute()
-  // Damaged bytes are nobody's now. Those that were only not found stay, should they turn up: their disk may not be mounted.
-  if (lost.damagedAt !== null) await handOver(tx, lost, DAMAGED_KEPT_MS)
+  // Damaged ones, and those out of reach, are nobody's now. Those that were only not found stay, should they turn up: their disk may not be mounted.
+  if (lost.damagedAt !== null || outOfReach) await handOver(tx, lost, NAMELESS_KEPT_MS)
   await countUsage(tx, [
     { subject: `datastore:${lost.datastore}`, changeId: `${found.location} lost`, bytes: -lost.size, files: -1 },
     { subject: `datastore:${found.datastore}`, changeId: found.location, bytes: found.size, files: 1 },

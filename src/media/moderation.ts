@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Notifier } from '../coordination/notifier.ts'
 import type { Datastores } from '../datastores/datastores.ts'
 import type { Database } from '../db/connect.ts'
@@ -20,6 +21,8 @@ export interface ModerationParts {
 }
 
 const TRY_AGAIN_MS = 5000
+/** Whoever deletes waits so long for the bytes, in ms. Nothing serves them any more, and they are handed over already. */
+const BYTES_WAIT_MS = 2000
 
 /** Who moderates, and what that person may decide about. */
 export interface Moderator {
@@ -85,7 +88,7 @@ export async function remove(parts: ModerationParts, moderator: Moderator, mxc: 
   const result = await parts.db.write(deleteMedia, { origin, mediaId, at: parts.clock.now() })
   await tell(parts, record.sha256)
   if (result.outcome === 'not_found') return
-  for (const object of result.unused) await deleteBytes(parts, object)
+  await Promise.race([deleteAll(parts, result.unused), pause(BYTES_WAIT_MS, undefined, { ref: false })])
   const { unused, sha256 } = result
   mediaDeleted(parts.events, { mxc: formatMxc(mxc), sha256, objects: unused.length, by: moderator.userId })
 }
@@ -105,6 +108,10 @@ async function tell({ notifier, events }: ModerationParts, sha256: string): Prom
 async function tellAgain(parts: ModerationParts, mxc: Mxc): Promise<void> {
   const sha256 = await findContent(parts.db.read, mxc)
   if (sha256 !== undefined) await tell(parts, sha256)
+}
+
+async function deleteAll(parts: ModerationParts, objects: readonly StoredObject[]): Promise<void> {
+  for (const object of objects) await deleteBytes(parts, object)
 }
 
 /** With the rows, the bytes were handed over for deletion: what is not deleted now, or by a crash never, is deleted later. */

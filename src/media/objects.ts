@@ -4,7 +4,7 @@ import { deleteLater } from '../db/unused.ts'
 import type { Datastore, ObjectDescription } from '../datastores/datastore.ts'
 import type { StagedFile } from '../datastores/staging.ts'
 import type { Notifier } from '../coordination/notifier.ts'
-import { DatabaseUnavailable } from '../lib/errors.ts'
+import { DatabaseUnavailable, StorageUnavailable } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { ChooseParts } from './choose.ts'
 import { placeOf } from './lost.ts'
@@ -26,7 +26,7 @@ const ATTEMPTS = 3
 
 /**
  * Puts staged content where it can be pointed at, and runs `commit`, the short transaction that points at it. Content that is
- * stored already is not put again, unless its bytes are gone: then the same bytes heal it. Bytes that were put and that no
+ * stored already is not put again, unless its bytes are gone or out of reach: then the same bytes take their place. Bytes that were put and that no
  * record ended up pointing at are deleted again, whatever went wrong.
  */
 export async function storeObject<Result extends { readonly outcome: string; readonly object?: StoredObject }>(
@@ -47,17 +47,32 @@ async function offer(parts: ObjectParts, staged: StagedFile, destination: Destin
   const { datastore, contentType } = destination
   const { sha256, size } = staged
   const found = await findObject(parts.db.read, sha256)
-  if (found && (await isWhole(parts, found))) return { ...placeOf(found), size, fresh: false }
-  if (found) parts.log.warn(placeOf(found), 'a lost object comes back')
+  const state = found && (await stateOf(parts, found, datastore))
+  if (found && state === 'whole') return { ...placeOf(found), size, fresh: false }
+  if (found && state === 'lost') parts.log.warn(placeOf(found), 'a lost object comes back')
   const location = await datastore.put(staged, { contentType })
   const fresh = { sha256, size, datastore: datastore.id, location, fresh: true }
-  return found ? { ...fresh, replaces: { datastore: found.datastore, location: found.location } } : fresh
+  if (!found) return fresh
+  const outOfReach = state === 'out of reach'
+  return { ...fresh, replaces: { datastore: found.datastore, location: found.location, outOfReach } }
 }
 
-/** Marked ones are put anew even if something is in their place: these are the right bytes for certain. */
-async function isWhole({ datastores }: ObjectParts, found: KnownObject): Promise<boolean> {
-  if (found.lostAt !== null || found.damagedAt !== null) return false
-  return (await datastores.sizeOf(found)) === found.size
+/**
+ * Marked ones are put anew even if something is in their place: these are the right bytes for certain. Those whose datastore cannot
+ * be used are too, if there is another one: nobody can tell now whether they are there, and 200 is for what is known to be.
+ */
+async function stateOf(
+  { datastores }: ObjectParts,
+  found: KnownObject,
+  other: Datastore,
+): Promise<'whole' | 'lost' | 'out of reach'> {
+  if (found.lostAt !== null || found.damagedAt !== null) return 'lost'
+  try {
+    return (await datastores.sizeOf(found)) === found.size ? 'whole' : 'lost'
+  } catch (error) {
+    if (error instanceof StorageUnavailable && other.id !== found.datastore) return 'out of reach'
+    throw error
+  }
 }
 
 async function committed<Result extends { readonly object?: StoredObject }>(
@@ -84,7 +99,7 @@ async function tellMoved(parts: ObjectParts, sha256: string): Promise<void> {
   try {
     await announceChanged(parts.notifier, [sha256])
   } catch (error) {
-    parts.log.warn({ err: error, sha256 }, 'other instances could not be told that a lost object is back')
+    parts.log.warn({ err: error, sha256 }, 'other instances could not be told that an object is elsewhere now')
   }
 }
 

@@ -3,6 +3,7 @@ import PQueue from 'p-queue'
 import type { S3Options } from '../../config/s3-options.ts'
 import type { Log } from '../../lib/log.ts'
 import { openAgents } from './agents.ts'
+import { Service } from './service.ts'
 
 /** The SDK. Imported only where a bucket is configured: it costs a server without one neither time nor memory. */
 export type Sdk = typeof sdk
@@ -54,6 +55,8 @@ export interface Bucket extends AsyncDisposable {
   readonly options: S3Options
   readonly patience: S3Patience
   readonly parts: BucketParts
+  /** What its calls know of the service together. */
+  readonly service: Service
   /** Parts of large objects that are being sent, so that many uploads at once cost no more memory than a few. */
   readonly partsUnderWay: PQueue
   /** The region to sign for. The first refusal that names another one changes it. */
@@ -75,9 +78,13 @@ export async function openBucket(datastore: string, options: S3Options, parts: B
     options,
     patience,
     parts,
+    service: new Service(parts.now),
     partsUnderWay: new PQueue({ concurrency: PARTS_AT_ONCE }),
     region: options.region ?? USUAL_REGION,
-    [Symbol.asyncDispose]: async () => client.destroy(),
+    async [Symbol.asyncDispose]() {
+      bucket.service.close()
+      client.destroy()
+    },
   }
   return bucket
 }

@@ -24,36 +24,52 @@ export interface CallOptions {
 
 /**
  * Calls the service, again and again while that makes sense and time is left: each attempt starts from nothing, so whoever sends
- * a body makes a new stream of it. Throws an `S3Failure` about the last attempt.
+ * a body makes a new stream of it. Throws an `S3Failure` about the last attempt; at once where the service is down for all calls.
  */
 export async function call<T>(
   bucket: Bucket,
   options: CallOptions,
   attempt: (attempt: Attempt) => Promise<T>,
 ): Promise<T> {
-  const { patience, parts } = bucket
+  const { patience, parts, service } = bucket
   const until = parts.now() + (options.kind === 'read' ? patience.retryReadsMs : patience.retryWritesMs)
   for (let number = 1; ; number++) {
+    const began = parts.now()
     try {
-      return await attemptOnce(options.idleMs ?? patience.answerMs, options.signal, attempt)
+      const result = await attemptOnce(bucket, options, attempt)
+      service.worked()
+      return result
     } catch (error) {
+      if (!options.signal?.aborted) service.failed(options, error, began)
       const elsewhere = number === 1 && movesTo(bucket, error)
       const waitMs = elsewhere ? 0 : backoff(bucket, number)
-      const again = (elsewhere || isPassing(error)) && !options.signal?.aborted && parts.now() + waitMs < until
-      if (!again) throw new S3Failure(describe(bucket, options.what), error)
-      parts.log.warn(
-        {
-          datastore: bucket.datastore,
-          call: options.what,
-          code: codeOf(error),
-          attempt: number,
-          waitMs: Math.round(waitMs),
-        },
-        'a call to S3 failed; trying again',
-      )
-      await pause(waitMs, undefined, options.signal ? { signal: options.signal } : {}).catch(() => {})
+      const again = (elsewhere || isPassing(error)) && parts.now() + waitMs < until
+      if (again) noteRetry(bucket, options, { error, number, waitMs })
+      if (!again || !(await waited(bucket, options, waitMs))) {
+        throw new S3Failure(describe(bucket, options.what), error, service.isDown)
+      }
     }
   }
+}
+
+/** False, at once, where there is no point in waiting any more. */
+async function waited({ service }: Bucket, { signal }: CallOptions, ms: number): Promise<boolean> {
+  const stop = signal ? AbortSignal.any([service.giveUp, signal]) : service.giveUp
+  return await pause(ms, true, { signal: stop }).catch(() => false)
+}
+
+interface Retry {
+  readonly error: unknown
+  readonly number: number
+  readonly waitMs: number
+}
+
+/** An outage makes thousands of them: the first is told. */
+function noteRetry({ datastore, parts, service }: Bucket, { what, signal }: CallOptions, retry: Retry): void {
+  const { error, number, waitMs } = retry
+  if (service.giveUp.aborted || signal?.aborted) return
+  const about = { datastore, call: what, code: codeOf(error), attempt: number, waitMs: Math.round(waitMs) }
+  parts.log[service.retried() ? 'warn' : 'debug'](about, 'a call to S3 failed; trying again')
 }
 
 export function describe(bucket: Bucket, what: string): string {
@@ -61,8 +77,8 @@ export function describe(bucket: Bucket, what: string): string {
 }
 
 async function attemptOnce<T>(
-  idleMs: number,
-  signal: AbortSignal | undefined,
+  { patience, service }: Bucket,
+  { signal, idleMs = patience.answerMs }: CallOptions,
   attempt: (attempt: Attempt) => Promise<T>,
 ): Promise<T> {
   const ending = new AbortController()
@@ -72,6 +88,7 @@ async function attemptOnce<T>(
   const follow = () => ending.abort(signal?.reason)
   signal?.addEventListener('abort', follow)
   if (signal?.aborted) follow()
+  service.began(ending)
   try {
     return await attempt({
       signal: ending.signal,
@@ -85,6 +102,7 @@ async function attemptOnce<T>(
     throw reason ?? error
   } finally {
     clearTimeout(timer)
+    service.ended(ending)
     signal?.removeEventListener('abort', follow)
   }
 }

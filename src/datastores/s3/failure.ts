@@ -18,13 +18,17 @@ export class S3Failure extends Error {
   /** HTTP status; undefined when no answer came. */
   readonly status: number | undefined
 
-  constructor(what: string, cause: unknown) {
+  /** Not this call alone failed: the service is down, and no call has a chance. */
+  readonly isServiceDown: boolean
+
+  constructor(what: string, cause: unknown, isServiceDown = false) {
     const { code, status, message } = told(cause)
     super(`${what}: ${[status, code, message].filter((part) => part !== undefined && part !== '').join(' ')}`, {
       cause,
     })
     this.code = code
     this.status = status
+    this.isServiceDown = isServiceDown
   }
 }
 
@@ -84,6 +88,7 @@ const OUR_OWN: ReadonlySet<string> = new Set([
   'EACCES',
   'EIO',
   'StagedFileChanged',
+  'Closed',
 ])
 
 /** Whether the same call may well work a moment later. */
@@ -93,6 +98,21 @@ export function isPassing(error: unknown): boolean {
   if (status !== undefined) return PASSING_STATUS.has(status)
   // No answer: the connection failed, broke or hung. What is ours (no file, no credentials) does not pass.
   return !OUR_OWN.has(codeOf(error))
+}
+
+/** What a service that is gone, or a proxy in front of one, answers to everybody. */
+const DOWN_STATUS: ReadonlySet<number> = new Set([502, 503, 504])
+
+/** Whether the failure may mean that the service is down for everybody: no connection, none that lasts, no answer, or 503. */
+export function saysDown(error: unknown): boolean {
+  const status = statusOf(error)
+  if (status !== undefined) return DOWN_STATUS.has(status)
+  return isPassing(error) && !PASSING_CODES.has(codeOf(error))
+}
+
+/** The SDK's only time limit that is not ours is for the connection. */
+export function isConnectTimeout(error: unknown): boolean {
+  return error instanceof Error && error.name === 'TimeoutError'
 }
 
 /** The region that the bucket is in, when a refusal names one. */

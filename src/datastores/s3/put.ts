@@ -83,7 +83,9 @@ function wasRefused(error: unknown): boolean {
 }
 
 async function deleteQuietly(bucket: Bucket, key: string): Promise<void> {
-  const { client, sdk, options, parts, patience } = bucket
+  const { client, sdk, options, parts, patience, service } = bucket
+  // Nobody could delete anything there now; what an earlier attempt may have left is for a sweep.
+  if (service.giveUp.aborted) return
   const command = new sdk.DeleteObjectCommand({ Bucket: options.bucket, Key: key })
   try {
     await client.send(command, { abortSignal: AbortSignal.timeout(patience.answerMs) })

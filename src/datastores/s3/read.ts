@@ -198,8 +198,8 @@ class S3Object implements OpenObject {
   }
 
   #noteBreak(position: number, error: unknown): void {
-    const { datastore, parts } = this.#bucket
-    parts.log.warn(
+    const { datastore, parts, service } = this.#bucket
+    parts.log[service.retried() ? 'warn' : 'debug'](
       { err: error, datastore, key: this.#found.key, position },
       'a download from S3 broke off; going on where it stopped',
     )

@@ -141,6 +141,10 @@ class S3Datastore implements Datastore {
     )
   }
 
+  abort(): void {
+    this.#bucket.service.close()
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#bucket[Symbol.asyncDispose]()
   }
