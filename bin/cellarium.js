@@ -4,14 +4,18 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import * as nodeModule from 'node:module'
+import { Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import * as v8 from 'node:v8'
 
 const NEEDED = 24
+/** The descriptor that tells a program started by a launcher that the launcher is gone. */
+const LAUNCHER_PIPE = 'CELLARIUM_LAUNCHER_PIPE'
 
 if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
   // Syncs to disk wait in libuv's pool; four threads (its default) would make uploads wait for each other's disk.
   if (!process.env.UV_THREADPOOL_SIZE) process.env.UV_THREADPOOL_SIZE = '16'
+  endWithLauncher()
   hideSqliteNotice()
   keepCompiled()
   // What loading the program leaves behind would blow the young generation up for good; requests may grow it again.
@@ -29,6 +33,21 @@ if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
     )
     process.exitCode = 1
   }
+}
+
+/**
+ * Whoever kills the launcher means the server: without this it would go on, with nobody's hand on it, and keep port and leases.
+ * Waiting for a pipe to close costs nothing and keeps no process alive.
+ */
+function endWithLauncher() {
+  const fd = Number(process.env[LAUNCHER_PIPE])
+  // Not for the processes that this one starts.
+  delete process.env[LAUNCHER_PIPE]
+  if (!(fd > 2)) return
+  const pipe = new Socket({ fd, readable: true, writable: false })
+  pipe.on('error', () => {})
+  pipe.on('close', () => process.kill(process.pid, 'SIGTERM'))
+  pipe.resume().unref()
 }
 
 /**
@@ -61,8 +80,12 @@ function nodeFromPackage() {
   }
 }
 
+/** Runs the same command with another Node. It holds the other end of a pipe, which the kernel closes however this process ends. */
 function runWith(node) {
-  const child = spawn(node, process.argv.slice(1), { stdio: 'inherit' })
+  const child = spawn(node, process.argv.slice(1), {
+    stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
+    env: { ...process.env, [LAUNCHER_PIPE]: '3' },
+  })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('exit', (code, signal) => {
     process.exitCode = signal ? 1 : code

@@ -4,7 +4,7 @@ import type { Tools } from '../app.ts'
 import { CheckNotes } from '../db/check-notes.ts'
 import { datastoresInUse } from '../db/object-care.ts'
 import type { Datastore } from '../datastores/datastore.ts'
-import { ConfigError } from '../lib/errors.ts'
+import { ConfigError, messagesOf } from '../lib/errors.ts'
 import { check, type Checked, type Finding } from '../media/check.ts'
 import { inBatches } from '../media/orphans.ts'
 import { reasonsNotToRepair, repair, type Repaired } from '../media/repair.ts'
@@ -123,7 +123,7 @@ async function checkOne(
     const repaired = flags.repair && refused.length === 0 ? await repair(tools, datastore, notes) : undefined
     return { checked, uri, refused, repaired }
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = messagesOf(cause).join(': ')
     throw new ConfigError([`datastore ${id} (${uri}) could not be checked to its end: ${why}`], { cause })
   } finally {
     clearProgress()

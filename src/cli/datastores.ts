@@ -107,8 +107,12 @@ async function watch(tools: Tools, id: number, signal: AbortSignal): Promise<Tas
     { isTTY: process.stdout.isTTY, write: (text) => void process.stdout.write(text) },
     () => performance.now(),
   )
-  const task = await watchTask(tools, id, ({ progress }) => display.show(progress as TransferProgress), signal)
+  const task = await watchTask(tools, id, (shown) => showIn(display, shown), signal)
   return (await findTask(tools.db.read, id)) ?? task
+}
+
+function showIn(display: TransferDisplay, { progress, endedAt, error }: Task): void {
+  display.show(progress as TransferProgress, endedAt !== null && error === '')
 }
 
 function report({ id, endedAt, error, progress }: Task): void {
@@ -118,9 +122,9 @@ function report({ id, endedAt, error, progress }: Task): void {
     process.exitCode = FAILED
     return
   }
-  console.log(
-    `${count(moved)} objects, ${bytes(movedBytes)} moved${skipped > 0 ? `, ${count(skipped)} read since` : ''}.`,
-  )
+  const stayed = skipped > 0 ? `, ${count(skipped)} read since` : ''
+  const isNothing = error === '' && moved === 0
+  console.log(isNothing ? `Nothing to move${stayed}.` : `${count(moved)} objects, ${bytes(movedBytes)} moved${stayed}.`)
   for (const failure of failures) console.error(`${failure.sha256} (${failure.location}): ${failure.error}`)
   if (error === '') return
   console.error(error)

@@ -1,6 +1,9 @@
-import { loadConfig } from '../config/load.ts'
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { type ConfigSource, loadConfig } from '../config/load.ts'
+import type { Snapshot } from '../config/snapshot.ts'
 import { type OpenedLog, openLog } from '../lib/log.ts'
-import { Refused } from '../lib/errors.ts'
+import { ConfigError, messagesOf, Refused, Unavailable } from '../lib/errors.ts'
 import { openOutput } from '../lib/log-output.ts'
 import type { Tools } from '../app.ts'
 import { configSource, type SourceOptions } from './config-source.ts'
@@ -11,12 +14,16 @@ const STANDARD_ERROR = 2
 /**
  * Does `work` with database and datastores of the configuration, beside a running server or without one. The signal aborts on
  * Ctrl-C; a second one ends the process. Warnings go to the error output, so that the output can be read by programs.
+ *
+ * @throws {ConfigError} also when there is no database: an empty one would look healthy, and tell nothing of the server's
  */
 export async function withTools(
   options: SourceOptions,
   work: (tools: Tools, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
-  const snapshot = await loadConfig(configSource(options, process.env))
+  const source = configSource(options, process.env)
+  const snapshot = await loadConfig(source)
+  refuseWithoutDatabase(snapshot, source)
   await using logging = openErrorLog()
   const { openTools } = await import('../app.ts')
   await using tools = await openTools(snapshot, logging.log)
@@ -24,10 +31,21 @@ export async function withTools(
   try {
     await work(tools, interrupted.signal)
   } catch (error) {
+    if (error instanceof Unavailable) throw new ConfigError([messagesOf(error).join(': ')], { cause: error })
     if (!(error instanceof Refused)) throw error
     console.error(error.message)
     process.exitCode = FAILED
   }
+}
+
+function refuseWithoutDatabase({ main }: Snapshot, { path }: ConfigSource): void {
+  const { postgres, sqlite } = main.database
+  if (postgres !== '' || existsSync(sqlite)) return
+  const missing = `there is no database ${resolve(sqlite)}`
+  const what = path
+    ? `which ${path} names: the server makes it when it first starts; start it, or give its own folder (--data FOLDER)`
+    : 'and no configuration that names another: give --config FILE (or set REPO_CONFIG), or --data FOLDER'
+  throw new ConfigError([`${missing}, ${what}`])
 }
 
 function openErrorLog(): OpenedLog {

@@ -25,12 +25,14 @@ export class TransferDisplay implements Disposable {
     this.#speed = speedometer(now)
   }
 
-  show(progress: TransferProgress): void {
-    const text = describe(progress, this.#speed(progress.movedBytes))
+  /** `isDone`: every object has had its turn, whatever the count at the beginning was, so that this is the last word. */
+  show(progress: TransferProgress, isDone = false): void {
+    const share = isDone ? 1 : shareOf(progress)
+    const text = describe(progress, share, this.#speed(progress.movedBytes))
     if (this.#output.isTTY) {
-      this.#output.write(`\r${bar(progress)} ${text}\u001b[K`)
+      this.#output.write(`\r${bar(share)} ${text}\u001b[K`)
       this.#isOpen = true
-    } else if (this.#now() - this.#shownAt >= LINE_EVERY_MS) {
+    } else if (isDone || this.#now() - this.#shownAt >= LINE_EVERY_MS) {
       this.#output.write(`${text}\n`)
       this.#shownAt = this.#now()
     }
@@ -47,15 +49,15 @@ function shareOf({ objects, moved, skipped, failed }: TransferProgress): number 
   return objects <= 0 ? 0 : Math.min(1, (moved + skipped + failed) / objects)
 }
 
-function bar(progress: TransferProgress): string {
-  const filled = Math.round(shareOf(progress) * WIDTH)
+function bar(share: number): string {
+  const filled = Math.round(share * WIDTH)
   return `[${'#'.repeat(filled)}${'-'.repeat(WIDTH - filled)}]`
 }
 
-function describe(progress: TransferProgress, perSecond: number): string {
+function describe(progress: TransferProgress, share: number, perSecond: number): string {
   const { objects, moved, movedBytes, skipped, failed } = progress
   const parts = [
-    `${Math.floor(shareOf(progress) * 100)} %`,
+    `${Math.floor(share * 100)} %`,
     `${count(moved)} of ${count(objects)} objects`,
     bytes(movedBytes),
     ...(perSecond > 0 ? [`${bytes(perSecond)}/s`] : []),

@@ -2,7 +2,7 @@ import { dirname } from 'node:path'
 import { sql } from 'kysely'
 import { Availability, type OnAvailability } from '../lib/availability.ts'
 import { makeLastingFolder } from '../lib/durable.ts'
-import { ConfigError } from '../lib/errors.ts'
+import { ConfigError, messagesOf } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { migrate } from './migrate.ts'
 import { tryWriting } from './ping.ts'
@@ -66,7 +66,7 @@ export async function openDatabase(
   } catch (cause) {
     if (cause instanceof ConfigError) throw cause
     const which = options.postgres ? 'PostgreSQL (database.postgres)' : `${options.sqlite} (database.sqlite)`
-    throw new ConfigError([`cannot use the database ${which}: ${messages(cause).join(': ')}`], { cause })
+    throw new ConfigError([`cannot use the database ${which}: ${messagesOf(cause).join(': ')}`], { cause })
   }
 }
 
@@ -81,11 +81,6 @@ function tryOnce(db: OpenedDatabase, availability: Availability): () => Promise<
     if (availability.problem === undefined) return
     await (trying ??= tryNow().finally(() => (trying = undefined)))
   }
-}
-
-function messages(error: unknown): string[] {
-  if (error instanceof AggregateError) return error.errors.flatMap(messages)
-  return error instanceof Error ? [error.message, ...messages(error.cause)] : []
 }
 
 async function openSqlite(path: string, role: 'server' | 'tool', availability: Availability): Promise<OpenedDatabase> {

@@ -2,6 +2,7 @@
  * What can go wrong on purpose. Use-cases throw these; `http/errors.ts` is the one place that turns a reason into a status
  * and a Matrix errcode, and everything that is not one of these is a defect: logged with its stack, answered 500.
  */
+import { inspect } from 'node:util'
 
 /** Why a caller does not get what it asked for. Each has one line in the table of `http/errors.ts`. */
 export type Reason =
@@ -120,4 +121,15 @@ export class ConfigError extends Error {
     super(problems.join('\n'), options)
     this.problems = problems
   }
+}
+
+/**
+ * What happened, for administrators: the messages of an error and of its causes, the outermost first, without those that are
+ * meant for callers, and those that another one repeats.
+ */
+export function messagesOf(error: unknown): readonly string[] {
+  if (error instanceof AggregateError) return error.errors.flatMap(messagesOf)
+  if (!(error instanceof Error)) return error === undefined ? [] : [inspect(error)]
+  const causes = messagesOf(error.cause).filter((message) => !error.message.includes(message))
+  return error instanceof Unavailable && causes.length > 0 ? causes : [error.message, ...causes]
 }

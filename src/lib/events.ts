@@ -223,10 +223,14 @@ export function redisUp({ log, metrics }: LogAndMetrics, { shard, use }: RedisCo
   gauge.set(1)
 }
 
-/** A connection to Redis was lost, hangs, or cannot be had. Called once for each time that happens. */
+/**
+ * A connection to Redis was lost, hangs, or cannot be had. Called once for each time that happens, and again when the reason
+ * becomes another one, which is told but not counted.
+ */
 export function redisDown({ log, metrics }: LogAndMetrics, { shard, use }: RedisConnectionName, error: unknown): void {
-  metrics.redisFailures.of(shard, use).add()
-  metrics.redisUp.of(shard, use).set(0)
+  const gauge = metrics.redisUp.of(shard, use)
+  if (gauge.state !== 0) metrics.redisFailures.of(shard, use).add()
+  gauge.set(0)
   log.warn({ shard, use, err: error }, 'the Redis server cannot be used; requests go on without it')
 }
 

@@ -83,8 +83,9 @@ test(
     const [object = ''] = await place.newest()
     await utimes(object, DAYS_AGO, DAYS_AGO)
     await using other = await temporaryFolder()
-    const wrong = ['--repair', '--data', other.path]
-    const config = join(other.path, 'cellarium.yaml')
+    await (await startServer({ folder: other.path }))[Symbol.asyncDispose]()
+    const wrong = ['--repair', '--data', join(other.path, 'data')]
+    const config = join(other.path, 'media.yaml')
     const opts = { path: place.mediaFolder }
     await writeFile(config, JSON.stringify({ datastores: [{ type: 'file', id: 'media', forKinds: ['all'], opts }] }))
     expect(await place.run('cellarium', ['datastores', 'check', '--config', config, ...wrong])).toMatchObject({

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
@@ -8,6 +8,7 @@ import { eventually } from '../support/app.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { mediaClient } from '../support/media-client.ts'
 import { startProgram } from '../support/processes.ts'
+import { startS3Double } from '../support/s3-double.ts'
 import { type Server, startServer } from '../support/server.ts'
 
 const CELLARIUM = fileURLToPath(new URL('../../bin/cellarium.js', import.meta.url))
@@ -35,6 +36,15 @@ async function upload(server: Server, count: number, size = 1000): Promise<strin
 /** Runs `cellarium datastores …` to its end. */
 async function run(folder: string, ...args: string[]) {
   await using program = await start(folder, ...args)
+  const { code } = await program.ended
+  return { code, text: program.lines.join('\n') }
+}
+
+/** The same in a folder where nothing says where the configuration is. */
+async function runIn(folder: string, args: readonly string[]) {
+  const environment = { PATH: process.env['PATH'], HOME: folder }
+  const command = [process.execPath, CELLARIUM, 'datastores', ...args]
+  await using program = await startProgram({ command, folder, environment })
   const { code } = await program.ended
   return { code, text: program.lines.join('\n') }
 }
@@ -116,7 +126,7 @@ test(
 
 test('cellarium datastores transfer refuses what cannot be done, in a sentence and with status 1', async () => {
   await using folder = await temporaryFolder()
-  await writeFile(join(folder.path, 'cellarium.yaml'), stringify(configOf(folder.path)))
+  await (await startIn(folder.path))[Symbol.asyncDispose]()
   const refused = [
     [['old', 'old'], 'Source and target datastore cannot be the same'],
     [['old', 'none'], 'Target datastore none is not configured'],
@@ -126,3 +136,50 @@ test('cellarium datastores transfer refuses what cannot be done, in a sentence a
     expect(await run(folder.path, 'transfer', ...args)).toEqual({ code: 1, text })
   }
 })
+
+test.each(['list', 'transfer old new', 'check'])(
+  'cellarium datastores %s makes neither folder nor database where there is none, but says what to give, with status 2',
+  async (args) => {
+    await using folder = await temporaryFolder()
+    const nowhere = await runIn(folder.path, args.split(' '))
+    expect(nowhere).toMatchObject({ code: 2, text: expect.stringContaining('give --config FILE (or set REPO_CONFIG)') })
+    expect(nowhere.text).toContain(join('data', 'cellarium.sqlite'))
+    expect(await readdir(folder.path)).toEqual([])
+
+    const dataPath = join(folder.path, 'other')
+    await writeFile(join(folder.path, 'cellarium.yaml'), stringify({ ...configOf(folder.path), repo: { dataPath } }))
+    const { code, text } = await run(folder.path, ...args.split(' '))
+    expect([code, text]).toEqual([2, expect.stringContaining(`no database ${join(dataPath, 'cellarium.sqlite')}`)])
+    expect(await readdir(folder.path)).toEqual(['cellarium.yaml'])
+  },
+)
+
+test(
+  'cellarium datastores transfer of what was all read lately has nothing to move, and is done',
+  { timeout: PATIENT },
+  async () => {
+    await using folder = await temporaryFolder()
+    await using server = await startIn(folder.path)
+    await upload(server, 3)
+    const { code, text } = await run(folder.path, 'transfer', 'old', 'new', '--before', '30d')
+    expect([code, text]).toEqual([0, expect.stringMatching(/^Nothing to move, 3 read since\.$/m)])
+    expect(text).toMatch(/^100 %, 0 of \d objects, 0 bytes, 3 read since$/m)
+  },
+)
+
+test(
+  'cellarium datastores check of a bucket that cannot be used says what happened, in words for administrators',
+  { timeout: PATIENT },
+  async () => {
+    await using folder = await temporaryFolder()
+    await using double = await startS3Double()
+    const bucket = { type: 's3', id: 'old', forKinds: ['all'], opts: double.options }
+    const config = { ...configOf(folder.path), datastores: [bucket] }
+    await (await startServer({ folder: folder.path, config }))[Symbol.asyncDispose]()
+    double.failAll({ kind: 'refused', status: 403, code: 'AccessDenied' })
+    const { code, text } = await run(folder.path, 'check')
+    expect([code, text]).toEqual([2, expect.stringMatching(/datastore old \(.*could not be checked.*403 AccessDenied/)])
+    expect(text).not.toContain('please try again')
+    expect(text.match(/could not be checked.*/)?.[0].match(/403 AccessDenied/g), 'once').toHaveLength(1)
+  },
+)

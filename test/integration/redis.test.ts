@@ -90,6 +90,23 @@ describeWith('redis-server', 'A Redis server that fails', () => {
     expect(await one.redis.objects.get(hash)).toEqual(bytes)
   })
 
+  test('and comes back with another password costs one warning more, which names it', async () => {
+    const port = await freePort()
+    await using first = await startRedis({ port })
+    await using one = await open([first])
+    await first.kill()
+    await vi.waitFor(() => expect(one.isUp()).toBe(false), 10_000)
+    expect(one.warnings()).toBe(1)
+    await using _ = await startRedis({ port, password: 'new', options: ['--requirepass', 'new'] })
+    await vi.waitFor(() => expect(JSON.stringify(one.lines)).toContain('NOAUTH'), { timeout: 15_000 })
+    await using other = await open([first], { password: 'wrong' })
+    expect(JSON.stringify(other.lines)).toContain('WRONGPASS')
+    // Tried again by then, with the same outcome.
+    await pause(1500)
+    expect([one.warnings(), other.warnings()]).toEqual([2, 1])
+    expect([one.failures(), other.failures()], 'a loss counts once').toEqual([1, 1])
+  })
+
   test('costs who asked it just then a moment when it hangs, and nobody after', async () => {
     await using server = await startRedis()
     await using one = await open([server], {}, 250)

@@ -53,7 +53,11 @@ export async function openClient(target: RedisTarget, { signal, onLost }: OpenOp
   client.on('error', lose)
   client.on('end', () => lose(new Error('the connection was closed')))
   signal.addEventListener('abort', end, { once: true })
-  await client.connect()
+  try {
+    await client.connect()
+  } catch (error) {
+    throw error instanceof ErrorReply ? new RedisRefused(error.message, { cause: error }) : error
+  }
   if (signal.aborted) end()
   const options = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } }
   return {

@@ -13,6 +13,10 @@ export class RedisUnavailable extends Error {
   override readonly name = 'RedisUnavailable'
 }
 
+class NoAnswer extends Error {
+  override readonly name = 'NoAnswer'
+}
+
 export interface RedisConnectionParts {
   readonly target: RedisTarget
   /** In ms; 250 if not given. */
@@ -21,7 +25,7 @@ export interface RedisConnectionParts {
   readonly prepare?: (client: RedisClient) => Promise<void>
   /** Whenever the connection stands, also for the first time. */
   readonly onUp: () => void
-  /** Once each time it is lost, or when it could not be had to begin with. */
+  /** Each time it is lost, or when it could not be had to begin with; until it stands again, once for each kind of reason. */
   readonly onDown: (error: unknown) => void
 }
 
@@ -36,8 +40,8 @@ export class RedisConnection implements AsyncDisposable {
   #client: RedisClient | undefined
   #opening: Promise<void> = Promise.resolve()
   #checks: NodeJS.Timeout | undefined
-  /** That it is gone was said. */
-  #toldDown = false
+  /** Why it is gone, as far as that was said: nobody looks for a wrong password behind a server that was only away. */
+  readonly #toldDown = new Set<string>()
 
   constructor(parts: RedisConnectionParts) {
     this.#parts = parts
@@ -108,7 +112,7 @@ export class RedisConnection implements AsyncDisposable {
       return false
     }
     this.#client = client
-    this.#toldDown = false
+    this.#toldDown.clear()
     this.#parts.onUp()
     return true
   }
@@ -122,8 +126,9 @@ export class RedisConnection implements AsyncDisposable {
   }
 
   #sayDown(error: unknown): void {
-    if (this.#toldDown || this.#closing.signal.aborted) return
-    this.#toldDown = true
+    const kind = kindOf(error)
+    if (this.#toldDown.has(kind) || this.#closing.signal.aborted) return
+    this.#toldDown.add(kind)
     this.#parts.onDown(error)
   }
 
@@ -141,6 +146,17 @@ export class RedisConnection implements AsyncDisposable {
   }
 }
 
+/** What a server that ends looks like, depending on the moment. */
+const GONE = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE'])
+
+/** Errors of one kind are worth one line of the log: Redis's own word (WRONGPASS, LOADING), or the code of network or TLS. */
+function kindOf(error: unknown): string {
+  if (error instanceof RedisRefused) return error.message.split(' ', 1)[0] ?? ''
+  if (error instanceof NoAnswer) return 'no answer'
+  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined
+  return code === undefined || GONE.has(code) ? 'gone' : code
+}
+
 /** The result, unless it takes longer than `ms`. A process that was busy itself looks once more before it says so. */
 async function within<Result>(ms: number, result: Promise<Result>, stop?: AbortSignal): Promise<Result> {
   const timer = new AbortController()
@@ -148,7 +164,7 @@ async function within<Result>(ms: number, result: Promise<Result>, stop?: AbortS
   const late = async (): Promise<never> => {
     await delay(ms, undefined, { signal })
     await nextTurn()
-    throw new Error(`no answer within ${ms} ms`)
+    throw new NoAnswer(`no answer within ${ms} ms`)
   }
   const timeout = late()
   timeout.catch(() => {})

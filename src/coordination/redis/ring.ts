@@ -12,7 +12,7 @@ export interface RingParts {
   /** How long a command may take, in ms; 250 if not given. */
   readonly timeoutMs?: number | undefined
   readonly onUp: (shard: string) => void
-  /** A server was lost, or could not be had to begin with. */
+  /** A server was lost, or could not be had to begin with; again when there is another reason why it cannot be had. */
   readonly onDown: (shard: string, error: unknown) => void
 }
 
