@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
 import { resolve } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { Command } from 'commander'
@@ -46,8 +47,16 @@ async function serve(flags: Flags): Promise<void> {
   if (!source.path) console.log(tryIt(app, config.current()))
   const signal = await untilToldToStop()
   log.info({ signal }, 'answering what is under way, then ending')
-  const again = once(process, signal)
-  await Promise.race([app.http.stop(DRAIN_MS), again])
+  await Promise.race([app.http.stop(DRAIN_MS), toldAgain(signal)])
+}
+
+/** One key press may come twice, from the terminal and from a launcher in between: what follows at once says nothing new. */
+const SAME_KEY_MS = 300
+
+async function toldAgain(signal: NodeJS.Signals): Promise<void> {
+  process.on(signal, () => {})
+  await delay(SAME_KEY_MS, undefined, { ref: false })
+  await once(process, signal)
 }
 
 /** The launcher keeps it small while the program loads, which saves an idle server 10 MiB; requests may use more. */
