@@ -79,3 +79,27 @@ test('a client that leaves just before a chunk is sent does not keep the file op
 test('a file that cannot be read to its end fails, and does not look finished', async () => {
   expect(await send(broken)).toMatchObject({ message: 'the disk failed' })
 })
+
+test('A client that left while a file in memory was fetched is not waited for', async () => {
+  const outcome = Promise.withResolvers<unknown>()
+  await using closing = new AsyncDisposableStack()
+  const bytes = Buffer.alloc(100_000)
+  const server = createServer((request, response) => {
+    const open = async () => {
+      request.socket.destroy()
+      await once(response, 'close')
+      return { size: bytes.length, bytes, read: async function* () {}, async [Symbol.asyncDispose]() {} }
+    }
+    sendFile({ request, response }, { ...FILE, size: bytes.length, open }, []).then(
+      () => outcome.resolve('sent'),
+      (error: unknown) => outcome.resolve(error),
+    )
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  closing.defer(() => server.close().closeAllConnections())
+  const address = server.address()
+  const client = connect(typeof address === 'object' && address ? address.port : 0, '127.0.0.1')
+  client.on('error', () => {}).resume()
+  client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  expect(await outcome.promise).toBeInstanceOf(CallerGone)
+})

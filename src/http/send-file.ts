@@ -61,6 +61,8 @@ export async function sendFile(call: Exchange, file: FileAnswer, connection: rea
 const SMALL = 16 * 1024
 
 async function sendBytes(response: ServerResponse, bytes: Buffer, { start, end: last }: ByteRange): Promise<void> {
+  // Who left before will not be heard leaving.
+  if (response.destroyed) throw gone()
   if (last - start >= SMALL) return await end(response, bytes.subarray(start, last + 1))
   response.end(bytes.toString('latin1', start, last + 1), 'latin1')
 }
