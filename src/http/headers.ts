@@ -1,3 +1,5 @@
+import { create } from 'content-disposition'
+import type { FileAnswer } from './answers.ts'
 import { inlineType } from '../lib/inline-types.ts'
 
 /** What every answer carries. Sources: specification, "Web browser clients" and "Content repository"; Synapse's practice. */
@@ -58,4 +60,29 @@ export const UNKNOWN_TYPE = 'application/octet-stream'
 export function uploadedType(header: string | undefined): string {
   const type = header?.trim() ?? ''
   return type.length <= LONGEST_TYPE && MEDIA_TYPE.test(type) ? type : UNKNOWN_TYPE
+}
+
+/** How a file looks to who gets it, whoever sends it. */
+export function presentedOf({ contentType, fileName, disposition: type }: Named) {
+  return {
+    contentType: servedType(contentType),
+    disposition: fileName === null ? type : create(fileName, { type, fallback: false }),
+    cacheControl: MEDIA_CACHE_CONTROL,
+  }
+}
+
+type Named = Pick<FileAnswer, 'contentType' | 'fileName' | 'disposition'>
+
+/** What a file is answered with, whichever part of it, and whoever sends the bytes. */
+export function fileHeaders(file: Named): string[] {
+  const { contentType, disposition, cacheControl } = presentedOf(file)
+  return [
+    ...COMMON_HEADERS,
+    'Content-Type',
+    contentType,
+    'Content-Disposition',
+    disposition,
+    'Cache-Control',
+    cacheControl,
+  ]
 }
