@@ -1,5 +1,6 @@
 import { BufferPool } from '../lib/buffers.ts'
 import { CallerGone } from '../lib/errors.ts'
+import { asUnavailable } from './outage.ts'
 import { openShared, type SharedFile } from './open-files.ts'
 
 /**
@@ -117,8 +118,10 @@ export class GrowingFile implements Disposable, Growth {
 
   /** Fills `buffer` with up to `length` bytes from `position`, and gives how many there were. For readers. */
   async readAt(buffer: Buffer, length: number, position: number): Promise<number> {
-    const bytes = (await this.#file?.read(buffer, length, position)) ?? 0
-    if (bytes === 0) throw new Error(`the file ended at ${position}, before ${position + length}: it was cut`)
+    const bytes = await this.#file?.read(buffer, length, position).catch((error: unknown) => {
+      throw asUnavailable(error)
+    })
+    if (!bytes) throw new Error(`the file ended at ${position}, before ${position + length}: it was cut`)
     return bytes
   }
 
