@@ -134,7 +134,7 @@ test('Who leaves while a file comes in is not waited for, and the others get the
   const source = handFed()
   using growing = new GrowingFile(LARGEST)
   const received = stage(folder.path, source, { maxBytes: 0, growing })
-  source.send(CONTENT.subarray(0, 1000))
+  void source.send(CONTENT.subarray(0, 1000))
   const leaving = new AbortController()
   using reader = await joined(growing)
   using other = await joined(growing)
@@ -147,7 +147,7 @@ test('Who leaves while a file comes in is not waited for, and the others get the
   for (const one of [next, waits]) await expect(one).rejects.toBeInstanceOf(CallerGone)
   await late.then((left) => left?.[Symbol.dispose]())
   await expect(growing.join(leaving.signal)).rejects.toBeInstanceOf(CallerGone)
-  source.send(CONTENT.subarray(1000))
+  void source.send(CONTENT.subarray(1000))
   source.end()
   await using _ = await received
   growing.finish()

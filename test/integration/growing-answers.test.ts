@@ -24,13 +24,13 @@ afterAll(() => route[Symbol.asyncDispose]())
 /** A file of which the first bytes have come. */
 function begun(announced?: number): Coming {
   const file = route.coming(announced)
-  file.source.send(SENT.subarray(0, FIRST))
+  void file.source.send(SENT.subarray(0, FIRST))
   return file
 }
 
 /** The rest comes, and is stored. */
 function finish(file: Coming): void {
-  file.source.send(SENT.subarray(FIRST))
+  void file.source.send(SENT.subarray(FIRST))
   file.source.end()
   file.allow()
 }
@@ -68,7 +68,7 @@ describe.each(LENGTHS)('A file %s, while it comes in', (_, announced) => {
     expect(response.headers).not.toHaveProperty('etag')
     const body = response[Symbol.asyncIterator]()
     const early = await readSome(body, FIRST - HELD_BACK)
-    file.source.send(SENT.subarray(FIRST))
+    void file.source.send(SENT.subarray(FIRST))
     file.source.end()
     const more = await readSome(body, SIZE - HELD_BACK - early.length)
     expect(early.length + more.length).toBe(SIZE - HELD_BACK)
@@ -85,7 +85,7 @@ describe.each(LENGTHS)('A file %s, while it comes in', (_, announced) => {
       const response = await route.ask(file.path)
       const received = broken(response)
       if (whole) {
-        file.source.send(SENT.subarray(FIRST))
+        void file.source.send(SENT.subarray(FIRST))
         file.source.end()
         await file.received
         file.refuse(new Refused('forbidden', 'this content is not allowed here'))
@@ -103,7 +103,7 @@ describe.each(LENGTHS)('A file %s, while it comes in', (_, announced) => {
   test('that fails before anything was sent is an error like any other', async () => {
     const file = route.coming(announced)
     const asked = route.ask(file.path)
-    file.source.send(SENT.subarray(0, announced === undefined ? HELD_BACK : 0))
+    void file.source.send(SENT.subarray(0, announced === undefined ? HELD_BACK : 0))
     file.source.break(BROKEN)
     const response = await asked
     expect(response.statusCode).toBe(502)
@@ -139,13 +139,13 @@ describe.each(LENGTHS)('A file %s, while it comes in', (_, announced) => {
     // More than the buffers of a connection take.
     const large = randomBytes(20 * 1024 * 1024)
     const file = route.coming(announced && large.length)
-    file.source.send(large.subarray(0, FIRST))
+    void file.source.send(large.subarray(0, FIRST))
     const slow = await route.ask(file.path)
     const leaving = await route.ask(file.path)
     const other = await route.ask(file.path)
     slow.pause()
     leaving.destroy()
-    file.source.send(large.subarray(FIRST))
+    void file.source.send(large.subarray(FIRST))
     file.source.end()
     file.allow()
     await file.stored
@@ -158,7 +158,7 @@ describe.each(LENGTHS)('A file %s, while it comes in', (_, announced) => {
 async function answersOnlyWhenStored(file: Coming, asked: Promise<unknown>): Promise<void> {
   let answered = false
   void asked.then(() => (answered = true))
-  file.source.send(SENT.subarray(FIRST))
+  void file.source.send(SENT.subarray(FIRST))
   file.source.end()
   await file.received
   // Asked later, answered: by now an answer to the first one would be here.
@@ -213,7 +213,7 @@ test('A small file is answered as a stored one, with its ETag', async () => {
   for (const announced of [HELD_BACK, undefined]) {
     const file = route.coming(announced)
     const asked = route.ask(file.path)
-    file.source.send(SENT.subarray(0, HELD_BACK))
+    void file.source.send(SENT.subarray(0, HELD_BACK))
     file.source.end()
     file.allow()
     const { headers } = await asked
@@ -235,7 +235,10 @@ test('A client of HTTP/1.0 gets a file of unknown length once it is stored: it c
 test('Nothing stays open once everybody has gone', async () => {
   const stuck = begun(SIZE)
   const response = await route.ask(stuck.path)
+  await vi.waitFor(() => expect(stuck.growing.isHungry).toBe(true), 10_000)
   response.destroy()
+  // Nobody waits any more, though nothing has come.
+  await vi.waitFor(() => expect(stuck.growing.isHungry).toBe(false), 10_000)
   stuck.source.break(BROKEN)
   await stuck.stored.catch(() => {})
   expect(await route.folder.kept()).not.toContainEqual(expect.stringContaining('.staging/'))

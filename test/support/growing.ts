@@ -4,20 +4,25 @@ import type { GrowingFile } from '../../src/datastores/growing-file.ts'
 
 /** A source that gives what the test sends, and waits where the test does. */
 export interface HandFed extends AsyncIterable<Uint8Array> {
-  send(bytes: Uint8Array): void
+  /** Resolves when the next bytes are asked for. */
+  send(bytes: Uint8Array): Promise<void>
   end(): void
   break(error: Error): void
 }
 
 export function handFed(): HandFed {
   const waiting: (Uint8Array | Error | 'end')[] = []
+  let taken = Promise.withResolvers<void>()
   let fed = Promise.withResolvers<void>()
   const feed = (one: Uint8Array | Error | 'end') => {
     waiting.push(one)
     fed.resolve()
   }
   return {
-    send: feed,
+    send: (bytes) => {
+      feed(bytes)
+      return taken.promise
+    },
     end: () => feed('end'),
     break: feed,
     async *[Symbol.asyncIterator]() {
@@ -30,6 +35,8 @@ export function handFed(): HandFed {
         if (chunk) yield chunk
         chunk?.fill(0)
         if (waiting.length > 0) continue
+        taken.resolve()
+        taken = Promise.withResolvers()
         fed = Promise.withResolvers()
         await fed.promise
       }
