@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { readdir } from 'node:fs/promises'
+import { type FileHandle, readdir } from 'node:fs/promises'
 import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
 import { CallerGone } from '../lib/errors.ts'
+import { handlePrototype } from '../../test/contract/folder.ts'
 import { temporaryFolder } from '../../test/support/folder.ts'
 import { handFed, joined, openTestFiles, readSome } from '../../test/support/growing.ts'
 import { GrowingFile, HELD_BACK, type OpenEndedRange } from './growing-file.ts'
@@ -168,6 +169,35 @@ test('A file that is given up fails for its readers, and one that never began le
   growing.finish()
   await expect(growing.join()).rejects.toBe(BROKEN)
   expect(staged.size).toBe(10)
+  await vi.waitFor(async () => expect(await openTestFiles()).toBe(0), 10_000)
+})
+
+test('A disk that fails meanwhile fails the file, and leaves nothing', async () => {
+  await using folder = await temporaryFolder()
+  const prototype = await handlePrototype(folder.path)
+  const full = Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' })
+  for (const call of ['write', 'datasync'] as const) {
+    // The second: the first bytes are read by then.
+    const real = prototype[call]
+    let calls = 0
+    vi.spyOn(prototype, call).mockImplementation(function (this: FileHandle, ...given: never[]) {
+      return ++calls > (call === 'write' ? 1 : 0) ? Promise.reject(full) : Reflect.apply(real, this, given)
+    })
+    const source = handFed()
+    const growing = new GrowingFile(LARGEST)
+    const received = stage(folder.path, source, { maxBytes: 0, growing })
+    received.catch((error: unknown) => growing.fail(error))
+    void source.send(CONTENT.subarray(0, 1000))
+    using reader = await joined(growing)
+    const chunks = reader.read()
+    expect(await readSome(chunks, 1000)).toHaveLength(1000)
+    void source.send(CONTENT.subarray(1000))
+    source.end()
+    await expect(received).rejects.toBe(full)
+    await expect(readSome(chunks, LARGEST)).rejects.toBe(full)
+    expect(await readdir(folder.path)).toEqual([])
+    vi.restoreAllMocks()
+  }
   await vi.waitFor(async () => expect(await openTestFiles()).toBe(0), 10_000)
 })
 

@@ -202,17 +202,18 @@ export class GrowingReader implements Disposable {
     { start, end = Infinity }: OpenEndedRange = { start: 0 },
     signal?: AbortSignal,
   ): AsyncGenerator<Uint8Array> {
-    const buffer = chunks.take()
     for (let position = start; position <= end;) {
       const readable = await this.#file.readableUpTo(position, signal)
-      const wanted = Math.min(buffer.length, readable - position, end - position + 1)
-      if (wanted <= 0) break
+      const wanted = Math.min(CHUNK, readable - position, end - position + 1)
+      if (wanted <= 0) return
+      // Whoever waits holds none.
+      const buffer = chunks.take()
       const bytes = await this.#file.readAt(buffer, wanted, position)
       position += bytes
       yield buffer.subarray(0, bytes)
+      // Not given back by who stops early: the last chunk may be on its way still.
+      chunks.giveBack(buffer)
     }
-    // Not when somebody stops early: the last chunk may be on its way still.
-    chunks.giveBack(buffer)
   }
 
   [Symbol.dispose](): void {
