@@ -1,4 +1,4 @@
-import { type RawBuilder, sql } from 'kysely'
+import { type RawBuilder, sql } from '#kysely'
 import { compiled, type Queryable } from './query.ts'
 import type { MediaKind } from './schema.ts'
 

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path'
-import { sql } from 'kysely'
+import { sql } from '#kysely'
 import { Availability, type OnAvailability } from '../lib/availability.ts'
 import { makeLastingFolder } from '../lib/durable.ts'
 import { ConfigError, messagesOf } from '../lib/errors.ts'
