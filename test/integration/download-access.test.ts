@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { ALICE, type Answered, BOB, GUEST, LOCKED, startApp, SUSPENDED, type TestApp } from '../support/app.ts'
+import { noise } from '../support/images.ts'
 
 const ADMIN = { token: 'syt_admin_Hh4s', userId: '@admin:example.org' }
 const SECRET = 'shared_secret_Jk1z'
@@ -216,20 +217,46 @@ describe('Media of other servers', () => {
     },
   )
 
-  test('that the configuration ignores are for administrators of the repository only', async () => {
-    const media = await app.upload(randomBytes(50))
+  /** A picture that was fetched from `origin` before, with its thumbnail. */
+  async function cached(origin: string): Promise<string> {
+    const body = await noise({ width: 64, height: 64 }).png().toBuffer()
+    const media = await app.upload(body)
     const [, mediaId = ''] = media.split('/')
-    app.sql('update media set origin = ? where media_id = ?', 'ignored.example', mediaId)
-    const hidden = `ignored.example/${mediaId}`
-    for (const token of [ALICE.token, GUEST.token]) {
-      expect(statusesOf(await askEveryWay([CLIENT, ...LEGACY], hidden, token))).toEqual([404])
+    expect((await app.ask(`${CLIENT}/thumbnail/${media}?width=32&height=32`, { token: ALICE.token })).status).toBe(200)
+    app.sql('update media set origin = ?, authenticated_at = null where media_id = ?', origin, mediaId)
+    return `${origin}/${mediaId}`
+  }
+
+  const lists = [
+    { name: 'ignoredHosts names', hiding: { ignoredHosts: ['Ignored.example'] } },
+    { name: 'onlyHosts does not name', hiding: { onlyHosts: ['friend.example'] } },
+  ] as const
+  test.each(lists)('that $name are for administrators of the repository only', async ({ hiding }) => {
+    await app.reload({ ...OPEN, federation: { ignoredHosts: [] } })
+    const hidden = await cached('ignored.example')
+    expect(statusesOf(await askEveryWay(LEGACY, hidden))).toEqual([200])
+    await app.reload({ ...OPEN, federation: hiding })
+    for (const headers of [{}, ...CONDITIONS]) {
+      for (const token of [ALICE.token, GUEST.token]) {
+        expect(statusesOf(await askEveryWay([CLIENT, ...LEGACY], hidden, token, headers))).toEqual([404])
+      }
+      expect(statusesOf(await askEveryWay(LEGACY, hidden, undefined, headers))).toEqual([404])
     }
-    expect(statusesOf(await askEveryWay(LEGACY, hidden))).toEqual([404])
     for (const token of [ADMIN.token, SECRET]) {
-      expect(await legacyStatus(hidden, token)).toBe(200)
-      expect((await app.ask(`${CLIENT}/download/${hidden}`, { token })).status).toBe(200)
+      expect(statusesOf(await askEveryWay([CLIENT, ...LEGACY], hidden, token))).toEqual([200])
     }
-    await app.reload({ ...FROZEN, federation: { ignoredHosts: [] } })
-    expect(await legacyStatus(hidden, ALICE.token)).toBe(200)
+    const quarantine = `/_matrix/media/unstable/admin/quarantine/${hidden}`
+    expect(await app.ask(quarantine, { method: 'POST', token: ADMIN.token })).toMatchObject({ status: 200 })
+    expect(await app.ask(quarantine, { method: 'DELETE', token: ADMIN.token })).toMatchObject({ status: 200 })
+    await app.reload({ ...OPEN, federation: {} })
+    expect(statusesOf(await askEveryWay([CLIENT, ...LEGACY], hidden, ALICE.token))).toEqual([200])
+  })
+
+  test('that onlyHosts names are had as ever, and so are our own', async () => {
+    await app.reload({ ...OPEN, federation: { onlyHosts: ['friend.example'] } })
+    const [own, friends] = [await app.upload(randomBytes(50)), await cached('friend.example')]
+    expect([await legacyStatus(own), await legacyStatus(friends)]).toEqual([200, 200])
+    await app.reload({ ...OPEN, federation: { onlyHosts: ['friend.example'], ignoredHosts: ['friend.example'] } })
+    expect([await legacyStatus(own), await legacyStatus(friends)]).toEqual([200, 404])
   })
 })
