@@ -68,6 +68,18 @@ export function formsOf(address: string): readonly Bytes[] {
   return [bytes, ...EMBEDDINGS.filter(({ holds }) => holds(bytes)).flatMap(({ inside }) => inside(bytes))]
 }
 
+/**
+ * What one caller surely has of an address: an IPv4 address itself, of an IPv6 address the network of 64 bits, in which a customer may
+ * choose. A text that is no address stands for itself.
+ */
+export function callerBlock(address: string): string {
+  const [bare = ''] = address.split('%', 1)
+  if (isIP(bare) === 0) return address
+  const [bytes = []] = formsOf(bare)
+  if (bytes.length === 4) return bytes.join('.')
+  return `${ipaddr.fromByteArray([...bytes.slice(0, 8), ...MAPPED.slice(0, 8)]).toString()}/64`
+}
+
 /** The host of a URL or server name as an address, without brackets; undefined if it is a name. */
 export function literalAddress(host: string): string | undefined {
   const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host
