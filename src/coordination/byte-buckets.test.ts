@@ -7,7 +7,7 @@ const A_SECOND = 1000
 
 function open(most?: number) {
   let now = 0
-  const buckets = new LocalBuckets({ now: () => now, ...(most === undefined ? {} : { most }) })
+  const buckets = new LocalBuckets({ clock: { now: () => now }, ...(most === undefined ? {} : { most }) })
   return { buckets, wait: (ms: number) => void (now += ms) }
 }
 

@@ -1,3 +1,5 @@
+import type { Clock } from '../lib/clock.ts'
+
 /** How large a bucket is and how fast it empties. The keys are those of `rateLimit.buckets.downloads` in the configuration. */
 export interface BucketSize {
   readonly capacityBytes: number
@@ -34,8 +36,8 @@ const BUCKETS_AT_MOST = 50_000
 const SWEEP_EVERY_MS = 60_000
 
 export interface LocalBucketsParts {
-  /** Milliseconds since any moment; never goes back. */
-  readonly now: () => number
+  /** One that never goes back. */
+  readonly clock: Clock
   /** How many are kept, the last ones used; 50,000 if not given. */
   readonly most?: number
 }
@@ -70,14 +72,14 @@ export class LocalBuckets implements ByteBuckets {
   #levelOf(key: string, { drainBytesPerMinute }: BucketSize): number {
     const bucket = this.#buckets.get(key)
     if (!bucket) return 0
-    const drained = ((this.#parts.now() - bucket.at) / 60_000) * drainBytesPerMinute
+    const drained = ((this.#parts.clock.now() - bucket.at) / 60_000) * drainBytesPerMinute
     return Math.max(0, bucket.level - drained)
   }
 
   #fill(key: string, level: number, { drainBytesPerMinute }: BucketSize): void {
     this.#buckets.delete(key)
     if (level === 0) return
-    const now = this.#parts.now()
+    const now = this.#parts.clock.now()
     this.#buckets.set(key, { level, at: now, emptyAt: now + (level / drainBytesPerMinute) * 60_000 })
     if (now >= this.#sweepAt) this.#sweep(now)
     const { most = BUCKETS_AT_MOST } = this.#parts

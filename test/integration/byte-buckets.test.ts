@@ -68,7 +68,7 @@ describeWith('redis-server', 'Buckets in Redis', () => {
     let [round, refused] = [0, 0]
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 20 }), async (steps) => {
-        const local = new LocalBuckets({ now: () => 0 })
+        const local = new LocalBuckets({ clock: { now: () => 0 } })
         round++
         for (const { how, key, bytes } of steps) {
           const name = `${round} ${key}`
@@ -132,7 +132,7 @@ describe('Without Redis', () => {
       repository: 'test',
       log,
       metrics: openMetrics({ version: 'test' }),
-      now: () => 0,
+      clock: { now: () => 0 },
     })
     await redis.configure(config)
     expect(await redis.buckets.take('alice', 1000, STANDING)).toBe(0)
@@ -153,7 +153,7 @@ async function open(server: Pick<RedisServer, 'addr'>, given: Opened = {}) {
   const config = redisConfig([server], { username: user, password })
   const { log } = recordingLog()
   const metrics = openMetrics({ version: 'test' })
-  const redis = new Redis(config, { repository, log, metrics, timeoutMs, now: () => 0 })
+  const redis = new Redis(config, { repository, log, metrics, timeoutMs, clock: { now: () => 0 } })
   await redis.configure(config)
   return {
     buckets: redis.buckets,

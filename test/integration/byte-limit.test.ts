@@ -18,12 +18,8 @@ const DOWNLOADS = { capacityBytes: 1000, drainBytesPerMinute: 600, overflowLimit
 
 /** Charges the caller as a fetch does: `?announced=` is a length told before, `?came=` what came without one. */
 async function handler(parts: HttpParts, call: Call) {
-  const { charge } = await chargeFetch(
-    parts,
-    call,
-    call.query.has('announced') ? call.integer('announced', 0) : undefined,
-  )
-  charge(call.integer('came', 0))
+  const charged = await chargeFetch(parts, call, call.query.has('announced') ? call.integer('announced', 0) : undefined)
+  charged.charge(call.integer('came', 0))
   return json({})
 }
 const routes: readonly Route[] = [
@@ -36,7 +32,7 @@ const metrics = openMetrics({ version: 'test' })
 let rateLimit: MainConfig['rateLimit']
 let trustAnyForwardedAddress: boolean
 let clock = heldClock()
-let byteBuckets = new LocalBuckets(clock)
+let byteBuckets = new LocalBuckets({ clock })
 let http: HttpServer
 
 function config() {
@@ -74,7 +70,7 @@ beforeEach(() => {
   rateLimit = mainSchema.shape.rateLimit.parse({ buckets: { downloads: DOWNLOADS } })
   trustAnyForwardedAddress = false
   clock = heldClock()
-  byteBuckets = new LocalBuckets(clock)
+  byteBuckets = new LocalBuckets({ clock })
 })
 
 const ask = (path: string, asked: Asked = {}) => send(http.port, path, asked)
@@ -124,9 +120,10 @@ describe('Bytes whose number was not told', () => {
   })
 })
 
+const from = (address: string) => ({ token: 'alice', headers: { 'x-forwarded-for': address } })
+
 describe('One caller is', () => {
   test('a user, from wherever', async () => {
-    const from = (address: string) => ({ token: 'alice', headers: { 'x-forwarded-for': address } })
     expect((await ask('/user?came=5000', from('203.0.113.1'))).status).toBe(200)
     expect((await ask('/user', from('203.0.113.2'))).status).toBe(429)
     expect((await ask('/user', { token: 'bob', headers: { 'x-forwarded-for': '203.0.113.1' } })).status).toBe(200)

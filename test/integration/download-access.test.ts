@@ -46,6 +46,16 @@ const statusesOf = (answers: readonly Answered[]) => [...new Set(answers.map(({ 
 const legacyStatus = async (media: string, token?: string) =>
   (await app.ask(`/_matrix/media/v3/download/${media}`, token === undefined ? {} : { token })).status
 
+/** A picture that was fetched from `origin` before, with its thumbnail. */
+async function cached(origin: string): Promise<string> {
+  const body = await noise({ width: 64, height: 64 }).png().toBuffer()
+  const media = await app.upload(body)
+  const [, mediaId = ''] = media.split('/')
+  expect((await app.ask(`${CLIENT}/thumbnail/${media}?width=32&height=32`, { token: ALICE.token })).status).toBe(200)
+  app.sql('update media set origin = ?, authenticated_at = null where media_id = ?', origin, mediaId)
+  return `${origin}/${mediaId}`
+}
+
 const CONDITIONS: readonly Headers[] = [{ 'if-none-match': '*' }, { range: 'bytes=0-1' }, { range: 'bytes=99-' }]
 
 describe('Frozen media', () => {
@@ -216,16 +226,6 @@ describe('Media of other servers', () => {
       }
     },
   )
-
-  /** A picture that was fetched from `origin` before, with its thumbnail. */
-  async function cached(origin: string): Promise<string> {
-    const body = await noise({ width: 64, height: 64 }).png().toBuffer()
-    const media = await app.upload(body)
-    const [, mediaId = ''] = media.split('/')
-    expect((await app.ask(`${CLIENT}/thumbnail/${media}?width=32&height=32`, { token: ALICE.token })).status).toBe(200)
-    app.sql('update media set origin = ?, authenticated_at = null where media_id = ?', origin, mediaId)
-    return `${origin}/${mediaId}`
-  }
 
   const lists = [
     { name: 'ignoredHosts names', hiding: { ignoredHosts: ['Ignored.example'] } },

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { type EventParts, redisDown, redisUp, redisWrong } from '../../lib/events.ts'
-import { steadyClock } from '../../lib/clock.ts'
+import { type Clock, steadyClock } from '../../lib/clock.ts'
 import { type ByteBuckets, LocalBuckets } from '../byte-buckets.ts'
 import type { Transport } from '../transport.ts'
 import { RedisBuckets } from './byte-buckets.ts'
@@ -16,8 +16,8 @@ export interface RedisParts extends Pick<EventParts, 'log' | 'metrics'> {
   readonly repository: string
   /** How long looking something up may take, in ms; 250 if not given. */
   readonly timeoutMs?: number
-  /** Milliseconds since any moment, for tests; never goes back. */
-  readonly now?: () => number
+  /** One that never goes back, for tests. */
+  readonly clock?: Clock
 }
 
 /**
@@ -55,8 +55,8 @@ export class Redis implements AsyncDisposable {
       ring,
       options: () => ({ ttlSeconds: this.#config.remoteSeconds, maxBytes: this.#config.maxRemoteBytes }),
     })
-    const { now = steadyClock().now, repository } = parts
-    this.buckets = new RedisBuckets({ ring, repository, local: new LocalBuckets({ now }) })
+    const { clock = steadyClock(), repository } = parts
+    this.buckets = new RedisBuckets({ ring, repository, local: new LocalBuckets({ clock }) })
   }
 
   /** One for each server, for the notifier, which starts and ends them; each stays the same while its server does. */
