@@ -114,12 +114,17 @@ const EMBEDDINGS: readonly {
   // NAT64's local prefix (RFC 8215), with any of the lengths that RFC 6052 §2.2 knows and that fit.
   {
     holds: (bytes) => startsWith(bytes, [0, 0x64, 0xff, 0x9b, 0, 1]),
-    inside: (bytes) => [
-      bytes.slice(12),
-      [...bytes.slice(6, 8), ...bytes.slice(9, 11)],
-      [...bytes.slice(7, 8), ...bytes.slice(9, 12)],
-      bytes.slice(9, 13),
-    ],
+    inside: (bytes) => {
+      const places = [
+        bytes.slice(12),
+        [...bytes.slice(6, 8), ...bytes.slice(9, 11)],
+        [...bytes.slice(7, 8), ...bytes.slice(9, 12)],
+        bytes.slice(9, 13),
+      ]
+      // Where nothing but filling is, no address was put: else every address behind such a prefix would lead to 0.0.0.0 too.
+      const filled = places.filter(([first]) => first !== 0)
+      return filled.length > 0 ? filled : places
+    },
   },
   // 6to4 (RFC 3056).
   { holds: (bytes) => startsWith(bytes, [0x20, 0x02]), inside: (bytes) => [bytes.slice(2, 6)] },
