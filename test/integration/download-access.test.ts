@@ -110,6 +110,29 @@ describe('Frozen media', () => {
     expect(statusesOf(await askEveryWay([CLIENT], open, BOB.token))).toContain(200)
   })
 
+  test('do not freeze what has the same content, nor are they opened by it; thumbnails neither', async () => {
+    const picture = await noise({ width: 64, height: 64 }).png().toBuffer()
+    await app.reload(OPEN)
+    const open = await app.upload(picture)
+    expect(statusesOf(await askEveryWay(LEGACY, open))).toEqual([200])
+    await app.reload(FROZEN)
+    // Alice herself would get her old address again, and with it what it was.
+    expect(await app.upload(picture)).toBe(open)
+    const frozen = await app.upload(picture, { token: BOB.token })
+    expect(statusesOf(await askEveryWay([CLIENT], frozen, BOB.token))).toEqual([200])
+    expect(statusesOf(await askEveryWay(LEGACY, frozen))).toEqual([404])
+    expect(statusesOf(await askEveryWay(LEGACY, open))).toEqual([200])
+  })
+
+  test('can be frozen afterwards, and are then as if they always had been', async () => {
+    await app.reload(OPEN)
+    const media = await app.upload(randomBytes(50))
+    const [, mediaId = ''] = media.split('/')
+    expect([await legacyStatus(media), await legacyStatus(media)]).toEqual([200, 200])
+    app.sql('update media set authenticated_at = 1 where media_id = ?', mediaId)
+    expect([await legacyStatus(media), await legacyStatus(media, BOB.token)]).toEqual([404, 200])
+  })
+
   test('of a reserved id are frozen or not when their content comes', async () => {
     await app.reload(OPEN)
     const created = await app.ask('/_matrix/media/v1/create', { method: 'POST', token: ALICE.token })
@@ -119,6 +142,23 @@ describe('Frozen media', () => {
     await app.ask(`/_matrix/media/v3/upload/${media}`, { method: 'PUT', token: ALICE.token, body: 'frozen' })
     expect([(await early).status, await legacyStatus(media)]).toEqual([404, 404])
   })
+})
+
+test('Media are frozen on one homeserver and not on another, as their files say', async () => {
+  const other = { name: 'open.example', csApi: 'http://127.0.0.1:9' }
+  await using both = await startApp({
+    config: FROZEN,
+    otherHomeservers: [other],
+    domainFiles: { '1-open.yaml': { homeserver: other.name, repo: { freezeUnauthenticatedMedia: false } } },
+  })
+  const upload = (host: string) => both.upload(randomBytes(50), { token: SECRET, host })
+  const [frozen, open] = [await upload('example.org'), await upload(other.name)]
+  for (const host of ['example.org', other.name]) {
+    const statuses = [frozen, open].map(
+      async (media) => (await both.ask(`/_matrix/media/v3/download/${media}`, { headers: { host } })).status,
+    )
+    expect(await Promise.all(statuses)).toEqual([404, 200])
+  }
 })
 
 describe('Media that are not frozen', () => {
