@@ -11,7 +11,7 @@ async function warningsWith(environment: Readonly<Record<string, string>>): Prom
   const options = { backoffAt: 20, allowedNetworks: ['0.0.0.0/0', '::/0'], disallowedNetworks: PRIVATE_NETWORKS }
   const clock = { now: () => 0 }
   await using _ = openFederation({ events, clock, random: () => 0.5, environment, options })
-  return lines.map(({ msg }) => String(msg))
+  return lines.map(({ msg }) => msg)
 }
 
 test.each(['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy', 'ALL_PROXY', 'all_proxy'])(
