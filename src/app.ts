@@ -147,7 +147,6 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         datastores,
         datastoreSizes: new DatastoreSizes({ db, clock }),
         cache,
-        byteBuckets: redis.buckets,
         isCached: (object) => cache.has(object),
         notifier,
         homeservers,

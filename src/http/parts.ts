@@ -7,7 +7,6 @@ import type { Federation } from '../matrix/federation-door.ts'
 import type { Homeservers } from '../matrix/homeserver.ts'
 import type { OwnKeys } from '../matrix/keys/own-keys.ts'
 import type { RemoteKeys } from '../matrix/keys/remote-keys.ts'
-import type { ByteLimitParts } from '../media/byte-limit.ts'
 import type { DownloadParts } from '../media/download.ts'
 import type { ModerationParts } from '../media/moderation.ts'
 import type { PendingParts } from '../media/pending.ts'
@@ -16,8 +15,7 @@ import type { UploadParts } from '../media/upload.ts'
 import type { ThumbnailParts } from '../thumbnails/get.ts'
 
 /** Everything that requests need. Handlers pass it on to use-cases, each of which says which few parts it takes. */
-export interface HttpParts
-  extends UploadParts, DownloadParts, PendingParts, ThumbnailParts, ModerationParts, ByteLimitParts {
+export interface HttpParts extends UploadParts, DownloadParts, PendingParts, ThumbnailParts, ModerationParts {
   readonly datastores: Datastores
   readonly notifier: Notifier
   readonly records: Records

@@ -27,10 +27,9 @@ export interface Charge {
 const NOTHING: Charge = { charge: () => {} }
 
 /**
- * Charges a caller for a file that is fetched from another server on its behalf (`rateLimit.buckets.downloads`). Before that
- * server is asked, without `bytes`: whoever has used up its share is refused then. Once the length is known, with it. Where it
- * is never told, what came is charged afterwards. What is here already costs nothing, and neither does waiting for what
- * somebody else has asked for (docs/decisions/026).
+ * Charges a caller for a file that is fetched from another server for it (`rateLimit.buckets.downloads`, docs/decisions/026).
+ * Before that server is asked, without `bytes`: whoever has used up its share is refused then. Once the length is known, with
+ * it. Where it is never told, what came is charged afterwards.
  *
  * @throws {Refused} `limited`, with the time after which it will do
  */

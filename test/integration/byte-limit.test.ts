@@ -17,8 +17,9 @@ const SECRET = 'shared_secret_Bd7w'
 const DOWNLOADS = { capacityBytes: 1000, drainBytesPerMinute: 600, overflowLimitBytes: 100 }
 
 /** Charges the caller as a fetch does: `?announced=` is a length told before, `?came=` what came without one. */
-async function handler(parts: HttpParts, call: Call) {
-  const charged = await chargeFetch(parts, call, call.query.has('announced') ? call.integer('announced', 0) : undefined)
+async function handler(_: HttpParts, call: Call) {
+  const announced = call.query.has('announced') ? call.integer('announced', 0) : undefined
+  const charged = await chargeFetch({ byteBuckets, config, events: { log, metrics } }, call, announced)
   charged.charge(call.integer('came', 0))
   return json({})
 }
@@ -59,9 +60,6 @@ beforeAll(async () => {
     events: { log, metrics },
     log,
     homeservers: { known },
-    get byteBuckets() {
-      return byteBuckets
-    },
   }
   http = await startHttp(parts as unknown as HttpParts, { bindAddress: '127.0.0.1', port: 0, routes })
 })
