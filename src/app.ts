@@ -15,6 +15,7 @@ import { type Database, openDatabase } from './db/connect.ts'
 import { repositoryId } from './db/repository.ts'
 import type { ThumbnailRecord } from './db/thumbnails.ts'
 import { startMetricsListener } from './http/metrics-listener.ts'
+import { ServerLimits } from './http/server-limits.ts'
 import { type HttpServer, startHttp } from './http/server.ts'
 import { databaseChecked, datastoreChecked, type EventParts, s3Called } from './lib/events.ts'
 import { type Clock, steadyClock, systemClock } from './lib/clock.ts'
@@ -161,6 +162,8 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         events,
         clock,
         log,
+        serverLimits: new ServerLimits(clock),
+        newBoundary: () => randomName(16),
         newMediaId: () => newMediaId(randomBytes),
       },
       { ...main.repo, ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }) },

@@ -13,6 +13,7 @@ import {
   type XMatrixParts,
 } from '../matrix/x-matrix.ts'
 import type { Call } from './call.ts'
+import type { ServerLimits } from './server-limits.ts'
 
 /** Who may call a route. */
 export type Who =
@@ -29,13 +30,14 @@ export type Who =
 
 export interface AuthParts extends XMatrixParts {
   readonly homeservers: Pick<Homeservers, 'known' | 'whoami'>
+  readonly serverLimits: Pick<ServerLimits, 'admitKeyLookup'>
 }
 
 /** Finds out who calls, and refuses whoever may not call a route for `who`. Comes before everything else about a request. */
 export async function authenticate(parts: AuthParts, call: Call, who: Who): Promise<void> {
   if (who === 'anyone' || who === 'optional') return
   if (who === 'server') {
-    call.caller = await identifyServer(parts, receivedRequest(call))
+    call.caller = await identifyServer(parts, receivedRequest(parts, call))
     return
   }
   const credentials = requireCredentials(call)
@@ -75,9 +77,22 @@ export function signedFor(snapshot: Snapshot, request: IncomingMessage): Homeser
   return homeserver && isSameServer(homeserver.name, destination) ? homeserver : undefined
 }
 
-function receivedRequest({ request, homeserver, signal }: Call): ReceivedRequest {
-  const { method = '', url: target = '', rawHeaders } = request
-  return { method, target, rawHeaders, homeserver: homeserver.name, signal }
+function receivedRequest({ serverLimits }: AuthParts, call: Call): ReceivedRequest {
+  const { method = '', url: target = '', rawHeaders } = call.request
+  return {
+    method,
+    target,
+    rawHeaders,
+    homeserver: call.homeserver.name,
+    signal: call.signal,
+    refuseOrigin: (origin) => refuseOrigin(call, origin),
+    beforeAsking: () => serverLimits.admitKeyLookup(call.address),
+  }
+}
+
+/** Servers whose media nobody gets here get none of ours, and are not even asked for their keys. */
+function refuseOrigin({ isHostAllowed }: Call, origin: string): void {
+  if (!isHostAllowed(origin)) throw new Refused('forbidden', `${origin} gets no media here`)
 }
 
 function known(parts: AuthParts, call: Call, credentials: Credentials): Caller | undefined {

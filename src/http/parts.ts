@@ -13,6 +13,7 @@ import type { PendingParts } from '../media/pending.ts'
 import type { Records } from '../media/records.ts'
 import type { UploadParts } from '../media/upload.ts'
 import type { ThumbnailParts } from '../thumbnails/get.ts'
+import type { ServerLimits } from './server-limits.ts'
 
 /** Everything that requests need. Handlers pass it on to use-cases, each of which says which few parts it takes. */
 export interface HttpParts extends UploadParts, DownloadParts, PendingParts, ThumbnailParts, ModerationParts {
@@ -24,6 +25,9 @@ export interface HttpParts extends UploadParts, DownloadParts, PendingParts, Thu
   readonly federation: Federation
   readonly ownKeys: OwnKeys
   readonly remoteKeys: RemoteKeys
+  readonly serverLimits: ServerLimits
+  /** What separates the parts of an answer: at least 128 random bits, as letters and digits. */
+  readonly newBoundary: () => string
   readonly events: EventParts
   /** The configuration of this moment. */
   readonly config: () => Snapshot

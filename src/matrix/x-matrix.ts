@@ -38,6 +38,10 @@ export interface ReceivedRequest {
   readonly homeserver: string
   /** Aborts when the sender hangs up. */
   readonly signal?: AbortSignal | undefined
+  /** Refuses servers that get nothing here, by throwing, before they are asked for their keys. */
+  readonly refuseOrigin?: ((origin: string) => void) | undefined
+  /** Called before another server is asked for keys because of this request; may throw to keep that from happening. */
+  readonly beforeAsking?: (() => void) | undefined
 }
 
 export interface XMatrixParts {
@@ -55,7 +59,8 @@ const MMR_WORDS = 'invalid auth provided (required)'
  * With several headers (a server that changes its key), one signature has to be there by a key that its server lists, and all by
  * such keys have to be right.
  *
- * @throws {Refused} `server_unauthorized` with what is wrong, `server_keys_unavailable` when the sender's keys cannot be had
+ * @throws {Refused} `server_unauthorized` with what is wrong, `server_keys_unavailable` when the sender's keys cannot be had; what the
+ * request's own functions throw
  * @throws {CallerGone}
  */
 export async function identifyServer(parts: XMatrixParts, request: ReceivedRequest): Promise<ServerCaller> {
@@ -64,8 +69,9 @@ export async function identifyServer(parts: XMatrixParts, request: ReceivedReque
   if (destination !== undefined && !isSameServer(destination, request.homeserver)) {
     throw unauthorized(`no auth provided for this destination (required): it is for ${JSON.stringify(destination)}`)
   }
+  request.refuseOrigin?.(origin)
   const keyIds = headers.map(({ keyId }) => keyId)
-  const keys = await parts.remoteKeys.find(origin, keyIds, request.signal)
+  const keys = await parts.remoteKeys.find(origin, keyIds, request)
   const listed = headers.flatMap((header) => {
     const key = keys.current.get(header.keyId)
     return key ? [{ header, key }] : []

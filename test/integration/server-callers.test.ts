@@ -4,6 +4,7 @@ import type { Call } from '../../src/http/call.ts'
 import { json } from '../../src/http/answers.ts'
 import type { HttpParts } from '../../src/http/parts.ts'
 import type { Route } from '../../src/http/routes.ts'
+import { ServerLimits } from '../../src/http/server-limits.ts'
 import { type HttpServer, startHttp } from '../../src/http/server.ts'
 import { RemoteKeys } from '../../src/matrix/keys/remote-keys.ts'
 import { signRequest } from '../../src/matrix/x-matrix.ts'
@@ -36,7 +37,8 @@ beforeAll(async () => {
   const events = { log, metrics: openMetrics({ version: 'test' }) }
   const clock = { now: () => Date.now() }
   remoteKeys = new RemoteKeys({ request: servers.request, notaries: () => [], clock, events })
-  const parts = { config: () => configured('b.example', 'c.example:8448'), events, log, remoteKeys }
+  const serverLimits = new ServerLimits(clock)
+  const parts = { config: () => configured('b.example', 'c.example:8448'), events, log, remoteKeys, serverLimits }
   http = await startHttp(parts as unknown as HttpParts, { bindAddress: '127.0.0.1', port: 0, routes: [route] })
 })
 afterAll(async () => {
@@ -48,7 +50,7 @@ afterAll(async () => {
 function configured(...names: string[]): Snapshot {
   const main = {
     repo: { useForwardedHost: true, trustAnyForwardedAddress: false },
-    federation: { ignoredHosts: [], onlyHosts: [] },
+    federation: { ignoredHosts: ['ignored.example'], onlyHosts: [] },
   }
   return createSnapshot({ main, homeservers: names.map((name) => ({ name })) } as unknown as SnapshotData)
 }
@@ -112,5 +114,34 @@ describe('a route for servers', () => {
       },
     })
     expect(servers.asked.filter((line) => line.includes('silent'))).toHaveLength(1)
+  })
+
+  test('refuses a server that is ignored before it is asked for its keys', async () => {
+    for (const origin of ['ignored.example', 'Ignored.Example:8448']) {
+      const authorization = sign('b.example').replace('a.example', origin)
+      expect(await ask({ authorization })).toEqual({
+        status: 403,
+        body: { errcode: 'M_FORBIDDEN', mr_errcode: 'M_FORBIDDEN', error: `${origin} gets no media here` },
+      })
+    }
+    expect(servers.asked.filter((line) => /ignored/i.test(line))).toEqual([])
+  })
+
+  test('asks only so many servers for keys because of one address, and still knows those that it knows', async () => {
+    const flood = { 'x-forwarded-for': '2001:db8::5' }
+    const made = (number: number) => sign('b.example').replace('a.example', `made-up-${number}.example`)
+    const all = await Promise.all(
+      Array.from({ length: 320 }, (_, number) => ask({ authorization: made(number), ...flood })),
+    )
+    const limited = all.filter(({ status }) => status === 429)
+    expect(limited[0]?.body).toMatchObject({ errcode: 'M_LIMIT_EXCEEDED', retry_after_ms: expect.any(Number) })
+    // 200 at once, and five more a second for as long as this takes.
+    const asked = servers.asked.filter((line) => line.includes('made-up')).length
+    expect(asked).toBeGreaterThanOrEqual(200)
+    expect(asked + limited.length).toBe(320)
+    const sameCustomer = { 'x-forwarded-for': '2001:db8::ffff' }
+    expect((await ask({ authorization: sign('b.example'), ...sameCustomer })).status).toBe(200)
+    const another = { 'x-forwarded-for': '192.0.2.9' }
+    expect((await ask({ authorization: made(1000), ...another })).status).toBe(401)
   })
 })

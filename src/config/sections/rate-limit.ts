@@ -1,4 +1,4 @@
-import { decimal, flag, mainOnly, option, section, whole } from '../option.ts'
+import { decimal, flag, mainOnly, option, section, whole, wholeFromZero } from '../option.ts'
 
 const planned = { ...mainOnly, planned: true } as const
 
@@ -12,6 +12,22 @@ export const rateLimit = section('How much one caller may ask for.', {
   perCaller: section('All requests of one user, or of one address without a user.', {
     requestsPerSecond: option(decimal({ min: 0 }), 50, { ...planned, description: 'Requests a second, on average.' }),
     burst: option(whole({ min: 0 }), 500, { ...planned, description: 'Requests at once.' }),
+  }),
+  perServer: section('What one other homeserver, known by its signature, may ask of each instance.', {
+    requestsPerSecond: option(decimal({ min: 0 }), 100, {
+      ...mainOnly,
+      description: 'Requests a second, on average; 0 = no limit.',
+    }),
+    burst: option(whole({ min: 1 }), 1000, { ...mainOnly, description: 'Requests at once.' }),
+    capacityBytes: option(wholeFromZero(), 10_737_418_240, {
+      ...mainOnly,
+      description:
+        'Bytes of media at once; 0 = no limit. The file that goes beyond is still sent. What a datastore sends by itself does not count.',
+    }),
+    drainBytesPerMinute: option(whole({ min: 1 }), 629_145_600, {
+      ...mainOnly,
+      description: 'Bytes a minute, on average.',
+    }),
   }),
   buckets: section('How many bytes one user, or one address without a user, may have fetched from other servers.', {
     downloads: section('What is fetched fills a bucket, and time empties it. What is here already costs nothing.', {

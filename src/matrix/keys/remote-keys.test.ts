@@ -79,7 +79,7 @@ describe('the keys of another server', () => {
       return { status: 200, body: keyBody('a.example', { keys: [ONE], validUntil: START + HOUR }) }
     })
     const controller = new AbortController()
-    const leaving = remote.keys.find('a.example', [ONE.id], controller.signal)
+    const leaving = remote.keys.find('a.example', [ONE.id], controller)
     const staying = remote.find(ONE.id)
     controller.abort()
     await expect(leaving).rejects.toThrow(CallerGone)

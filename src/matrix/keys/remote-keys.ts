@@ -15,6 +15,12 @@ export interface RemoteKeysParts {
   readonly events: Pick<EventParts, 'log' | 'metrics'>
 }
 
+export interface FindOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Called before a server is asked because of this request. What it throws is thrown, unless keys that will do are known. */
+  readonly beforeAsking?: (() => void) | undefined
+}
+
 interface Kept {
   readonly keys: PublishedKeys
   /** Half of their life: from then on they are asked for again, and still used where no answer comes. */
@@ -58,11 +64,11 @@ export class RemoteKeys implements AsyncDisposable {
    * What is known of a server's keys, after asking it if none of `keyIds` is known (or for all, if empty) or it is time. What it
    * answers may still lack the keys wanted.
    *
-   * @throws {Refused} `server_keys_unavailable` with the reason, or `limited` when too many servers are being asked
+   * @throws {Refused} `server_keys_unavailable` with the reason, or `limited` when too many servers are being asked; what `beforeAsking` throws
    * @throws {CallerGone} once the signal aborts; the fetch goes on, for it would be needed again
    */
-  async find(origin: string, keyIds: readonly string[], signal?: AbortSignal): Promise<PublishedKeys> {
-    return await this.#find(origin, keyIds, { signal, notaries: this.#parts.notaries() })
+  async find(origin: string, keyIds: readonly string[], options: FindOptions = {}): Promise<PublishedKeys> {
+    return await this.#find(origin, keyIds, { ...options, notaries: this.#parts.notaries() })
   }
 
   /** Gives up what is being fetched. */
@@ -74,7 +80,7 @@ export class RemoteKeys implements AsyncDisposable {
   async #find(
     origin: string,
     keyIds: readonly string[],
-    { signal, notaries }: { readonly signal?: AbortSignal | undefined; readonly notaries: readonly string[] },
+    { signal, beforeAsking, notaries }: FindOptions & { readonly notaries: readonly string[] },
   ): Promise<PublishedKeys> {
     const now = this.#parts.clock.now()
     const last = this.#kept.get(origin)
@@ -87,7 +93,14 @@ export class RemoteKeys implements AsyncDisposable {
       if (kept) return kept.keys
       throw unavailable(origin, failed?.problem ?? 'they were valid for a moment only', nextTry - now)
     }
-    return await waitFor(this.#fetchOnce(origin, keyIds, notaries), signal)
+    let fetching: Promise<PublishedKeys>
+    try {
+      fetching = this.#fetchOnce(origin, keyIds, { beforeAsking, notaries })
+    } catch (error) {
+      if (isKnown) return kept.keys
+      throw error
+    }
+    return await waitFor(fetching, signal)
   }
 
   #validKept(origin: string, now: number): Kept | undefined {
@@ -95,7 +108,11 @@ export class RemoteKeys implements AsyncDisposable {
     return kept && now < kept.keys.validUntil ? kept : undefined
   }
 
-  #fetchOnce(origin: string, keyIds: readonly string[], notaries: readonly string[]): Promise<PublishedKeys> {
+  #fetchOnce(
+    origin: string,
+    keyIds: readonly string[],
+    { beforeAsking, notaries }: Pick<FindOptions, 'beforeAsking'> & { readonly notaries: readonly string[] },
+  ): Promise<PublishedKeys> {
     // A notary's own keys are fetched without notaries, and apart: two of them might else wait for each other for ever.
     const name = notaries.length === 0 ? `directly ${origin}` : origin
     const underWay = this.#fetches.get(name)
@@ -103,6 +120,7 @@ export class RemoteKeys implements AsyncDisposable {
     if (this.#fetches.size >= MOST_FETCHES) {
       throw new Refused('limited', 'the keys of too many servers are being fetched', { retryAfterMs: BUSY_MS })
     }
+    beforeAsking?.()
     const fetching = this.#fetch(origin, keyIds, notaries).finally(() => this.#fetches.delete(name))
     this.#fetches.set(name, fetching)
     fetching.catch(() => {})

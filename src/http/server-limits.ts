@@ -1,0 +1,61 @@
+import type { MainConfig } from '../config/schema.ts'
+import type { Clock } from '../lib/clock.ts'
+import { Refused } from '../lib/errors.ts'
+import { LeakyBuckets } from '../lib/leaky-buckets.ts'
+import { limitedAs } from './client-address.ts'
+
+type Limits = MainConfig['rateLimit']
+
+const MOST_SERVERS = 20_000
+const MOST_ADDRESSES = 20_000
+/**
+ * How often one address may make us ask a server for its keys: each costs somebody else's server a request. Many servers of one
+ * hoster come from one address, and all of them need it after we were started.
+ */
+const KEY_LOOKUPS = { capacity: 200, drainPerMinute: 300 }
+
+/**
+ * How much other homeservers may ask of this process. A server is known by its signature, so nobody uses up what is another's; before
+ * there is one, by the address that the request comes from.
+ */
+export class ServerLimits {
+  readonly #requests: LeakyBuckets
+  readonly #bytes: LeakyBuckets
+  readonly #keyLookups: LeakyBuckets
+
+  constructor(clock: Clock) {
+    this.#requests = new LeakyBuckets(clock, { atMost: MOST_SERVERS })
+    this.#bytes = new LeakyBuckets(clock, { atMost: MOST_SERVERS })
+    this.#keyLookups = new LeakyBuckets(clock, { atMost: MOST_ADDRESSES })
+  }
+
+  /** Counts a request of a server. @throws {Refused} `limited` */
+  admitRequest(origin: string, { enabled, perServer: { requestsPerSecond, burst } }: Limits): void {
+    if (!enabled || requestsPerSecond === 0) return
+    const size = { capacity: Math.max(1, burst), drainPerMinute: requestsPerSecond * 60 }
+    refuseFor(this.#requests.fill(nameOf(origin), 1, size), 'This server asks too often')
+  }
+
+  /** Counts what is about to be sent to a server. @throws {Refused} `limited` */
+  admitBytes(
+    origin: string,
+    bytes: number,
+    { enabled, perServer: { capacityBytes, drainBytesPerMinute } }: Limits,
+  ): void {
+    if (!enabled || capacityBytes === 0) return
+    const size = { capacity: capacityBytes, drainPerMinute: drainBytesPerMinute }
+    refuseFor(this.#bytes.fill(nameOf(origin), bytes, size), 'This server asks for too much')
+  }
+
+  /** Counts that a server is asked for its keys because of a request from this address. @throws {Refused} `limited` */
+  admitKeyLookup(address: string): void {
+    const ms = this.#keyLookups.fill(limitedAs(address), 1, KEY_LOOKUPS)
+    refuseFor(ms, 'The keys of too many servers are sought because of requests from this address')
+  }
+}
+
+const nameOf = (origin: string) => origin.toLowerCase()
+
+function refuseFor(ms: number, why: string): void {
+  if (ms > 0) throw new Refused('limited', why, { retryAfterMs: ms })
+}
