@@ -38,7 +38,17 @@ export interface GrowingAnswer extends Pick<FileAnswer, 'contentType' | 'disposi
   readonly stored: () => Promise<FileAnswer>
 }
 
-export type Answer = JsonAnswer | FileAnswer | GrowingAnswer
+/** A file for another homeserver, with its bytes or where they are in the second of two parts. Source: MSC3916. */
+export interface MixedAnswer {
+  readonly kind: 'mixed'
+  readonly file: FileAnswer
+  /** What separates the parts: letters and digits that nobody can foresee, so that no file has them in it. */
+  readonly boundary: string
+  /** Throws `limited` where who asks may not have so many bytes now. Called once, and only if the bytes are to be sent from here. */
+  readonly admit: (bytes: number) => void
+}
+
+export type Answer = JsonAnswer | FileAnswer | GrowingAnswer | MixedAnswer
 
 export const json = (body: unknown, status = 200): JsonAnswer => ({ kind: 'json', status, body })
 

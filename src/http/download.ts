@@ -24,7 +24,7 @@ export function download(endpoint: Endpoint): Handler {
 
 async function answerDownload(parts: HttpParts, call: Call, endpoint: Endpoint): Promise<Answer> {
   const link = linkFor(parts, call, endpoint)
-  const record = await findAllowed(parts, call, wanted(parts, call))
+  const record = await findAllowed(parts, call, wanted(parts, call, endpoint))
   refuseLost(parts, call, record)
   mediaAccessed(parts.events, { ageMs: parts.clock.now() - record.createdAt })
   return {
@@ -55,7 +55,7 @@ async function answerThumbnail(parts: HttpParts, call: Call, endpoint: Endpoint)
     // Read for its errors: animation comes with a later version, and the specification lets a server answer with a still.
     animated: call.flag('animated', call.flag('org.matrix.msc2705.animated', false)),
   }
-  const record = await findAllowed(parts, call, wanted(parts, call))
+  const record = await findAllowed(parts, call, wanted(parts, call, endpoint))
   mediaAccessed(parts.events, { ageMs: parts.clock.now() - record.createdAt })
   const made = await getThumbnail(parts, call, record, asked)
   return {
@@ -82,8 +82,9 @@ function linkFor(parts: HttpParts, call: Call, endpoint: Endpoint) {
 /** Objects are opened through the cache. */
 const fromCache = ({ cache, db, lost }: HttpParts) => ({ datastores: cache, db, lost })
 
-function wanted(parts: HttpParts, call: Call): Wanted {
-  const origin = call.param('server')
+function wanted(parts: HttpParts, call: Call, endpoint: Endpoint): Wanted {
+  // Other homeservers get what is of the one that they address.
+  const origin = endpoint === 'federation' ? call.homeserver.name : call.param('server')
   const mediaId = call.param('mediaId')
   if (!isServerName(origin) || !isMediaId(mediaId)) throw new Refused('not_found', 'Not found')
   const timeout = call.integer('timeout_ms', DEFAULT_TIMEOUT_MS)

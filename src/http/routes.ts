@@ -1,11 +1,12 @@
 import * as account from './account.ts'
 import * as datastores from './admin-datastores.ts'
-import * as federation from './admin-federation.ts'
+import { test as testFederation } from './admin-federation.ts'
 import * as tasks from './admin-tasks.ts'
 import type { Answer } from './answers.ts'
 import type { Who } from './auth.ts'
 import type { Call } from './call.ts'
 import * as media from './download.ts'
+import { toServers } from './federation.ts'
 import * as information from './information.ts'
 import * as moderation from './moderation.ts'
 import type { HttpParts } from './parts.ts'
@@ -37,6 +38,7 @@ const client = (...paths: readonly string[]) => paths.map((path) => `/_matrix/cl
 /** MMR's own endpoints, under both of its prefixes. */
 const own = (...paths: readonly string[]) =>
   paths.flatMap((path) => ['', 'io.t2bot.media/'].map((prefix) => `/_matrix/media/unstable/${prefix}${path}`))
+const federation = (path: string) => [`/_matrix/federation/v1/media/${path}`]
 const session = (path: string) => ['r0', 'v1', 'v3'].map((version) => `/_matrix/client/${version}/${path}`)
 
 const DOWNLOAD = ['download/:server/:mediaId', 'download/:server/:mediaId/:fileName'] as const
@@ -81,6 +83,20 @@ export const routes: readonly Route[] = [
     paths: legacy(THUMBNAIL),
     who: 'optional',
     handler: media.thumbnail('legacy'),
+  },
+  {
+    action: 'download',
+    methods: GET,
+    paths: federation('download/:mediaId'),
+    who: 'server',
+    handler: toServers(media.download('federation')),
+  },
+  {
+    action: 'thumbnail',
+    methods: GET,
+    paths: federation('thumbnail/:mediaId'),
+    who: 'server',
+    handler: toServers(media.thumbnail('federation')),
   },
   {
     action: 'quarantine_media',
@@ -203,6 +219,6 @@ export const routes: readonly Route[] = [
     methods: GET,
     paths: own('admin/federation/test/:serverName'),
     who: 'repository_admin',
-    handler: federation.test,
+    handler: testFederation,
   },
 ]

@@ -89,7 +89,11 @@ function partOf(call: Exchange, file: FileAnswer, etag: string): ByteRange | und
   throw new Refused('range_not_satisfiable', `the file has ${file.size} bytes`, { contentRange })
 }
 
-function matches(header: string | undefined, etag: string): boolean {
+/** Whether an `If-None-Match` header names this ETag, by the weak comparison (RFC 9110 §13.1.2). */
+export function matches(header: string | undefined, etag: string): boolean {
   if (header === undefined) return false
-  return header.split(',').some((one) => one.trim() === '*' || one.trim().replace(/^W\//, '') === etag)
+  const tag = opaque(etag)
+  return header.split(',').some((one) => one.trim() === '*' || opaque(one.trim()) === tag)
 }
+
+const opaque = (etag: string) => etag.replace(/^W\//, '')
