@@ -88,6 +88,24 @@ describe('the keys of another server', () => {
     expect(remote.asked).toEqual([DIRECT])
   })
 
+  test('are not asked for where that is not allowed, unless those that are known will do', async () => {
+    await using remote = held()
+    remote.publish()
+    let refusing = true
+    const beforeAsking = () => {
+      if (refusing) throw new Error('not now')
+    }
+    const find = async (id: string) => (await remote.keys.find('a.example', [id], { beforeAsking })).current.size
+    await expect(find(ONE.id)).rejects.toThrow('not now')
+    refusing = false
+    expect(await find(ONE.id)).toBe(1)
+    refusing = true
+    remote.wait(HOUR / 2)
+    expect(await find(ONE.id)).toBe(1)
+    await expect(find(TWO.id)).rejects.toThrow('not now')
+    expect(remote.asked).toEqual([DIRECT])
+  })
+
   test('are used until their end where the server does not answer any more, and no longer', async () => {
     await using remote = held()
     remote.publish()

@@ -67,8 +67,12 @@ export class RemoteKeys implements AsyncDisposable {
    * @throws {Refused} `server_keys_unavailable` with the reason, or `limited` when too many servers are being asked; what `beforeAsking` throws
    * @throws {CallerGone} once the signal aborts; the fetch goes on, for it would be needed again
    */
-  async find(origin: string, keyIds: readonly string[], options: FindOptions = {}): Promise<PublishedKeys> {
-    return await this.#find(origin, keyIds, { ...options, notaries: this.#parts.notaries() })
+  async find(
+    origin: string,
+    keyIds: readonly string[],
+    { signal, beforeAsking }: FindOptions = {},
+  ): Promise<PublishedKeys> {
+    return await this.#find(origin, keyIds, { signal, beforeAsking, notaries: this.#parts.notaries() })
   }
 
   /** Gives up what is being fetched. */
