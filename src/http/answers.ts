@@ -44,8 +44,8 @@ export interface MixedAnswer {
   readonly file: FileAnswer
   /** What separates the parts: letters and digits that nobody can foresee, so that no file has them in it. */
   readonly boundary: string
-  /** Throws `limited` where who asks may not have so many bytes now. Called once, and only if the bytes are to be sent from here. */
-  readonly admit: (bytes: number) => void
+  /** Rejects with `limited` where who asks may not have so many bytes now. Called once, and only if the bytes are to be sent from here. */
+  readonly admit: (bytes: number) => Promise<void>
 }
 
 export type Answer = JsonAnswer | FileAnswer | GrowingAnswer | MixedAnswer

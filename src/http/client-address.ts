@@ -16,15 +16,6 @@ export function clientAddress(peer: string, forwardedFor: string | undefined, tr
   return forwarded.findLast(isPublic) ?? forwarded.at(-1) ?? own
 }
 
-/** What limits take for one caller: an IPv4 address, or the first 64 bits of an IPv6 address, which is what one customer gets. */
-export function limitedAs(address: string): string {
-  if (!ipaddr.IPv6.isValid(address)) return address
-  return `${ipaddr.IPv6.parse(address)
-    .parts.slice(0, 4)
-    .map((part) => part.toString(16))
-    .join(':')}::/64`
-}
-
 function plain(text: string): string | undefined {
   const address = /^\[(.*)\](?::\d+)?$/.exec(text)?.[1] ?? /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(text)?.[1] ?? text
   return ipaddr.isValid(address) ? ipaddr.process(address).toString() : undefined

@@ -13,13 +13,13 @@ const MIB = 1024 * 1024
 interface Sending {
   readonly size?: number
   readonly read: (hangUp: () => void) => AsyncIterable<Uint8Array>
-  readonly admit?: (bytes: number) => void
+  readonly admit?: (bytes: number) => Promise<void>
   /** A client that takes nothing until it is told to. */
   readonly paused?: boolean
 }
 
 /** Sends a file to one client, and tells how that ended, what the client got, and whether the file was closed. */
-async function send({ size = 10, read, admit = () => {}, paused = false }: Sending) {
+async function send({ size = 10, read, admit = async () => {}, paused = false }: Sending) {
   const outcome = Promise.withResolvers<unknown>()
   await using cleanup = new AsyncDisposableStack()
   const state = { opened: 0, closed: 0 }
@@ -141,7 +141,7 @@ test('a server that takes its time is waited for: what it has not taken is not r
 
 test('a server that had enough gets nothing, and nothing is opened for it', async () => {
   const asked: number[] = []
-  const admit = (bytes: number) => {
+  const admit = async (bytes: number) => {
     asked.push(bytes)
     throw new Refused('limited', 'enough')
   }

@@ -26,7 +26,7 @@ export async function sendMixed(call: Exchange, answer: MixedAnswer, connection:
   const linking = file.link?.(() => presentedOf(file))
   const link = linking && (await linking)
   if (link) return sendLocation(call.response, answer, link, connection)
-  answer.admit(file.size)
+  await answer.admit(file.size)
   const head = { envelope: envelopeOf(answer), answer, etag, connection }
   const atHand = file.atHand?.()
   if (atHand) return await sendWhole(call.response, head, atHand)

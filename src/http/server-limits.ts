@@ -1,8 +1,9 @@
 import type { MainConfig } from '../config/schema.ts'
+import type { ByteBuckets } from '../coordination/byte-buckets.ts'
+import { callerBlock } from '../lib/addresses.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Refused } from '../lib/errors.ts'
 import { LeakyBuckets } from '../lib/leaky-buckets.ts'
-import { limitedAs } from './client-address.ts'
 
 type Limits = MainConfig['rateLimit']
 
@@ -14,18 +15,27 @@ const MOST_ADDRESSES = 20_000
  */
 const KEY_LOOKUPS = { capacity: 200, drainPerMinute: 300 }
 
+/** A bucket that is not full takes a file of any size. */
+const ANY = Number.MAX_SAFE_INTEGER
+
+export interface ServerLimitsParts {
+  readonly clock: Clock
+  /** Those of all instances, where they share any. */
+  readonly byteBuckets: ByteBuckets
+}
+
 /**
- * How much other homeservers may ask of this process. A server is known by its signature, so nobody uses up what is another's; before
+ * How much other homeservers may ask of this process; bytes, of all instances together where Redis counts for them. A server is known by its signature, so nobody uses up what is another's; before
  * there is one, by the address that the request comes from.
  */
 export class ServerLimits {
   readonly #requests: LeakyBuckets
-  readonly #bytes: LeakyBuckets
+  readonly #bytes: ByteBuckets
   readonly #keyLookups: LeakyBuckets
 
-  constructor(clock: Clock) {
+  constructor({ clock, byteBuckets }: ServerLimitsParts) {
     this.#requests = new LeakyBuckets(clock, { atMost: MOST_SERVERS })
-    this.#bytes = new LeakyBuckets(clock, { atMost: MOST_SERVERS })
+    this.#bytes = byteBuckets
     this.#keyLookups = new LeakyBuckets(clock, { atMost: MOST_ADDRESSES })
   }
 
@@ -37,19 +47,15 @@ export class ServerLimits {
   }
 
   /** Counts what is about to be sent to a server. @throws {Refused} `limited` */
-  admitBytes(
-    origin: string,
-    bytes: number,
-    { enabled, perServer: { capacityBytes, drainBytesPerMinute } }: Limits,
-  ): void {
-    if (!enabled || capacityBytes === 0) return
-    const size = { capacity: capacityBytes, drainPerMinute: drainBytesPerMinute }
-    refuseFor(this.#bytes.fill(nameOf(origin), bytes, size), 'This server asks for too much')
+  async admitBytes(origin: string, bytes: number, { enabled, perServer }: Limits): Promise<void> {
+    if (!enabled || perServer.capacityBytes === 0) return
+    const size = { ...perServer, overflowLimitBytes: ANY }
+    refuseFor(await this.#bytes.take(`served ${nameOf(origin)}`, bytes, size), 'This server asks for too much')
   }
 
   /** Counts that a server is asked for its keys because of a request from this address. @throws {Refused} `limited` */
   admitKeyLookup(address: string): void {
-    const ms = this.#keyLookups.fill(limitedAs(address), 1, KEY_LOOKUPS)
+    const ms = this.#keyLookups.fill(callerBlock(address), 1, KEY_LOOKUPS)
     refuseFor(ms, 'The keys of too many servers are sought because of requests from this address')
   }
 }
