@@ -162,7 +162,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         events,
         clock,
         log,
-        serverLimits: new ServerLimits({ clock, byteBuckets: redis.buckets }),
+        serverLimits: new ServerLimits({ clock, events, byteBuckets: redis.buckets }),
         newBoundary: () => randomName(16),
         newMediaId: () => newMediaId(randomBytes),
       },

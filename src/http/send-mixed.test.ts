@@ -34,8 +34,11 @@ async function send({ size = 10, read, admit = async () => {}, paused = false }:
       openRangeBytes: 0,
       open: async () => {
         state.opened++
-        const hangUp = () => void request.socket.destroy()
-        return { size, read: () => read(hangUp), [Symbol.asyncDispose]: async () => void state.closed++ }
+        return {
+          size,
+          read: () => read(() => request.socket.destroy()),
+          [Symbol.asyncDispose]: async () => void state.closed++,
+        }
       },
     }
     const answer: MixedAnswer = { kind: 'mixed', boundary: 'b'.repeat(32), file, admit }
@@ -48,7 +51,7 @@ async function send({ size = 10, read, admit = async () => {}, paused = false }:
     )
   })
   await once(server.listen(0, '127.0.0.1'), 'listening')
-  cleanup.defer(() => void server.close().closeAllConnections())
+  cleanup.defer(() => server.close().closeAllConnections())
   const address = server.address()
   const client = connect(typeof address === 'object' && address ? address.port : 0, '127.0.0.1')
   let received = 0
@@ -76,24 +79,26 @@ async function send({ size = 10, read, admit = async () => {}, paused = false }:
 const HALF = Buffer.from('01234')
 const END = `\r\n--${'b'.repeat(32)}--\r\n`
 
+async function* whole() {
+  yield HALF
+  yield HALF
+}
+
 test('what is around a file is sent with it, and the end only behind its last byte', async () => {
-  const read = async function* () {
-    yield HALF
-    yield HALF
-  }
-  await using sending = await send({ read })
+  await using sending = await send({ read: whole })
   expect(await sending.outcome).toBe('sent')
   await sending.closed
   expect(sending.tail().endsWith(`\r\n\r\n0123401234${END}`)).toBe(true)
   expect(sending.state).toEqual({ opened: 1, closed: 1 })
 })
 
+async function* broken() {
+  yield HALF
+  throw new Error('the disk failed')
+}
+
 test('a file that cannot be read to its end is cut off, and does not look finished', async () => {
-  const read = async function* () {
-    yield HALF
-    throw new Error('the disk failed')
-  }
-  await using sending = await send({ read })
+  await using sending = await send({ read: broken })
   expect(await sending.outcome).toMatchObject({ message: 'the disk failed' })
   await sending.closed
   expect(sending.tail()).not.toContain(END)
@@ -139,14 +144,15 @@ test('a server that takes its time is waited for: what it has not taken is not r
   expect(sending.tail().endsWith(END)).toBe(true)
 })
 
+async function* nothing() {}
+
 test('a server that had enough gets nothing, and nothing is opened for it', async () => {
   const asked: number[] = []
   const admit = async (bytes: number) => {
     asked.push(bytes)
     throw new Refused('limited', 'enough')
   }
-  const read = async function* () {}
-  await using sending = await send({ read, admit })
+  await using sending = await send({ read: nothing, admit })
   expect(await sending.outcome).toMatchObject({ reason: 'limited' })
   expect(asked).toEqual([10])
   expect(sending.state).toEqual({ opened: 0, closed: 0 })

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
 import { LocalBuckets } from '../coordination/byte-buckets.ts'
+import { recordingLog } from '../../test/support/log.ts'
+import { openMetrics } from '../lib/metrics.ts'
 import { Refused } from '../lib/errors.ts'
 import { ServerLimits } from './server-limits.ts'
 
@@ -8,8 +10,9 @@ const PER_SERVER = { requestsPerSecond: 1, burst: 2, capacityBytes: 1000, drainB
 function held() {
   let now = 0
   const clock = { now: () => now }
+  const events = { log: recordingLog().log, metrics: openMetrics({ version: 'test' }) }
   return {
-    limits: new ServerLimits({ clock, byteBuckets: new LocalBuckets({ clock }) }),
+    limits: new ServerLimits({ clock, events, byteBuckets: new LocalBuckets({ clock }) }),
     wait: (ms: number) => void (now += ms),
   }
 }

@@ -254,6 +254,20 @@ export function fetchLimited(
   log.info(limited, 'a caller is over rateLimit.buckets.downloads')
 }
 
+export interface LimitedServer {
+  /** What there was too much of. */
+  readonly limit: 'requests' | 'bytes' | 'key look-ups'
+  /** The server, or the address that claims to be many of them. */
+  readonly who: string
+  readonly retryAfterMs: number
+}
+
+/** Another homeserver asked for more of ours than it may. */
+export function serverLimited({ log, metrics }: LogAndMetrics, limited: LimitedServer): void {
+  metrics.serversLimited.of(limited.limit).add()
+  log.info(limited, 'another homeserver is over a limit (rateLimit.perServer; of key look-ups, one that is fixed)')
+}
+
 /** A connection to somewhere that strangers sent us to was not made; `why` names the option that forbids it. */
 export function addressRefused(
   { log, metrics }: LogAndMetrics,

@@ -56,9 +56,11 @@ test('names that were not heard of for longest make room for others', () => {
   expect(buckets.fill('a', 1, TEN_A_SECOND)).toBe(0)
 })
 
-test('a clock that goes back neither drains nor fills', () => {
+test('a clock that goes back neither drains nor fills, and drains as always from then on', () => {
   const { buckets, wait } = held()
   for (let turn = 0; turn < 10; turn++) buckets.fill('a', 1, TEN_A_SECOND)
   wait(-60_000)
   expect(buckets.fill('a', 1, TEN_A_SECOND)).toBe(100)
+  wait(100)
+  expect(buckets.fill('a', 1, TEN_A_SECOND)).toBe(0)
 })

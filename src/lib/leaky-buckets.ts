@@ -40,8 +40,8 @@ export class LeakyBuckets {
     const level = Math.max(0, (last?.level ?? 0) - drained)
     // Room for a whole one more, so that requests come at their rate and not as soon as the first fraction has drained.
     const excess = level + Math.min(1, amount) - capacity
-    if (excess > 0) return Math.max(1, Math.ceil((excess * MINUTE_MS) / drainPerMinute))
-    this.#buckets.set(name, { level: level + amount, at: now })
-    return 0
+    // Also where nothing goes in: a clock that was put back must not keep a bucket full until it is that late again.
+    this.#buckets.set(name, { level: excess > 0 ? level : level + amount, at: now })
+    return excess > 0 ? Math.max(1, Math.ceil((excess * MINUTE_MS) / drainPerMinute)) : 0
   }
 }

@@ -28,6 +28,11 @@ async function keyOfAnotherCellarium() {
   return key
 }
 
+const unauthorized = (message: string) => ({
+  status: 401,
+  json: { errcode: 'M_UNAUTHORIZED', error: expect.stringContaining(message) },
+})
+
 describeWith('openssl', 'Among other homeservers', () => {
   const cleanup = new AsyncDisposableStack()
   const clock = heldClock()
@@ -40,11 +45,6 @@ describeWith('openssl', 'Among other homeservers', () => {
     id = (await servers.app.upload(randomBytes(1000))).split('/')[1] ?? ''
   }, 60_000)
   afterAll(() => cleanup.disposeAsync())
-
-  const unauthorized = (message: string) => ({
-    status: 401,
-    json: { errcode: 'M_UNAUTHORIZED', error: expect.stringContaining(message) },
-  })
 
   test('one that signs gets our media; its keys are sought once, where it is', async () => {
     const before = servers.seen().filter((line) => line.includes('/_matrix/key/')).length

@@ -38,7 +38,7 @@ beforeAll(async () => {
   const events = { log, metrics: openMetrics({ version: 'test' }) }
   const clock = { now: () => Date.now() }
   remoteKeys = new RemoteKeys({ request: servers.request, notaries: () => [], clock, events })
-  const serverLimits = new ServerLimits({ clock, byteBuckets: new LocalBuckets({ clock }) })
+  const serverLimits = new ServerLimits({ clock, events, byteBuckets: new LocalBuckets({ clock }) })
   const parts = { config: () => configured('b.example', 'c.example:8448'), events, log, remoteKeys, serverLimits }
   http = await startHttp(parts as unknown as HttpParts, { bindAddress: '127.0.0.1', port: 0, routes: [route] })
 })

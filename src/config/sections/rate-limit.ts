@@ -13,16 +13,16 @@ export const rateLimit = section('How much one caller may ask for.', {
     requestsPerSecond: option(decimal({ min: 0 }), 50, { ...planned, description: 'Requests a second, on average.' }),
     burst: option(whole({ min: 0 }), 500, { ...planned, description: 'Requests at once.' }),
   }),
-  perServer: section('What one other homeserver, known by its signature, may ask of each instance.', {
+  perServer: section('What one other homeserver, known by its signature, may ask for.', {
     requestsPerSecond: option(decimal({ min: 0 }), 100, {
       ...mainOnly,
-      description: 'Requests a second, on average; 0 = no limit.',
+      description: 'Requests a second of each instance, on average; 0 = no limit.',
     }),
     burst: option(whole({ min: 1 }), 1000, { ...mainOnly, description: 'Requests at once.' }),
     capacityBytes: option(wholeFromZero(), 10_737_418_240, {
       ...mainOnly,
       description:
-        'Bytes of media at once; 0 = no limit. The file that goes beyond is still sent. What a datastore sends by itself does not count.',
+        'Bytes of media at once, of all instances together where there is Redis; 0 = no limit. The file that goes beyond is still sent. What a datastore sends by itself (federationRedirect) does not count.',
     }),
     drainBytesPerMinute: option(whole({ min: 1 }), 629_145_600, {
       ...mainOnly,
