@@ -1,7 +1,9 @@
 /** Our answers to other homeservers, as those read them; and redirects to a bucket, which some follow. */
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { ALICE } from '../support/app.ts'
 import { type AskedByServers, startAskedByServers } from '../support/asking-server.ts'
+import { temporaryFolder } from '../support/folder.ts'
 import { quarters } from '../support/images.ts'
 import { describeWith } from '../support/services.ts'
 import { readBySynapse } from '../support/synapse-reader.ts'
@@ -49,6 +51,22 @@ describeWith(['openssl', 'synapse'], "Synapse's own reader", () => {
     const { contentType, bytes, file } = await synapseAsks(servers, `thumbnail/${id}?width=96&height=96&method=crop`)
     expect([contentType, bytes]).toEqual(['image/png', file.length])
     expect(file.subarray(1, 4).toString()).toBe('PNG')
+  })
+})
+
+describeWith('openssl', 'Files that the proxy sends to clients', () => {
+  test('are sent to other homeservers by us, since no proxy can put them between two parts', async () => {
+    await using folder = await temporaryFolder()
+    const opts = { path: folder.path, offload: 'nginx:/internal/' }
+    const config = { datastores: [{ type: 'file', id: 'files', forKinds: ['all'], opts }] }
+    await using servers = await startAskedByServers({ config })
+    const body = randomBytes(2_000_000)
+    const media = await servers.app.upload(body)
+    const client = await servers.app.ask(`/_matrix/client/v1/media/download/${media}`, { token: ALICE.token })
+    expect(client.headers).toHaveProperty('x-accel-redirect')
+    const { headers, body: received } = await servers.ask(`download/${idOf(media)}`)
+    expect(headers).not.toHaveProperty('x-accel-redirect')
+    expect(received.includes(body)).toBe(true)
   })
 })
 

@@ -1,5 +1,6 @@
 /** Our media, as other homeservers get them. */
 import { randomBytes } from 'node:crypto'
+import { rename } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { boundaryOf, readMixed } from '../../src/matrix/mixed.ts'
 import { ALICE, BOB, type Answered, eventually, mediaOf } from '../support/app.ts'
@@ -161,6 +162,21 @@ describeWith('openssl', 'Another homeserver', () => {
       expect(refused).toMatchObject({ status: 404, json: { errcode: 'M_NOT_FOUND' } })
       expect((await servers.ask(`thumbnail/${id}?width=9&height=9`, asked)).status).toBe(404)
     }
+  })
+
+  test('is told as JSON that a file is lost, before a first byte of it', async () => {
+    const id = await upload(randomBytes(3_000_000))
+    const { location = '' } = servers.app.sql(
+      'SELECT location FROM objects JOIN media USING (sha256) WHERE media_id = ?',
+      id,
+    )[0] as { location?: string }
+    const file = (await servers.app.files()).find((path) => path.endsWith(location)) ?? ''
+    await rename(file, `${file}.away`)
+    expect(await servers.ask(`download/${id}`)).toMatchObject({
+      status: 404,
+      headers: { 'content-type': 'application/json' },
+      json: { errcode: 'M_NOT_FOUND' },
+    })
   })
 
   test('is not offered ranges and HEAD', async () => {
