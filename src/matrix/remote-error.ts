@@ -38,7 +38,11 @@ const TABLE: Readonly<Record<RemoteReason, Row>> = {
     told: 'the remote server does not give this file to servers that do not sign their requests',
   },
   limited: { answer: 'origin_unavailable', keep: false, told: 'the remote server gets too many requests from us' },
-  left_alone: { answer: 'origin_unavailable', keep: false, told: 'the remote server keeps failing; try again later' },
+  left_alone: {
+    answer: 'origin_unavailable',
+    keep: false,
+    told: 'the remote server is left alone for a while; try again later',
+  },
   no_such_server: { answer: 'origin_unavailable', keep: true, told: 'there is no such remote server' },
   address_refused: { answer: 'origin_unavailable', keep: true, told: 'the remote file is where we do not connect to' },
   unreachable: { answer: 'origin_unavailable', keep: false, told: 'the remote server cannot be reached' },

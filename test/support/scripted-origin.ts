@@ -24,7 +24,7 @@ export interface Conversation {
   send(...pieces: readonly (string | Uint8Array)[]): Promise<void>
   /** Closes the connection in good order. */
   end(): void
-  /** Resets the connection (RST; over TLS the plain end of it without `close_notify`). */
+  /** Resets the connection (RST). */
   reset(): void
   /** Whether the other side has hung up. */
   readonly hungUp: () => boolean
@@ -48,18 +48,21 @@ export async function startScriptedOrigin(
 ): Promise<ScriptedOrigin> {
   let script: Script = options.script ?? sending(response(404, { errcode: 'M_NOT_FOUND', error: 'nothing here' }))
   const requests: RawRequest[] = []
-  const sockets = new Set<Socket>()
+  // TCP connections, below TLS, by the port of the other side.
+  const connected = new Map<number, Socket>()
   let connections = 0
-  const converse = (socket: Socket) => {
+  const accept = (socket: Socket) => {
+    const { remotePort = 0 } = socket
     connections++
-    sockets.add(socket)
+    connected.set(remotePort, socket)
+    socket.on('error', () => {})
+    socket.once('close', () => connected.delete(remotePort))
+  }
+  const converse = (socket: Socket) => {
     const gone = Promise.withResolvers<void>()
     socket.on('error', () => {})
-    socket.once('close', () => {
-      sockets.delete(socket)
-      gone.resolve()
-    })
-    const talk = conversation(socket, gone.promise)
+    socket.once('close', () => gone.resolve())
+    const talk = conversation(socket, connected.get(socket.remotePort ?? 0) ?? socket, gone.promise)
     listen(socket, async (request) => {
       requests.push(request)
       await script(talk, request)
@@ -67,6 +70,7 @@ export async function startScriptedOrigin(
   }
   const server = options.certificate ? createTlsServer(options.certificate, converse) : createPlainServer(converse)
   server.on('tlsClientError', () => {})
+  server.prependListener('connection', accept)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()
@@ -76,7 +80,7 @@ export async function startScriptedOrigin(
     connections: () => connections,
     say: (next) => void (script = next),
     [Symbol.asyncDispose]: async () => {
-      for (const socket of sockets) socket.destroy()
+      for (const socket of connected.values()) socket.destroy()
       await new Promise((resolve) => server.close(resolve))
     },
   }
@@ -143,7 +147,7 @@ export function mixed(file: string | Uint8Array, shape: MixedShape = {}, headers
   return response(200, mixedBody(file, shape), [`Content-Type: multipart/mixed; boundary=${boundary}`, ...headers])
 }
 
-function conversation(socket: Socket, gone: Promise<void>): Conversation {
+function conversation(socket: Socket, connection: Socket, gone: Promise<void>): Conversation {
   return {
     send: async (...pieces) => {
       for (const piece of pieces) {
@@ -154,7 +158,7 @@ function conversation(socket: Socket, gone: Promise<void>): Conversation {
       }
     },
     end: () => void socket.end(),
-    reset: () => void socket.resetAndDestroy(),
+    reset: () => void connection.resetAndDestroy(),
     hungUp: () => socket.destroyed,
     onceHungUp: gone,
   }
