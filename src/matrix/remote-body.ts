@@ -61,7 +61,8 @@ export function bytesIn(header: string | undefined): number | undefined {
 export function remoteBody(found: FoundFile, wish: RemoteWish, patience: Patience): RemoteBody {
   const { contentType, fileName, size, about, from } = found
   const least = size ?? about?.atLeast ?? 0
-  if (wish.maxBytes > 0 && least > wish.maxBytes) throw tooLarge(from, `${least} bytes`, wish)
+  if (wish.maxBytes > 0 && least > wish.maxBytes)
+    throw tooLarge(from, `${size === undefined ? 'at least ' : ''}${least} bytes`, wish)
   const body = Readable.from(checked(found, wish), { objectMode: false, highWaterMark: READ_AHEAD_BYTES })
   body.once('close', () => patience.end())
   return { contentType, fileName, size, about, body }

@@ -11,7 +11,7 @@ import { RemoteMediaError, type RemoteReason } from './remote-error.ts'
 export type Phase = 'asking' | 'reading'
 
 const TIMED_OUT = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'ETIMEDOUT'])
-const NO_HTTP = /^(HPE_|UND_ERR_HEADERS_OVERFLOW|UND_ERR_RES_)/
+const NO_HTTP = /^(UND_ERR_HEADERS_OVERFLOW|UND_ERR_RES_)/
 /** Codes of OpenSSL for certificates, and Node's own for the names in them. */
 const CERTIFICATE = /^(CERT_|ERR_TLS_CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE))/
 
@@ -33,7 +33,10 @@ function reasonOf(error: unknown, phase: Phase): RemoteReason {
 }
 
 function reasonOfCode(error: unknown): RemoteReason | undefined {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  if (!(error instanceof Error)) return undefined
+  // undici's own, for what is no HTTP: it has a name, and no code.
+  if (error.name === 'HTTPParserError') return 'broken'
+  const code = 'code' in error ? String(error.code) : ''
   if (TIMED_OUT.has(code)) return 'timed_out'
   if (CERTIFICATE.test(code)) return 'untrusted'
   return NO_HTTP.test(code) ? 'broken' : undefined
