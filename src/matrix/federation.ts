@@ -1,19 +1,10 @@
 import type { Readable } from 'node:stream'
-import type { Clock } from '../lib/clock.ts'
-import { mediaTypeOf } from '../lib/media-type.ts'
-import { USER_AGENT } from './client.ts'
-import type { Federation } from './federation-door.ts'
 import type { SigningKey } from './keys/signing-key.ts'
-import { BadMultipart, boundaryOf, readMixed, sizeWithin } from './mixed.ts'
-import type { OriginResponse } from './origins.ts'
 import { Patience } from './patience.ts'
-import { meaningOf, readRefusal } from './remote-answer.ts'
-import { bytesIn, checkEncoding, first, type FoundFile, plainFile, remoteBody } from './remote-body.ts'
+import { askLegacy, askSigned, Odd, type Question, type RequestParts } from './remote-requests.ts'
+import { type FoundFile, remoteBody } from './remote-body.ts'
 import { RemoteMediaError } from './remote-error.ts'
 import { failureOf } from './remote-failure.ts'
-import { fileNameIn } from './remote-file-name.ts'
-import { retryAfterMs } from './retry-after.ts'
-import { signRequest } from './x-matrix.ts'
 
 /** A file as another server sends it. */
 export interface RemoteBody {
@@ -41,31 +32,12 @@ export interface RemoteWish {
   readonly signal: AbortSignal
 }
 
-export interface FederationClientParts {
-  readonly clock: Clock
-  readonly federation: Pick<Federation, 'origins' | 'door' | 'plainHttp'>
+export interface FederationClientParts extends RequestParts {
   /** The key with which a homeserver of ours signs. */
   readonly keyOf: (homeserver: string) => SigningKey | undefined
-  /** Whether a server name is one of ours. */
-  readonly isOurs: (serverName: string) => boolean
 }
 
-interface Question extends RemoteWish {
-  readonly homeserver: string
-  readonly origin: string
-  readonly patience: Patience
-}
-
-/** An answer that no server gives which knows the endpoint: an older one may be known. What it is if none is. */
-class Odd extends RemoteMediaError {}
-
-/** Compressed bytes are not the file's. */
-const HEADERS = { 'user-agent': USER_AGENT, 'accept-encoding': 'identity' }
-const MOST_REDIRECTS = 5
-const REDIRECTS = new Set([301, 302, 303, 307, 308])
 const LEGACY_VERSIONS = ['v3', 'r0']
-/** Of an answer that says where the file is, what is read so that its connection can be used again. */
-const REST_BYTES = 64 * 1024
 
 /** Gets files from the servers on which they were uploaded, and from no others. */
 export class FederationClient {
@@ -103,8 +75,8 @@ export class FederationClient {
   async #ask(question: Question): Promise<FoundFile> {
     const key = this.#parts.keyOf(question.homeserver)
     const attempts = [
-      ...(key ? [() => this.#askSigned(question, key)] : []),
-      ...LEGACY_VERSIONS.map((version) => () => this.#askLegacy(question, legacyPath(version, question))),
+      ...(key ? [() => askSigned(this.#parts, question, key)] : []),
+      ...LEGACY_VERSIONS.map((version) => () => askLegacy(this.#parts, question, version)),
     ]
     const odd: Odd[] = []
     for (const attempt of attempts) {
@@ -117,132 +89,6 @@ export class FederationClient {
     }
     throw verdict(odd.pop(), odd, question, key)
   }
-
-  async #askSigned(question: Question, key: SigningKey): Promise<FoundFile> {
-    const { homeserver, mediaId, origin } = question
-    const uri = `/_matrix/federation/v1/media/download/${encodeURIComponent(mediaId)}?timeout_ms=${wait(question)}`
-    const authorization = signRequest({ method: 'GET', uri, origin: homeserver, destination: origin }, key)
-    const response = await this.#get(question, uri, { authorization })
-    const from = `${origin}${uri}`
-    if (response.status !== 200) throw await this.#refusal(response, from, true)
-    return await this.#inMixed(response, question, from)
-  }
-
-  /** The file in a multipart answer, or where that says it is. */
-  async #inMixed(response: OriginResponse, question: Question, from: string): Promise<FoundFile> {
-    checkEncoding(response.headers, from)
-    const type = first(response.headers['content-type']) ?? 'no type'
-    const boundary = boundaryOf(type)
-    if (boundary === undefined) {
-      response.body.destroy()
-      throw new Odd('broken', `${from} answered 200 with ${type}, not multipart/mixed with a boundary`)
-    }
-    const file = await readMixed(response.body, boundary).catch((error: unknown) => {
-      response.body.destroy()
-      if (!(error instanceof BadMultipart)) throw error
-      throw new Odd('broken', `${from}: ${error.message}`, { cause: error })
-    })
-    const location = file.headers.get('location')
-    if (location) {
-      void passOver(file.body)
-      return await this.#follow(location, question, from)
-    }
-    const answerBytes = bytesIn(first(response.headers['content-length']))
-    return {
-      from,
-      contentType: mediaTypeOf(file.headers.get('content-type')),
-      fileName: fileNameIn(file.headers.get('content-disposition')),
-      size: bytesIn(file.headers.get('content-length')),
-      about: answerBytes === undefined ? undefined : sizeWithin(answerBytes, file, boundary),
-      chunks: file.body,
-    }
-  }
-
-  async #askLegacy(question: Question, path: string, redirects = MOST_REDIRECTS): Promise<FoundFile> {
-    const response = await this.#get(question, path)
-    const from = `${question.origin}${path}`
-    if (response.status === 200) return plainFile(response, from)
-    const location = first(response.headers['location'])
-    if (!REDIRECTS.has(response.status) || !location) throw await this.#refusal(response, from, false)
-    void passOver(response.body)
-    if (URL.canParse(location)) return await this.#follow(location, question, from)
-    const next = URL.parse(location, `https://origin.invalid${path}`)
-    if (!next || next.host !== 'origin.invalid' || redirects === 0) {
-      throw new RemoteMediaError('broken', `${from} redirects to ${JSON.stringify(location)}: no address, or too many`)
-    }
-    return await this.#askLegacy(question, next.pathname + next.search, redirects - 1)
-  }
-
-  /** Where a server says the file is. It knows nothing of us there, and is guarded like any address that strangers give. */
-  async #follow(location: string, question: Question, sender: string): Promise<FoundFile> {
-    const { door, plainHttp } = this.#parts.federation
-    const url = URL.parse(location)
-    if (!url)
-      throw new RemoteMediaError('broken', `${sender} says the file is at ${JSON.stringify(location)}: no address`)
-    const from = `${url.origin}${url.pathname}, where ${sender} sends us,`
-    try {
-      const response = await door.get(url, {
-        headers: HEADERS,
-        signal: question.signal,
-        redirects: MOST_REDIRECTS,
-        bodyBytes: question.maxBytes || Infinity,
-        idleMs: question.idleMs,
-        totalMs: question.patience.totalMs,
-        plainHttp,
-      })
-      response.body.on('error', () => {})
-      if (response.status === 200) return plainFile(response, from)
-      response.body.destroy()
-      throw new RemoteMediaError(response.status >= 500 ? 'failing' : 'broken', `${from} answered ${response.status}`)
-    } catch (error) {
-      throw failureOf(error, 'asking', from)
-    }
-  }
-
-  async #get(
-    question: Question,
-    path: string,
-    headers: Readonly<Record<string, string>> = {},
-  ): Promise<OriginResponse> {
-    const { idleMs, origin, signal } = question
-    const response = await this.#parts.federation.origins.request(origin, {
-      method: 'GET',
-      path,
-      headers: { ...HEADERS, ...headers },
-      signal,
-      idleMs,
-      headersMs: idleMs + wait(question),
-    })
-    // An answer that nobody reads any more may still break off.
-    response.body.on('error', () => {})
-    return response
-  }
-
-  async #refusal(
-    { status, headers, body }: OriginResponse,
-    from: string,
-    isSigned: boolean,
-  ): Promise<RemoteMediaError> {
-    const { errcode, text } = await readRefusal(body)
-    const meaning = meaningOf(status, errcode, isSigned)
-    const message = `${from} answered ${status} ${text}`
-    if (meaning === 'older') return new Odd(status < 400 ? 'broken' : 'not_found', message)
-    return new RemoteMediaError(meaning, message, {
-      retryAfterMs: retryAfterMs(headers['retry-after'], this.#parts.clock.now()),
-    })
-  }
-}
-
-/** In whole ms, as it stands in the address. */
-function wait({ timeoutMs }: RemoteWish): number {
-  return Math.max(0, Math.round(timeoutMs))
-}
-
-/** `allow_remote=false` keeps servers from asking each other, or us, in a circle. */
-function legacyPath(version: string, question: Question): string {
-  const server = encodeURIComponent(question.origin).replaceAll('%3A', ':')
-  const query = `allow_remote=false&allow_redirect=true&timeout_ms=${wait(question)}`
-  return `/_matrix/media/${version}/download/${server}/${encodeURIComponent(question.mediaId)}?${query}`
 }
 
 /** What to make of the last answer, in the light of those before it. */
@@ -257,17 +103,4 @@ function verdict(last: unknown, before: readonly Odd[], question: Question, key:
   const mess = reason === 'not_found' ? before.find((odd) => odd.reason === 'broken') : undefined
   const history = before.length === 0 ? '' : `, after ${before.map((odd) => odd.message).join(', ')}`
   return new RemoteMediaError(mess?.reason ?? reason, `${message}${history}`, { cause, retryAfterMs })
-}
-
-/** Reads what is left of an answer, if that is little, and does not mind if it breaks off. */
-async function passOver(body: AsyncIterable<Uint8Array>): Promise<void> {
-  let size = 0
-  try {
-    for await (const chunk of body) {
-      size += chunk.length
-      if (size > REST_BYTES) return
-    }
-  } catch {
-    // It has said where the file is, which is all that is wanted of it.
-  }
 }

@@ -4,6 +4,8 @@ import { describe, expect, test } from 'vitest'
 import { bareFileName } from '../lib/file-name.ts'
 import { fileNameIn, headerText } from './remote-file-name.ts'
 
+const onTheWire = (text: string) => Buffer.from(text).toString('latin1')
+
 describe('The name in a Content-Disposition header', () => {
   test.each<[string | undefined, string | null]>([
     ['inline; filename=picture.png', 'picture.png'],
@@ -65,7 +67,6 @@ describe('The name in a Content-Disposition header', () => {
 })
 
 test('A header in UTF-8, which HTTP hands over as Latin-1, is read as it was meant', () => {
-  const onTheWire = (text: string) => Buffer.from(text).toString('latin1')
   expect(headerText(onTheWire('inline; filename="☕"'))).toBe('inline; filename="☕"')
   expect(headerText('inline; filename="ä"')).toBe('inline; filename="ä"')
   expect(headerText('inline')).toBe('inline')

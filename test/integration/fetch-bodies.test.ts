@@ -24,6 +24,11 @@ function chunked(bytes: Buffer, headers: readonly string[], size = 7): readonly 
   return [head(200, [...headers, 'Transfer-Encoding: chunked']), ...chunks, Buffer.from('0\r\n\r\n')]
 }
 
+const endless: Script = async (talk) => {
+  await talk.send(head(200, ['Content-Type: a/b', 'Connection: close']))
+  while (!talk.hungUp()) await talk.send(Buffer.alloc(10_000))
+}
+
 describeWith('openssl', 'What a server sends', () => {
   beforeAll(async () => {
     fetching = await startFetching()
@@ -171,10 +176,6 @@ describeWith('openssl', 'What a server sends', () => {
   })
 
   test('is read up to the allowed length and no further, when it does not tell its own', async () => {
-    const endless: Script = async (talk) => {
-      await talk.send(head(200, ['Content-Type: a/b', 'Connection: close']))
-      while (!talk.hungUp()) await talk.send(Buffer.alloc(10_000))
-    }
     fetching.theirs.say(byPath({ [SIGNED]: unknown, [V3]: endless }))
     expect(await fetching.failure({ maxBytes: 100_000 })).toMatchObject({ reason: 'too_large' })
     fetching.theirs.say(legacy(...chunked(Buffer.alloc(1000), ['Content-Type: a/b'], 100)))

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { FILES, type Fetching, SIGNED, startFetching, V3 } from '../support/federation-client.ts'
+import { FILES, type Fetching, OURS, SIGNED, startFetching, V3 } from '../support/federation-client.ts'
 import { byPath, head, mixed, response, type Script, sending } from '../support/scripted-origin.ts'
 import { describeWith } from '../support/services.ts'
 import { errorAnswer } from '../../src/http/errors.ts'
@@ -101,6 +101,16 @@ describeWith('openssl', 'A server that says where the file is', () => {
       const told = errorAnswer(refusalOf(error))
       expect(told.status).toBe(502)
       expect(JSON.stringify(told.body)).not.toMatch(/10\.1|192\.168|127\.0|inside/)
+    }
+  })
+
+  test('to ourselves is not followed: we would ask it again, in a circle', async () => {
+    fetching.internet.dns.set(OURS, { A: ['203.0.113.20'] })
+    for (const [, way] of WAYS) {
+      fetching.theirs.say(way(`https://${OURS}/_matrix/media/v3/download/theirs.test:8448/a`))
+      const error = await fetching.failure()
+      expect(error.reason).toBe('broken')
+      expect(error.message).toContain('it would ask itself')
     }
   })
 
