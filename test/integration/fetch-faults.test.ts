@@ -168,7 +168,7 @@ describeWith('openssl', 'A server', () => {
     await hungUp.promise
   })
 
-  test('is hung up on when its answer is of no use', async () => {
+  test('is hung up on when its answer is of no use, before another is read', async () => {
     for (const answer of [
       head(200, ['Content-Type: text/html']),
       Buffer.concat([head(200, [TYPE]), Buffer.from('--b\r\n\r\n{\r\n--b\r\n\r\n')]),
@@ -181,11 +181,13 @@ describeWith('openssl', 'A server', () => {
             await talk.onceHungUp
             hungUp.resolve()
           },
-          [V3]: sending(response(200, 'the file')),
+          [V3]: async (talk) => {
+            await hungUp.promise
+            await talk.send(response(200, 'the file'))
+          },
         }),
       )
       expect((await fetching.fetch()).bytes.toString()).toBe('the file')
-      await hungUp.promise
     }
   })
 

@@ -53,11 +53,20 @@ describeWith('openssl', 'A server that says where the file is', () => {
     expect(await fetching.fetch()).toMatchObject({ contentType: 'a/b', fileName: 'kept.bin', bytes: FILE })
   })
 
-  test('is asked over the same connection again', async () => {
-    fetching.theirs.say(locating(AT_FILES))
+  test('is asked over the same connection again, also when the end of what it says comes later', async () => {
+    const answer = mixed('', { headers: [`Location: ${AT_FILES}`] })
+    fetching.theirs.say(async (talk) => {
+      await talk.send(answer.subarray(0, -1))
+      setTimeout(() => void talk.send(answer.subarray(-1)), 20)
+    })
+    fetching.files.say(async (talk) => {
+      await new Promise((resolve) => setTimeout(resolve, 200))
+      await talk.send(stored)
+    })
     const before = fetching.theirs.connections()
     for (let time = 0; time < 5; time++) await fetching.fetch()
-    expect(fetching.theirs.connections() - before).toBeLessThanOrEqual(2)
+    // One more is opened where the machine is so slow that the end comes after the file.
+    expect(fetching.theirs.connections() - before).toBeLessThanOrEqual(3)
   })
 
   test.each([301, 302, 303, 307, 308])('by %i on the old endpoint is followed, also on itself', async (status) => {
