@@ -119,9 +119,9 @@ export class Door implements AsyncDisposable {
       const next = options.redirects > 0 ? redirectOf(url, response) : undefined
       if (!next) return { ...(await bounded(response, options.bodyBytes)), url }
       await response.body.dump({ limit: REDIRECT_BODY_BYTES, signal })
-      if (seen.has(next.href)) throw new BadAddress(`${url.href} redirects in a circle, to ${next.href}`)
+      if (seen.has(next.href)) throw new BadAddress(`${placeOf(url)} redirects in a circle, to ${placeOf(next)}`)
       if (seen.size > options.redirects)
-        throw new BadAddress(`${address.href} redirects more than ${options.redirects} times`)
+        throw new BadAddress(`${placeOf(address)} redirects more than ${options.redirects} times`)
       if (next.origin !== url.origin) headers = withoutCredentials(headers)
       url = next
     }
@@ -178,7 +178,7 @@ async function letGo(pool: Pool | Promise<Pool>): Promise<void> {
 function routeTo(url: URL, { plainHttp }: GetOptions): Route {
   const plain = url.protocol === 'http:'
   if (url.protocol !== 'https:' && !(plain && plainHttp)) {
-    throw new BadAddress(`${url.href} is not fetched: it has to begin with ${plainHttp ? 'http: or ' : ''}https:`)
+    throw new BadAddress(`${placeOf(url)} is not fetched: it has to begin with ${plainHttp ? 'http: or ' : ''}https:`)
   }
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
   const port = url.port === '' ? (plain ? 80 : 443) : Number(url.port)
@@ -191,10 +191,15 @@ function redirectOf(url: URL, { statusCode, headers, body }: Dispatcher.Response
   const next = URL.parse(location, url.href)
   if (!next) {
     body.on('error', () => {}).destroy()
-    throw new BadAddress(`${url.href} redirects to ${JSON.stringify(location)}, which is no address`)
+    throw new BadAddress(`${placeOf(url)} redirects to ${JSON.stringify(location)}, which is no address`)
   }
   next.hash = ''
   return next
+}
+
+/** An address as it may be logged: what stands behind the question mark of a signed one is a secret. */
+function placeOf({ protocol, host, pathname }: URL): string {
+  return `${protocol}//${host}${pathname}`
 }
 
 function withoutCredentials(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {

@@ -90,6 +90,8 @@ class Reader {
   #delimiter: Buffer
   #ahead: Buffer = Buffer.alloc(0)
   #ended = false
+  /** Behind the last part, of which the boundary says that it is. */
+  #closed = false
   /** Behind the last part. */
   atEnd = false
   /** How many bytes have been read and understood. */
@@ -161,9 +163,18 @@ class Reader {
   async *lastBody(): AsyncGenerator<Uint8Array> {
     try {
       yield* this.body()
-      for (let rest = 0; rest <= MOST_AROUND && (await this.#pull());) rest += this.#take(this.#ahead.length).length
+      await this.#passEpilogue()
     } finally {
       await this.#chunks.return?.()
+    }
+  }
+
+  /** What comes behind the last boundary. Where that had its dashes, the file is whole, however the connection ends. */
+  async #passEpilogue(): Promise<void> {
+    try {
+      for (let rest = 0; rest <= MOST_AROUND && (await this.#pull());) rest += this.#take(this.#ahead.length).length
+    } catch (error) {
+      if (!this.#closed) throw error
     }
   }
 
@@ -172,6 +183,7 @@ class Reader {
     this.#take(length)
     await this.#have(2)
     if (this.#ahead.length === 0 || this.#ahead[0] === DASH) {
+      this.#closed = this.#ahead[1] === DASH
       this.atEnd = true
       return
     }
