@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     pool: 'forks',
+    server: { deps: { external: [/\/build\//] } },
     // Nothing is proven by being quick: busy machines take many times as long.
     testTimeout: 60_000,
     hookTimeout: 120_000,

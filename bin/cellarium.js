@@ -12,7 +12,10 @@ const NEEDED = 24
 /** The descriptor that tells a program started by a launcher that the launcher is gone. */
 const LAUNCHER_PIPE = 'CELLARIUM_LAUNCHER_PIPE'
 
-if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
+if (!existsSync(fileURLToPath(new URL('../build/kysely.js', import.meta.url)))) {
+  console.error('build/kysely.js is missing, because the installation ran no scripts: make it with npm run prepare')
+  process.exitCode = 1
+} else if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
   // Syncs to disk wait in libuv's pool; four threads (its default) would make uploads wait for each other's disk.
   if (!process.env.UV_THREADPOOL_SIZE) process.env.UV_THREADPOOL_SIZE = '16'
   endWithLauncher()

@@ -6,14 +6,12 @@ import type { ConfigStore } from './config/store.ts'
 import type { MainConfig } from './config/schema.ts'
 import type { Snapshot } from './config/snapshot.ts'
 import { LocalNotifier, type Notifier } from './coordination/notifier.ts'
-import { PostgresTransport } from './coordination/postgres-transport.ts'
 import { Redis } from './coordination/redis/redis.ts'
 import { SharedNotifier } from './coordination/shared-notifier.ts'
 import { ObjectCache } from './datastores/cache.ts'
 import { type DatastoresParts, Datastores } from './datastores/datastores.ts'
 import type { S3Patience } from './datastores/s3/bucket.ts'
 import { type Database, openDatabase } from './db/connect.ts'
-import { parseDsn } from './db/dsn.ts'
 import { repositoryId } from './db/repository.ts'
 import type { ThumbnailRecord } from './db/thumbnails.ts'
 import { startMetricsListener } from './http/metrics-listener.ts'
@@ -277,10 +275,16 @@ async function openMessages(
 
 async function openNotifier(main: MainConfig, log: Log): Promise<Notifier> {
   if (!main.database.postgres) return new LocalNotifier({ log })
+  const { PostgresTransport, parseDsn } = await postgresClient()
   const database = new PostgresTransport(parseDsn(main.database.postgres), { log })
   const notifier = new SharedNotifier(database, { instance: randomName(12), clock: steadyClock(), log })
   await notifier.start()
   return notifier
+}
+
+/** Loaded by those who use PostgreSQL: idle servers on SQLite are to stay small. */
+async function postgresClient() {
+  return { ...(await import('./coordination/postgres-transport.ts')), ...(await import('./db/dsn.ts')) }
 }
 
 /** Messages go over Redis too. On SQLite there are no other instances to tell. */

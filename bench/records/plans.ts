@@ -1,5 +1,5 @@
 /** What the databases do for a query. */
-import type { CompiledQuery } from 'kysely'
+import type { CompiledQuery } from '#kysely'
 import type { Queryable } from '../../src/db/query.ts'
 import type { Sized } from './databases.ts'
 import type { ReadQuery } from './queries.ts'

@@ -1,5 +1,5 @@
 /** The queries whose time must not depend on how many records there are, each as the server itself asks it. */
-import { leastRecentlyUsed, oldest, type Place, quarantined } from '../../src/db/candidates.ts'
+import { type Candidate, leastRecentlyUsed, oldest, quarantined } from '../../src/db/candidates.ts'
 import type { Database } from '../../src/db/connect.ts'
 import { commitMedia, findMedia } from '../../src/db/media.ts'
 import { findObject } from '../../src/db/objects.ts'
@@ -38,7 +38,7 @@ const PAGES = 5
 
 const one = (row: unknown): number => (row === undefined ? 0 : 1)
 /** A time in the first half of all there were: enough comes after it. */
-const somewhere = ({ at, media }: Key): Place => ({
+const somewhere = ({ at, media }: Key): Candidate => ({
   at: BEGAN_AT + Math.floor(((at / media) * (NOW - BEGAN_AT)) / 2),
   origin: '',
   mediaId: '',

@@ -17,7 +17,11 @@ const forbidden: readonly (readonly [what: string, addresses: readonly string[]]
   ['IPv4-mapped addresses', ['::ffff:127.0.0.1', '::ffff:7f00:1', '0:0:0:0:0:ffff:10.0.0.1']],
   ['IPv4-compatible addresses', ['::127.0.0.1', '::a00:1']],
   ['IPv4-translated addresses', ['::ffff:0:127.0.0.1', '::ffff:0:a00:1']],
-  ['NAT64', ['64:ff9b::127.0.0.1', '64:ff9b::a00:1', '64:ff9b:1::10.0.0.1', '64:ff9b:1:a00:0:100::']],
+  ['NAT64', ['64:ff9b::127.0.0.1', '64:ff9b::a00:1', '64:ff9b:1::10.0.0.1', '64:ff9b:1:a00:0:100::', '64:ff9b:1::']],
+  [
+    'NAT64 with longer prefixes',
+    ['64:ff9b:1:fe0a:0:1::', '64:ff9b:1:fffe:a:0:100:0', '64:ff9b:1:fffe::169.254.169.254'],
+  ],
   ['6to4', ['2002:7f00:1::', '2002:a00:1::1', '2002:c0a8:101::1']],
   ['Teredo, by its server or its client', ['2001:0:a00:1::1', '2001:0:cb00:7101:0:0:f5ff:fffe']],
   ['ISATAP', ['2001:db8::5efe:10.0.0.1', '2001:db8::200:5efe:7f00:1']],
@@ -37,6 +41,7 @@ test('The usual lists let public addresses through, also inside others', () => {
     '2606:4700::1',
     '::ffff:8.8.8.8',
     '64:ff9b::8.8.8.8',
+    '64:ff9b:1::8.8.8.8',
     '2002:808:808::1',
   ]
   for (const address of fine) expect([address, usual.refusalOf(address)]).toEqual([address, undefined])

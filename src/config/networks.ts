@@ -27,5 +27,8 @@ export const PRIVATE_NETWORKS = [
 
 function isNetwork(value: string): boolean {
   // ipaddr.js alone would take 10/8, and read 0.0.0.10/8 in it.
-  return isIP(value.split('/', 1)[0] ?? '') > 0 && ipaddr.isValidCIDR(value)
+  if (isIP(value.split('/', 1)[0] ?? '') === 0 || !ipaddr.isValidCIDR(value)) return false
+  // IPv4 addresses are looked at as what they are: ::ffff:10.0.0.0/8 would hold none of them.
+  const [address, bits] = ipaddr.parseCIDR(value)
+  return !(address instanceof ipaddr.IPv6) || !address.isIPv4MappedAddress() || bits >= 96
 }

@@ -1,3 +1,4 @@
+import { hostRules, withoutPort } from './hosts.ts'
 import type { WithoutEffect } from './keys.ts'
 import type { DatastoreConfig, HomeserverConfig, MainConfig } from './schema.ts'
 
@@ -13,23 +14,24 @@ export interface Snapshot {
   readonly withoutEffect: readonly WithoutEffect[]
   /** The homeserver that a Host header names: exactly, else without regard to case, else the same without the port. */
   readonly forHost: (host: string) => HomeserverConfig | undefined
+  /** Whether media of a server may be had, and whether it may have ours (`federation.ignoredHosts`, `onlyHosts`). */
+  readonly isHostAllowed: (serverName: string) => boolean
 }
 
-/** A snapshot without its function: what can be sent between threads. */
-export type SnapshotData = Omit<Snapshot, 'forHost'>
+/** A snapshot without its functions: what can be sent between threads. */
+export type SnapshotData = Omit<Snapshot, 'forHost' | 'isHostAllowed'>
 
-/** A deeply frozen snapshot with its table of hosts. */
+/** A deeply frozen snapshot with its tables of hosts. */
 export function createSnapshot(parts: SnapshotData): Snapshot {
   const exact = new Map(parts.homeservers.map((homeserver) => [homeserver.name, homeserver]))
   // Server names are case-sensitive but Host headers are not; where two differ by case only, the lower-case one wins.
   const lower = new Map(parts.homeservers.map((homeserver) => [homeserver.name.toLowerCase(), homeserver]))
   const find = (host: string) => exact.get(host) ?? exact.get(host.toLowerCase()) ?? lower.get(host.toLowerCase())
-  return deepFreeze({ ...parts, forHost: (host: string) => find(host) ?? find(withoutPort(host)) })
-}
-
-/** `example.org:8448` → `example.org`, `[::1]:8448` → `[::1]`. */
-function withoutPort(host: string): string {
-  return host.replace(/:\d*$/, '')
+  return deepFreeze({
+    ...parts,
+    forHost: (host: string) => find(host) ?? find(withoutPort(host)),
+    isHostAllowed: hostRules(parts.main.federation, [...exact.keys()]),
+  })
 }
 
 /** Freezes what is not frozen yet; homeservers share the sections that they do not change. */

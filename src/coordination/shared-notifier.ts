@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { LRUCache } from 'lru-cache'
+import { lastUsed } from '../lib/last-used.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import { Answers, Peers, SILENCE_MS } from './answers.ts'
@@ -52,7 +52,7 @@ export class SharedNotifier implements Notifier {
   readonly #peers = new Peers()
   /** Announcements of this instance that wait for answers, by their id. */
   readonly #waiting = new Map<string, Answers>()
-  readonly #seen = new LRUCache<string, true>({ max: KNOWN_MESSAGES })
+  readonly #seen = lastUsed<true>(KNOWN_MESSAGES)
   readonly #closing = new AbortController()
   #messages = 0
   #beats: NodeJS.Timeout | undefined

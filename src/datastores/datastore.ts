@@ -25,7 +25,7 @@ export interface Datastore extends AsyncDisposable {
   /** A place for administrators to recognise: a path, a bucket. */
   readonly uri: string
   readonly kinds: ReadonlySet<StoredKind>
-  /** Receives bytes into a file of this datastore's own, to be put here. */
+  /** Receives bytes into a file of this datastore's own, to be put here. Others may read it meanwhile (`options.growing`). */
   stage(source: AsyncIterable<Uint8Array>, options: StageOptions): Promise<StagedFile>
   put(staged: StagedFile, described: ObjectDescription): Promise<string>
   /** `part` is what is going to be read, where that is known: a bucket then sends no more than it. It binds nobody. */

@@ -155,14 +155,14 @@ class DirectFile implements NewFile {
   }
 }
 
-async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let written = 0; written < bytes.length;) {
     written += (await file.write(bytes, written, bytes.length - written)).bytesWritten
   }
 }
 
 /** What is synced does not depend on how closing ends: nobody waits for it. */
-function closeLater(file: FileHandle): void {
+export function closeLater(file: FileHandle): void {
   file.close().catch(() => {})
 }
 

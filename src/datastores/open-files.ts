@@ -55,7 +55,8 @@ export class OpenFiles implements AsyncDisposable {
   }
 }
 
-async function openShared(path: string): Promise<SharedFile> {
+/** Opens a file to be shared by those who hold it. Fails as `open(2)` does. */
+export async function openShared(path: string): Promise<SharedFile> {
   const fd = await openFile(path, 'r')
   try {
     const { size } = await statFile(fd)

@@ -2,7 +2,9 @@ import { createHash, randomBytes } from 'node:crypto'
 import { mkdir, readdir, rm, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Refused } from '../lib/errors.ts'
+import type { GrowingFile } from './growing-file.ts'
 import { createFile, createPassingFile, type NewFile } from './new-file.ts'
+import { createWatchedFile } from './watched-file.ts'
 
 /** A file that was received whole and is on stable storage, but not yet anybody's. Disposing it deletes it, unless it was used. */
 export interface StagedFile extends AsyncDisposable {
@@ -19,6 +21,11 @@ export interface StageOptions {
   readonly maxBytes: number
   /** How many bytes were announced; receiving another number ends with `length_mismatch`. */
   readonly expectedBytes?: number | undefined
+  /**
+   * Lets others read the file while it is received. Whether it ends well is for the caller to tell it: only the caller knows when
+   * it is stored. Its size, where it has one, counts as announced.
+   */
+  readonly growing?: GrowingFile | undefined
 }
 
 /**
@@ -30,12 +37,10 @@ export async function stage(
   folder: string,
   source: AsyncIterable<Uint8Array>,
   options: StageOptions,
-  { lasting }: { readonly lasting: boolean } = { lasting: true },
+  lifetime: Lifetime = { lasting: true },
 ): Promise<StagedFile> {
   const path = join(folder, randomBytes(16).toString('hex'))
-  const file = await (lasting
-    ? createFile(path, options.expectedBytes)
-    : createPassingFile(path, options.expectedBytes))
+  const file = await create(path, options, lifetime)
   try {
     const { size, sha256 } = await receive(file, source, options)
     return new Staged(path, size, sha256)
@@ -46,6 +51,15 @@ export async function stage(
   } finally {
     file.close()
   }
+}
+
+interface Lifetime {
+  readonly lasting: boolean
+}
+
+function create(path: string, { expectedBytes, growing }: StageOptions, { lasting }: Lifetime): Promise<NewFile> {
+  if (growing) return createWatchedFile(path, growing, { synced: lasting })
+  return lasting ? createFile(path, expectedBytes) : createPassingFile(path, expectedBytes)
 }
 
 class Staged implements StagedFile {
@@ -74,7 +88,7 @@ class Staged implements StagedFile {
 async function receive(
   file: NewFile,
   source: AsyncIterable<Uint8Array>,
-  { maxBytes, expectedBytes }: StageOptions,
+  { maxBytes, growing, expectedBytes = growing?.size }: StageOptions,
 ): Promise<{ size: number; sha256: string }> {
   const hash = createHash('sha256')
   let size = 0
@@ -88,6 +102,7 @@ async function receive(
     throw new Refused('length_mismatch', `${expectedBytes} bytes were announced, ${size} came`)
   }
   await file.finish()
+  growing?.received()
   return { size, sha256: hash.digest('hex') }
 }
 

@@ -1,12 +1,12 @@
 import { dirname } from 'node:path'
-import { sql } from 'kysely'
+import { sql } from '#kysely'
 import { Availability, type OnAvailability } from '../lib/availability.ts'
 import { makeLastingFolder } from '../lib/durable.ts'
 import { ConfigError, messagesOf } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { migrate } from './migrate.ts'
 import { tryWriting } from './ping.ts'
-import { openPostgres, type PostgresWaits } from './postgres.ts'
+import type { PostgresWaits } from './postgres-pool.ts'
 import type { Queryable, Unit } from './query.ts'
 import { kyselyOn, lockForServer, openForReading, openForWriting, Version } from './sqlite.ts'
 import { SqliteWrites } from './sqlite-writes.ts'
@@ -60,7 +60,7 @@ export async function openDatabase(
   const availability = new Availability({ now: () => performance.now(), onChange })
   try {
     const opened = options.postgres
-      ? await openPostgres(options, { log, availability, waits })
+      ? await (await import('./postgres.ts')).openPostgres(options, { log, availability, waits })
       : await openSqlite(options.sqlite, role, availability)
     return { ...opened, ready: tryOnce(opened, availability) }
   } catch (cause) {

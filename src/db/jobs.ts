@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { sql } from '#kysely'
 import { giveBack, holdsLease, type Lease } from './leases.ts'
 import { databaseNow, type Queryable, unit } from './query.ts'
 

@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { sql } from '#kysely'
 import { compiled, databaseNow, lockRows, type Queryable, unit } from './query.ts'
 
 /**

@@ -1,6 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
-import { type Kysely, sql } from 'kysely'
-import { type Migration, type MigrationProvider, Migrator } from 'kysely/migration'
+import { type Kysely, type Migration, type MigrationProvider, Migrator, sql } from '#kysely'
 import { ConfigError } from '../lib/errors.ts'
 import type { Queryable } from './query.ts'
 

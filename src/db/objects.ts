@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { sql } from '#kysely'
 import { compiled, lockRows, type Queryable } from './query.ts'
 import { handOver } from './unused.ts'
 import { countUsage } from './usage.ts'

@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { sql } from '#kysely'
 import { compiled, lockRows, oneAtATime, type Queryable, unit } from './query.ts'
 
 /** A media id that `create` gave out and whose content has not come yet. */

@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { sql } from '#kysely'
 import { unit } from './query.ts'
 
 /** Changes nothing: for finding out whether transactions are begun at the moment. */

@@ -1,4 +1,4 @@
-import type { PostgresPool, PostgresPoolClient, PostgresQueryResult } from 'kysely'
+import type { PostgresPool, PostgresPoolClient, PostgresQueryResult } from '#kysely'
 import type pg from 'pg'
 import type { Availability } from '../lib/availability.ts'
 import { isLostConnection, noteFailure } from './unavailable.ts'

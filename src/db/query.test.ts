@@ -1,5 +1,5 @@
 import { DatabaseSync } from 'node:sqlite'
-import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'kysely'
+import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from '#kysely'
 import { describe, expect, test } from 'vitest'
 import { compiled, isPostgres, lockFreeRows, lockRows, type Queryable } from './query.ts'
 import type { Schema } from './schema.ts'

@@ -1,4 +1,4 @@
-import { type Compilable, type CompiledQuery, type Kysely, PostgresAdapter, type RawBuilder, sql } from 'kysely'
+import { type Compilable, type CompiledQuery, type Kysely, PostgresAdapter, type RawBuilder, sql } from '#kysely'
 import type { Schema } from './schema.ts'
 
 /** Something queries run on: the reading side of a database, or a transaction of a write unit. */

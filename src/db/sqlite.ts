@@ -1,5 +1,5 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import { Kysely, SqliteAdapter, SqliteDialect } from 'kysely'
+import { Kysely, SqliteAdapter, SqliteDialect } from '#kysely'
 import { ConfigError } from '../lib/errors.ts'
 import type { Queryable } from './query.ts'
 import type { Schema } from './schema.ts'

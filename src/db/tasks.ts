@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { sql } from '#kysely'
 import { giveBack, holdsLease, type Lease } from './leases.ts'
 import { lockRows, oneAtATime, type Queryable, unit } from './query.ts'
 

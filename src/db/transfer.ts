@@ -1,4 +1,4 @@
-import { type ExpressionBuilder, sql } from 'kysely'
+import { type ExpressionBuilder, sql } from '#kysely'
 import type { StoredObject } from './objects.ts'
 import { lockRows, type Queryable, unit } from './query.ts'
 import type { Schema } from './schema.ts'

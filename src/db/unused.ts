@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { sql } from '#kysely'
 import { databaseNow, type Queryable, unit } from './query.ts'
 
 /** Where some bytes are: a datastore's id, and its location there. */

@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { sql } from '#kysely'
 import { compiled, lockFreeRows, type Queryable, unit } from './query.ts'
 import type { MediaKind } from './schema.ts'
 

@@ -1,4 +1,5 @@
 import type { ByteRange, OpenObject, Presented } from '../datastores/datastore.ts'
+import type { GrowingReader } from '../datastores/growing-file.ts'
 
 /** A JSON body, such as every endpoint but the media themselves answers. */
 export interface JsonAnswer {
@@ -28,7 +29,16 @@ export interface FileAnswer {
   readonly openRangeBytes: number
 }
 
-export type Answer = JsonAnswer | FileAnswer
+/** A file that is still on its way to us: sent as it comes. */
+export interface GrowingAnswer extends Pick<FileAnswer, 'contentType' | 'disposition' | 'fileName' | 'openRangeBytes'> {
+  readonly kind: 'growing'
+  /** Disposed of when the answer is sent, in whatever way. */
+  readonly reader: GrowingReader
+  /** The same file once it is stored; asked for, once, by requests that cannot be answered sooner. */
+  readonly stored: () => Promise<FileAnswer>
+}
+
+export type Answer = JsonAnswer | FileAnswer | GrowingAnswer
 
 export const json = (body: unknown, status = 200): JsonAnswer => ({ kind: 'json', status, body })
 

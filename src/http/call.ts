@@ -6,7 +6,10 @@ import type { Log } from '../lib/log.ts'
 import { anonymous, type Caller } from '../matrix/caller.ts'
 import type { Context } from '../media/context.ts'
 
-type CallOptions = Pick<Call, 'request' | 'response' | 'params' | 'main' | 'homeserver' | 'address' | 'id'> & {
+type CallOptions = Pick<
+  Call,
+  'request' | 'response' | 'params' | 'main' | 'homeserver' | 'isHostAllowed' | 'address' | 'id'
+> & {
   /** The log whose child the call's own will be. */
   readonly log: Log
 }
@@ -21,6 +24,8 @@ export class Call implements Context {
   readonly params: Readonly<Record<string, string | undefined>>
   readonly main: MainConfig
   readonly homeserver: HomeserverConfig
+  /** Whether the configuration of this request lets us deal with a server. */
+  readonly isHostAllowed: (serverName: string) => boolean
   /** The client's address, through trusted proxies. */
   readonly address: string
   readonly id: string
@@ -36,6 +41,7 @@ export class Call implements Context {
     this.params = options.params
     this.main = options.main
     this.homeserver = options.homeserver
+    this.isHostAllowed = options.isHostAllowed
     this.address = options.address
     this.id = options.id
     this.#log = options.log

@@ -21,6 +21,9 @@ function plain(text: string): string | undefined {
   return ipaddr.isValid(address) ? ipaddr.process(address).toString() : undefined
 }
 
+/** Where reverse proxies are. Not all that is special: a client may well come from a 6to4 or Teredo address. */
+const PRIVATE = new Set(['loopback', 'private', 'linkLocal', 'uniqueLocal', 'carrierGradeNat'])
+
 function isPublic(address: string): boolean {
-  return ipaddr.isValid(address) && ipaddr.process(address).range() === 'unicast'
+  return ipaddr.isValid(address) && !PRIVATE.has(ipaddr.process(address).range())
 }

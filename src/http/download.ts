@@ -91,8 +91,8 @@ function wanted(parts: HttpParts, call: Call): Wanted {
     origin,
     mediaId,
     isAuthenticated: async () => (await identifyIfPossible(parts, call)).kind !== 'anonymous',
-    seesIgnoredHosts: async () => isRepositoryAdmin(call.main, await identifyIfPossible(parts, call)),
-    ignoredHosts: call.main.federation.ignoredHosts,
+    seesHiddenHosts: async () => isRepositoryAdmin(call.main, await identifyIfPossible(parts, call)),
+    isHostAllowed: call.isHostAllowed,
     timeoutMs: timeout <= 0 ? DEFAULT_TIMEOUT_MS : Math.min(timeout, LONGEST_TIMEOUT_MS),
   }
 }

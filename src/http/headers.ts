@@ -1,3 +1,5 @@
+import { create } from 'content-disposition'
+import type { FileAnswer } from './answers.ts'
 import { inlineType } from '../lib/inline-types.ts'
 
 /** What every answer carries. Sources: specification, "Web browser clients" and "Content repository"; Synapse's practice. */
@@ -48,4 +50,29 @@ const TEXT_TYPES: ReadonlySet<string> = new Set([
 /** The type to answer with: the uploaded one, with `charset=UTF-8` where it is bare text. Source: MSC2701. */
 export function servedType(contentType: string): string {
   return TEXT_TYPES.has(contentType) ? `${contentType}; charset=UTF-8` : contentType
+}
+
+/** How a file looks to who gets it, whoever sends it. */
+export function presentedOf({ contentType, fileName, disposition: type }: Named) {
+  return {
+    contentType: servedType(contentType),
+    disposition: fileName === null ? type : create(fileName, { type, fallback: false }),
+    cacheControl: MEDIA_CACHE_CONTROL,
+  }
+}
+
+type Named = Pick<FileAnswer, 'contentType' | 'fileName' | 'disposition'>
+
+/** What a file is answered with, whichever part of it, and whoever sends the bytes. */
+export function fileHeaders(file: Named): string[] {
+  const { contentType, disposition, cacheControl } = presentedOf(file)
+  return [
+    ...COMMON_HEADERS,
+    'Content-Type',
+    contentType,
+    'Content-Disposition',
+    disposition,
+    'Cache-Control',
+    cacheControl,
+  ]
 }

@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { sql } from '#kysely'
 import { ping } from '../db/ping.ts'
 import { usageOf } from '../db/usage.ts'
 import { CallerGone, DatabaseUnavailable, Refused } from '../lib/errors.ts'

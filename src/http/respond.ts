@@ -4,10 +4,12 @@ import type { Answer, JsonAnswer } from './answers.ts'
 import type { Call } from './call.ts'
 import { COMMON_HEADERS } from './headers.ts'
 import { sendFile } from './send-file.ts'
+import { sendGrowing } from './send-growing.ts'
 
 /** Sends an answer; resolves when it is handed to the socket. */
 export function respond(call: Call, answer: Answer, connection: readonly string[]): Promise<void> {
   if (answer.kind === 'file') return sendFile(call, answer, connection)
+  if (answer.kind === 'growing') return sendGrowing(call, answer, connection)
   return sendJson(call.request, call.response, answer, connection)
 }
 

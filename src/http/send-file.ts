@@ -1,13 +1,12 @@
-import type { ServerResponse } from 'node:http'
-import { create } from 'content-disposition'
 import type { ByteRange } from '../datastores/datastore.ts'
-import { CallerGone, Refused } from '../lib/errors.ts'
+import { Refused } from '../lib/errors.ts'
 import type { FileAnswer } from './answers.ts'
 import type { Call } from './call.ts'
-import { COMMON_HEADERS, MEDIA_CACHE_CONTROL, servedType } from './headers.ts'
+import { COMMON_HEADERS, fileHeaders, MEDIA_CACHE_CONTROL, presentedOf } from './headers.ts'
 import { proxyAnswersAlike } from './offload.ts'
 import { rangeOf } from './range.ts'
 import { sendRedirect } from './redirect.ts'
+import { sendBody, sendBytes } from './send-body.ts'
 
 type Exchange = Pick<Call, 'request' | 'response'>
 
@@ -46,7 +45,7 @@ export async function sendFile(call: Exchange, file: FileAnswer, connection: rea
     const { header, value } = opened.offload
     // Of the whole file every proxy says itself that it has ranges; nginx says so of a part only if we do.
     const ranges = range ? ['Accept-Ranges', 'bytes'] : []
-    const told = [...connection, ...headersOf(file, etag), ...ranges, header, value, 'Content-Length', '0']
+    const told = [...connection, ...fileHeaders(file), 'ETag', etag, ...ranges, header, value, 'Content-Length', '0']
     call.response.writeHead(200, told)
     call.response.end()
     return
@@ -55,16 +54,6 @@ export async function sendFile(call: Exchange, file: FileAnswer, connection: rea
   if (file.size === 0) call.response.end()
   else if (opened.bytes) await sendBytes(call.response, opened.bytes, part)
   else await sendBody(call.response, opened.read(part), part.end - part.start + 1)
-}
-
-/** Up to this size, in bytes, a body is copied into one piece with its head: that costs less than a second piece. */
-const SMALL = 16 * 1024
-
-async function sendBytes(response: ServerResponse, bytes: Buffer, { start, end: last }: ByteRange): Promise<void> {
-  // Who left before will not be heard leaving.
-  if (response.destroyed) throw gone()
-  if (last - start >= SMALL) return await end(response, bytes.subarray(start, last + 1))
-  response.end(bytes.toString('latin1', start, last + 1), 'latin1')
 }
 
 interface Head {
@@ -77,7 +66,9 @@ interface Head {
 function writeHead(call: Exchange, file: FileAnswer, { range, part, etag, connection }: Head): void {
   const headers = [
     ...connection,
-    ...headersOf(file, etag),
+    ...fileHeaders(file),
+    'ETag',
+    etag,
     'Content-Length',
     String(part.end - part.start + 1),
     'Accept-Ranges',
@@ -86,71 +77,6 @@ function writeHead(call: Exchange, file: FileAnswer, { range, part, etag, connec
   if (range) headers.push('Content-Range', `bytes ${part.start}-${part.end}/${file.size}`)
   call.response.writeHead(range ? 206 : 200, headers)
 }
-
-/** What the file is answered with, whichever part of it, and whoever sends the bytes. */
-function headersOf(file: FileAnswer, etag: string): string[] {
-  const { contentType, disposition, cacheControl } = presentedOf(file)
-  return [
-    ...COMMON_HEADERS,
-    'Content-Type',
-    contentType,
-    'Content-Disposition',
-    disposition,
-    'Cache-Control',
-    cacheControl,
-    'ETag',
-    etag,
-  ]
-}
-
-function presentedOf({ contentType, fileName, disposition: type }: FileAnswer) {
-  return {
-    contentType: servedType(contentType),
-    disposition: fileName === null ? type : create(fileName, { type, fallback: false }),
-    cacheControl: MEDIA_CACHE_CONTROL,
-  }
-}
-
-/**
- * Sends `length` bytes. Each chunk is handed to the socket before the next is asked for: its buffer is used again. The last one
- * goes with the end of the response; ending after it would cost a small file a second trip through the socket.
- */
-async function sendBody(response: ServerResponse, chunks: AsyncIterable<Uint8Array>, length: number): Promise<void> {
-  try {
-    let left = length
-    for await (const chunk of chunks) {
-      if (response.destroyed) throw gone()
-      left -= chunk.length
-      await (left > 0 ? write(response, chunk) : end(response, chunk))
-    }
-  } catch (error) {
-    // The head is out: an unfinished body must not look finished.
-    response.destroy()
-    throw error
-  }
-}
-
-/** What is written after the connection has ended and before Node says so is never called back for. */
-function write(response: ServerResponse, chunk: Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onClose = () => reject(gone())
-    response.once('close', onClose)
-    response.write(chunk, (error) => {
-      response.off('close', onClose)
-      if (error) reject(gone(error))
-      else resolve()
-    })
-  })
-}
-
-function end(response: ServerResponse, chunk: Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => {
-    response.once('close', () => (response.writableFinished ? resolve() : reject(gone())))
-    response.end(chunk)
-  })
-}
-
-const gone = (cause?: unknown) => new CallerGone('the connection ended during the download', { cause })
 
 /** The part of the file that is asked for; undefined for the whole. Only GET has ranges (RFC 9110 §14.2). */
 function partOf(call: Exchange, file: FileAnswer, etag: string): ByteRange | undefined {

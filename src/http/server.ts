@@ -185,7 +185,9 @@ class FrontDoor {
     exchange.host = homeserver.name
     const { log } = this.#parts
     requestStarted(this.#parts.events, { host: exchange.host, action: route.action, method: request.method ?? '' })
-    return new Call({ request, response, params, main: snapshot.main, homeserver, address: exchange.address, id, log })
+    const { main, isHostAllowed } = snapshot
+    const { address } = exchange
+    return new Call({ request, response, params, main, homeserver, isHostAllowed, address, id, log })
   }
 
   async #fail(exchange: Exchange, error: unknown): Promise<void> {

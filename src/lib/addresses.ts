@@ -68,6 +68,18 @@ export function formsOf(address: string): readonly Bytes[] {
   return [bytes, ...EMBEDDINGS.filter(({ holds }) => holds(bytes)).flatMap(({ inside }) => inside(bytes))]
 }
 
+/**
+ * What one caller surely has of an address: an IPv4 address itself, of an IPv6 address the network of 64 bits, in which a customer may
+ * choose. A text that is no address stands for itself.
+ */
+export function callerBlock(address: string): string {
+  const [bare = ''] = address.split('%', 1)
+  if (isIP(bare) === 0) return address
+  const [bytes = []] = formsOf(bare)
+  if (bytes.length === 4) return bytes.join('.')
+  return `${ipaddr.fromByteArray([...bytes.slice(0, 8), ...MAPPED.slice(0, 8)]).toString()}/64`
+}
+
 /** The host of a URL or server name as an address, without brackets; undefined if it is a name. */
 export function literalAddress(host: string): string | undefined {
   const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host
@@ -102,12 +114,17 @@ const EMBEDDINGS: readonly {
   // NAT64's local prefix (RFC 8215), with any of the lengths that RFC 6052 §2.2 knows and that fit.
   {
     holds: (bytes) => startsWith(bytes, [0, 0x64, 0xff, 0x9b, 0, 1]),
-    inside: (bytes) => [
-      bytes.slice(12),
-      [...bytes.slice(6, 8), ...bytes.slice(9, 11)],
-      [...bytes.slice(7, 8), ...bytes.slice(9, 12)],
-      bytes.slice(9, 13),
-    ],
+    inside: (bytes) => {
+      const places = [
+        bytes.slice(12),
+        [...bytes.slice(6, 8), ...bytes.slice(9, 11)],
+        [...bytes.slice(7, 8), ...bytes.slice(9, 12)],
+        bytes.slice(9, 13),
+      ]
+      // Where nothing but filling is, no address was put: else every address behind such a prefix would lead to 0.0.0.0 too.
+      const filled = places.filter(([first]) => first !== 0)
+      return filled.length > 0 ? filled : places
+    },
   },
   // 6to4 (RFC 3056).
   { holds: (bytes) => startsWith(bytes, [0x20, 0x02]), inside: (bytes) => [bytes.slice(2, 6)] },

@@ -40,6 +40,11 @@ export interface ConnectParts {
 }
 
 const CONNECT_MS = 10_000
+/** No further target is begun after so long. A server whose hundred targets are all silent would keep us for half an hour. */
+const ALL_TARGETS_MS = 30_000
+/** Of what a server lists, so much is tried: nobody is to make us knock on a thousand doors with one record. */
+const TARGETS_AT_MOST = 10
+const ADDRESSES_AT_MOST = 20
 
 /** All addresses of a server are in networks that must not be dialled; nothing was sent. */
 export class AddressRefused extends Error {
@@ -69,13 +74,15 @@ export class Connector {
   }
 
   /**
-   * A connection to the first target that takes one and, over TLS, proves who it is.
+   * A connection to the first target that takes one and, over TLS, proves who it is. At most ten are tried, for half a minute.
    *
    * @throws {Error} that says of each target why not; {@link AddressRefused} if no target may be dialled
    */
   async connect(): Promise<Socket> {
     const failures: Error[] = []
-    for (const target of this.#inOrder()) {
+    const until = this.#parts.clock.now() + ALL_TARGETS_MS
+    for (const target of this.#inOrder().slice(0, TARGETS_AT_MOST)) {
+      if (failures.length > 0 && this.#parts.clock.now() >= until) break
       try {
         const socket = await this.#connectTo(target)
         this.#good = target
@@ -143,7 +150,7 @@ async function allowedAddresses(parts: ConnectParts, host: string): Promise<read
   const allowed = addresses.filter((_, index) => refusals[index] === undefined)
   const why = refusals.find((refusal) => refusal !== undefined)
   if (allowed.length === 0) throw refuse(parts, host, why ?? 'it has no addresses')
-  return allowed
+  return allowed.slice(0, ADDRESSES_AT_MOST)
 }
 
 function refuse(parts: ConnectParts, host: string, why: string): AddressRefused {

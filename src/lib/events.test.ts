@@ -115,6 +115,7 @@ test('what happens to files is counted under the names of MMR, and of ours where
   events.mediaQuarantined(parts, { ...moderated, names: 2 })
   events.mediaReleased(parts, { ...moderated, names: 2 })
   events.mediaDeleted(parts, { ...moderated, objects: 1 })
+  events.fetchLimited(parts, { payer: 'user @a:example.org', bytes: 5, retryAfterMs: 1000 })
   events.addressRefused(parts, { host: 'inside.test', why: 'federation.disallowedNetworks has 10.0.0.0/8' })
   expect(shown('cellarium_')).toEqual([
     'cellarium_build_info{version="1.2.3"} 1',
@@ -126,6 +127,7 @@ test('what happens to files is counted under the names of MMR, and of ours where
     'cellarium_remote_media_trimmed_total 0',
     'cellarium_quarantined_total 2',
     'cellarium_deleted_total 1',
+    'cellarium_fetches_limited_total 1',
     'cellarium_addresses_refused_total 1',
     'cellarium_internal_errors_total 0',
   ])

@@ -245,6 +245,15 @@ export function remoteFileShared({ metrics }: Pick<EventParts, 'metrics'>, outco
   metrics.sharedRemote.of(outcome).add()
 }
 
+/** A caller has had so much fetched from other servers that it has to wait; `bytes` is undefined where the size is not known. */
+export function fetchLimited(
+  { log, metrics }: LogAndMetrics,
+  limited: { readonly payer: string; readonly bytes: number | undefined; readonly retryAfterMs: number },
+): void {
+  metrics.fetchesLimited.of().add()
+  log.info(limited, 'a caller is over rateLimit.buckets.downloads')
+}
+
 /** A connection to somewhere that strangers sent us to was not made; `why` names the option that forbids it. */
 export function addressRefused(
   { log, metrics }: LogAndMetrics,

@@ -129,6 +129,7 @@ function openFamilies() {
     remoteTrimmed: counter('cellarium_remote_media_trimmed_total', 'Media of other servers removed to stay in bounds'),
     quarantined: counter('cellarium_quarantined_total', 'Names of media that were quarantined'),
     deleted: counter('cellarium_deleted_total', 'Media that were deleted'),
+    fetchesLimited: counter('cellarium_fetches_limited_total', 'Requests refused by rateLimit.buckets.downloads'),
     addressesRefused: counter('cellarium_addresses_refused_total', 'Connections that the configured networks forbade'),
     signingKeys: new CountFamily('gauge', 'cellarium_signing_key_usable', '1 if the homeserver has a signing key', [
       'host',

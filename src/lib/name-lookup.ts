@@ -66,7 +66,7 @@ export class NameLookup {
    * @throws {LookupFailed} when there are none, or nobody can tell
    */
   async addresses(name: string): Promise<readonly string[]> {
-    const host = name.replace(/\.$/, '').toLowerCase()
+    const host = name.replace(/\.+$/, '').toLowerCase()
     const listed = (await this.#hostsFile()).get(host)
     if (listed) return listed
     // RFC 6761 §6.3: these never leave the machine.

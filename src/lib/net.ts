@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { callbackify } from 'node:util'
-import { LRUCache } from 'lru-cache'
+import type { LRUCache } from 'lru-cache'
+import { lastUsed } from './last-used.ts'
 import type { Dispatcher, Pool } from 'undici'
 import { type ConnectParts, Connector, type Route, trust } from './connect.ts'
 import type { Trace } from './steps.ts'
@@ -68,7 +69,7 @@ export class Door implements AsyncDisposable {
 
   constructor(parts: DoorParts) {
     this.#parts = { ...parts, secureContext: trust(parts.authorities) }
-    this.#pools = new LRUCache({ max: MOST_SERVERS, dispose: (pool) => void letGo(pool) })
+    this.#pools = lastUsed<Promise<Pool>>(MOST_SERVERS, { dispose: (pool) => void letGo(pool) })
   }
 
   /** The connections to a server: those of before, if it is at the same place. */

@@ -12,6 +12,8 @@ export interface UserCaller {
   readonly token: string
   /** Set when an appservice acts as this user: the `user_id` to send with the token. */
   readonly assertedUserId?: string | undefined
+  /** Set when the token is an appservice's of the configuration (`accessTokens.appservices`). */
+  readonly isAppservice?: true
 }
 
 /** Whoever knows `sharedSecretAuth.token`: an administrator of the repository. */

@@ -87,7 +87,9 @@ export class Homeservers implements AsyncDisposable {
   known(homeserver: HomeserverOptions, credentials: Credentials): UserCaller | undefined {
     refuseImpossible(credentials.token)
     const userId = this.#appservices.userOf(homeserver, credentials)
-    if (userId !== undefined) return callerOf(homeserver, credentials, { kind: 'user', userId, isGuest: false })
+    if (userId !== undefined) {
+      return { ...callerOf(homeserver, credentials, { kind: 'user', userId, isGuest: false }), isAppservice: true }
+    }
     const kept = this.#identities.kept(this.#keyOf(homeserver, hashToken(credentials.token), credentials))
     return kept && callerOf(homeserver, credentials, kept)
   }

@@ -1,4 +1,5 @@
-import { LRUCache } from 'lru-cache'
+import type { LRUCache } from 'lru-cache'
+import { lastUsed } from '../lib/last-used.ts'
 import type { Clock } from '../lib/clock.ts'
 import { waitFor } from '../lib/shared-work.ts'
 
@@ -45,10 +46,7 @@ export class SharedLookups<Value> {
   /** `most` bounds the number of kept answers; the least used go first. */
   constructor(parts: { readonly clock: Clock; readonly most: number }) {
     this.#clock = parts.clock
-    this.#kept = new LRUCache({
-      max: parts.most,
-      dispose: (kept, key) => this.#untag(key, kept.tags),
-    })
+    this.#kept = lastUsed<Kept<Value>>(parts.most, { dispose: (kept, key) => this.#untag(key, kept.tags) })
   }
 
   /**

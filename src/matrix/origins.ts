@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import { LRUCache } from 'lru-cache'
+import { lastUsed } from '../lib/last-used.ts'
 import type { Dispatcher, Pool } from 'undici'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
@@ -59,7 +59,7 @@ const BREAKER_EVENTS = {
 /** The other servers of the federation: found, connected to, and left alone while they keep failing. */
 export class Origins {
   readonly #parts: OriginsParts
-  readonly #breakers = new LRUCache<string, Breaker>({ max: MOST_ORIGINS })
+  readonly #breakers = lastUsed<Breaker>(MOST_ORIGINS)
 
   constructor(parts: OriginsParts) {
     this.#parts = parts

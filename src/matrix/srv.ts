@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache'
+import { lastUsed } from '../lib/last-used.ts'
 import type { Clock } from '../lib/clock.ts'
 import { LookupFailed, type NameLookup, type SrvRecord } from '../lib/name-lookup.ts'
 
@@ -21,7 +21,7 @@ const MOST = 10_000
 /** The SRV records of services, kept for a few minutes, and for a day while the DNS does not answer. */
 export class SrvLookups {
   readonly #parts: SrvParts
-  readonly #kept = new LRUCache<string, Kept>({ max: MOST })
+  readonly #kept = lastUsed<Kept>(MOST)
 
   constructor(parts: SrvParts) {
     this.#parts = parts

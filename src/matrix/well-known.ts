@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache'
+import { lastUsed } from '../lib/last-used.ts'
 import type { Clock } from '../lib/clock.ts'
 import { type Door, type DoorResponse, TooMuch } from '../lib/net.ts'
 import { type Trace, traced } from '../lib/steps.ts'
@@ -54,7 +54,7 @@ class NoDelegation extends Error {
 /** `/.well-known/matrix/server` of other servers: to whom they delegate, asked for once however many want to know. */
 export class WellKnown {
   readonly #parts: WellKnownParts
-  readonly #kept = new LRUCache<string, Kept>({ max: MOST_SERVERS })
+  readonly #kept = lastUsed<Kept>(MOST_SERVERS)
   readonly #asking = new Map<string, Promise<Kept>>()
 
   constructor(parts: WellKnownParts) {

@@ -31,9 +31,10 @@ export interface DownloadParts extends Pick<PendingParts, 'db' | 'notifier' | 'c
 export interface Wanted extends Mxc {
   /** Finds out whether the caller proves who it is, as authenticated media demand (MSC3916). Asked only where it matters. */
   readonly isAuthenticated: () => Promise<boolean>
-  /** Repository administrators may also see what `federation.ignoredHosts` hides. */
-  readonly seesIgnoredHosts: () => Promise<boolean>
-  readonly ignoredHosts: readonly string[]
+  /** What `federation.ignoredHosts` and `onlyHosts` hide: also what is here already. */
+  readonly isHostAllowed: (serverName: string) => boolean
+  /** Repository administrators may also see that. */
+  readonly seesHiddenHosts: () => Promise<boolean>
   /** How long to wait for content that was announced by `create`, in ms. */
   readonly timeoutMs: number
 }
@@ -43,7 +44,7 @@ export interface Wanted extends Mxc {
  * applied here and nowhere else, so that downloads, thumbnails, HEAD, ranges and conditional requests cannot differ.
  */
 export async function findAllowed(parts: DownloadParts, ctx: Context, wanted: Wanted): Promise<MediaRecord> {
-  if (wanted.ignoredHosts.length > 0) await refuseIgnoredHost(wanted)
+  if (!wanted.isHostAllowed(wanted.origin)) await refuseHiddenHost(wanted)
   const { origin, mediaId } = wanted
   const found = parts.records.kept(origin, mediaId) ?? (await parts.records.find(origin, mediaId))
   const record = found ?? (await waitForUpload(parts, ctx, wanted, wanted.timeoutMs))
@@ -58,10 +59,8 @@ export async function findAllowed(parts: DownloadParts, ctx: Context, wanted: Wa
 
 const notFound = () => new Refused('not_found', 'Not found')
 
-async function refuseIgnoredHost(wanted: Wanted): Promise<void> {
-  const origin = wanted.origin.toLowerCase()
-  if (!wanted.ignoredHosts.some((host) => host.toLowerCase() === origin)) return
-  if (!(await wanted.seesIgnoredHosts())) throw new Refused('blocked_host', 'Media blocked or not found')
+async function refuseHiddenHost(wanted: Wanted): Promise<void> {
+  if (!(await wanted.seesHiddenHosts())) throw new Refused('blocked_host', 'Media blocked or not found')
 }
 
 /**

@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache'
+import { lastUsed } from '../lib/last-used.ts'
 import type { Database } from '../db/connect.ts'
 import { markIntact, markLost, objectsAfterHash, objectsAfterLocation } from '../db/object-care.ts'
 import type { KnownObject, ObjectState, StoredObject } from '../db/objects.ts'
@@ -33,9 +33,9 @@ const OTHERS_BY_HASH = 8
 export class LostObjects implements AsyncDisposable {
   readonly #parts: CareParts
   /** When the object of a hash was first found missing. */
-  readonly #suspects = new LRUCache<string, number>({ max: SUSPECTS_AT_MOST })
+  readonly #suspects = lastUsed<number>(SUSPECTS_AT_MOST)
   /** When a marked one was last looked for. */
-  readonly #looked = new LRUCache<string, number>({ max: SUSPECTS_AT_MOST })
+  readonly #looked = lastUsed<number>(SUSPECTS_AT_MOST)
   readonly #underWay = new Map<string, Promise<void>>()
 
   constructor(parts: CareParts) {

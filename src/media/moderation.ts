@@ -76,10 +76,13 @@ export async function release(parts: ModerationParts, moderator: Moderator, mxc:
  *
  * @throws {Refused} `forbidden`
  */
-export async function remove(parts: ModerationParts, moderator: Moderator, mxc: Mxc): Promise<void> {
+export async function remove(parts: ModerationParts, moderator: Moderator, mxc: Mxc): Promise<number> {
   const { origin, mediaId } = mxc
   const record = await findMedia(parts.db.read, origin, mediaId)
-  if (!record) return await tellAgain(parts, mxc)
+  if (!record) {
+    await tellAgain(parts, mxc)
+    return 0
+  }
   const isTheirs =
     moderator.everywhere ||
     moderator.serverName === origin ||
@@ -87,10 +90,11 @@ export async function remove(parts: ModerationParts, moderator: Moderator, mxc: 
   if (!isTheirs) throw forbidden()
   const result = await parts.db.write(deleteMedia, { origin, mediaId, at: parts.clock.now() })
   await tell(parts, record.sha256)
-  if (result.outcome === 'not_found') return
+  if (result.outcome === 'not_found') return 0
   await Promise.race([deleteAll(parts, result.unused), pause(BYTES_WAIT_MS, undefined, { ref: false })])
   const { unused, sha256 } = result
   mediaDeleted(parts.events, { mxc: formatMxc(mxc), sha256, objects: unused.length, by: moderator.userId })
+  return record.size
 }
 
 /** Resolves once no instance goes by what was before. */

@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache'
+import { lastUsed } from '../lib/last-used.ts'
 import type { Notifier } from '../coordination/notifier.ts'
 import type { Database } from '../db/connect.ts'
 import { findMedia, type MediaRecord } from '../db/media.ts'
@@ -47,8 +47,8 @@ export interface RecordsParts {
  */
 export class Records {
   readonly #parts: RecordsParts
-  readonly #media = new LRUCache<string, MediaRecord>({ max: KEPT_AT_MOST })
-  readonly #thumbnails = new LRUCache<string, Thumbnail>({ max: KEPT_AT_MOST })
+  readonly #media = lastUsed<MediaRecord>(KEPT_AT_MOST)
+  readonly #thumbnails = lastUsed<Thumbnail>(KEPT_AT_MOST)
   #version: number | undefined
   /** Another number each time something was dropped: what was asked for before that may be older than the change. */
   #generation = 0

@@ -1,4 +1,4 @@
-import { type Candidate, leastRecentlyUsed, type Place, START } from '../db/candidates.ts'
+import { type Candidate, leastRecentlyUsed, START } from '../db/candidates.ts'
 import type { Database } from '../db/connect.ts'
 import { REMOTE, usageOf } from '../db/usage.ts'
 
@@ -6,8 +6,11 @@ const PAGE = 200
 
 export interface RemoteCacheParts {
   readonly db: Pick<Database, 'read'>
-  /** Removes a name of some media, with the content if that was its last; other instances drop it too. */
-  readonly remove: (media: Candidate) => Promise<void>
+  /**
+   * Removes a name of some media, with the content if that was its last; other instances drop it too. Gives how many bytes its
+   * server is no longer counted for.
+   */
+  readonly remove: (media: Candidate) => Promise<number>
 }
 
 export interface Trimmed {
@@ -30,28 +33,14 @@ export async function trimRemoteCache(
   let { bytes } = await usageOf(db.read, REMOTE)
   let removed = 0
   const limit = maxBytes === 0 ? Infinity : maxBytes
-  for (let after: Place | undefined = START; after && bytes > limit;) {
+  for (let after: Candidate | undefined = START; after && bytes > limit;) {
     const page: Candidate[] = await leastRecentlyUsed(db.read, { kind: 'remote', before: now, after, limit: PAGE })
-    for (const media of enough(page, bytes - limit)) {
-      if (signal.aborted) return { bytes, removed }
-      await remove(media)
-      bytes -= media.size
+    for (const media of page) {
+      if (signal.aborted || bytes <= limit) return { bytes, removed }
+      bytes -= await remove(media)
       removed++
     }
-    after = endOf(page)
+    after = page.at(-1)
   }
   return { bytes, removed }
-}
-
-/** The first of them that take `excess` bytes together; all, when they do not take as much. */
-export function enough(page: readonly Candidate[], excess: number): readonly Candidate[] {
-  const free = page.filter(({ quarantinedAt }) => quarantinedAt === null)
-  let freed = 0
-  const count = free.findIndex(({ size }) => (freed += size) >= excess)
-  return count === -1 ? free : free.slice(0, count + 1)
-}
-
-function endOf(page: readonly Candidate[]): Place | undefined {
-  const last = page.at(-1)
-  return last && { at: last.lastUsedAt, origin: last.origin, mediaId: last.mediaId }
 }

@@ -7,10 +7,12 @@ import { temporaryFolder } from '../support/folder.ts'
 import { handlePrototype, NOON, openFolder, optionsOf } from './folder.ts'
 import { datastoreContract, noHandles, PLAIN, put, readWhole } from './datastore.ts'
 import { chunksOf } from '../support/bytes.ts'
+import { growingContract } from './growing-file.ts'
 
 const DAY_MS = 24 * 3600 * 1000
 
 datastoreContract('A folder as datastore', () => openFolder())
+growingContract('A folder', () => openFolder())
 
 afterEach(() => vi.restoreAllMocks())
 

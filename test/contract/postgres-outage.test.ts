@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { sql } from '#kysely'
 import pg from 'pg'
 import { expect, test, vi } from 'vitest'
 import { type Database, openDatabase } from '../../src/db/connect.ts'

@@ -6,6 +6,7 @@ import { describeWith } from '../support/services.ts'
 import { startVersitygw, type Versitygw } from '../support/versitygw.ts'
 import { type DatastoreUnderTest, datastoreContract } from './datastore.ts'
 import { openTestBucket } from './bucket.ts'
+import { growingContract } from './growing-file.ts'
 
 async function openOnDouble(): Promise<DatastoreUnderTest> {
   await using cleanup = new AsyncDisposableStack()
@@ -26,6 +27,7 @@ async function openOnDouble(): Promise<DatastoreUnderTest> {
 }
 
 datastoreContract('A bucket as datastore, on the S3 double', openOnDouble)
+growingContract('A bucket, on the S3 double', openOnDouble)
 
 describeWith('versitygw', 'On versitygw', () => {
   let server: Versitygw
@@ -50,6 +52,7 @@ describeWith('versitygw', 'On versitygw', () => {
   }
 
   datastoreContract('A bucket as datastore, on versitygw', openOnServer)
+  growingContract('A bucket, on versitygw', openOnServer)
 })
 
 /** A bucket's objects are replaced, never changed: who is reading one goes on reading it. */

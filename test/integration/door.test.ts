@@ -3,8 +3,8 @@ import { createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { describeWith } from '../support/services.ts'
 import { type Handler, type SmallInternet, startSmallInternet } from '../support/small-internet.ts'
-import { orderTargets } from '../../src/lib/connect.ts'
-import { dial } from '../../src/lib/dial.ts'
+import { Connector, orderTargets, trust } from '../../src/lib/connect.ts'
+import { type Dial, dial } from '../../src/lib/dial.ts'
 import type { GetOptions } from '../../src/lib/net.ts'
 
 const WEB = '203.0.113.80'
@@ -200,5 +200,44 @@ describe('Targets are tried', () => {
     const targets = [target('a', 10, 0), target('b', 10, 0)]
     expect(orderTargets(targets, () => 0)[0]?.host).toBe('a')
     expect(orderTargets(targets, () => 0.9)[0]?.host).toBe('b')
+  })
+})
+
+describe('A server that lists very many places', () => {
+  const targets = Array.from({ length: 500 }, (_, index) => ({ host: `t${index}.test`, port: 1, priority: index }))
+  const addresses = Array.from({ length: 250 }, (_, index) => `203.0.113.${index}`)
+
+  /** Where a connector dials that gets nowhere, each attempt taking so many ms. */
+  async function dialledBy(eachMs: number): Promise<readonly (readonly string[])[]> {
+    let now = 0
+    const dialled: (readonly string[])[] = []
+    const nowhere: Dial = async (tried) => {
+      dialled.push(tried)
+      now += eachMs
+      throw new Error('nobody is there')
+    }
+    const connector = new Connector(
+      {
+        clock: { now: () => now },
+        lookup: { addresses: async () => addresses },
+        rules: () => ({ refusalOf: () => undefined }),
+        dial: nowhere,
+        random: () => 0.5,
+        onRefused: () => {},
+        secureContext: trust([]),
+      },
+      { targets, tlsName: undefined },
+    )
+    await expect(connector.connect()).rejects.toThrow('nobody is there')
+    return dialled
+  }
+
+  test('is tried at ten of them, and at twenty addresses of each', async () => {
+    const dialled = await dialledBy(1)
+    expect(dialled.map((tried) => tried.length)).toEqual(Array.from({ length: 10 }, () => 20))
+  })
+
+  test('is tried for half a minute', async () => {
+    expect(await dialledBy(10_000)).toHaveLength(3)
   })
 })

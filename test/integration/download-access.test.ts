@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { ALICE, type Answered, BOB, GUEST, LOCKED, startApp, SUSPENDED, type TestApp } from '../support/app.ts'
+import { noise } from '../support/images.ts'
 
 const ADMIN = { token: 'syt_admin_Hh4s', userId: '@admin:example.org' }
 const SECRET = 'shared_secret_Jk1z'
@@ -44,6 +45,16 @@ async function askEveryWay(
 const statusesOf = (answers: readonly Answered[]) => [...new Set(answers.map(({ status }) => status))]
 const legacyStatus = async (media: string, token?: string) =>
   (await app.ask(`/_matrix/media/v3/download/${media}`, token === undefined ? {} : { token })).status
+
+/** A picture that was fetched from `origin` before, with its thumbnail. */
+async function cached(origin: string): Promise<string> {
+  const body = await noise({ width: 64, height: 64 }).png().toBuffer()
+  const media = await app.upload(body)
+  const [, mediaId = ''] = media.split('/')
+  expect((await app.ask(`${CLIENT}/thumbnail/${media}?width=32&height=32`, { token: ALICE.token })).status).toBe(200)
+  app.sql('update media set origin = ?, authenticated_at = null where media_id = ?', origin, mediaId)
+  return `${origin}/${mediaId}`
+}
 
 const CONDITIONS: readonly Headers[] = [{ 'if-none-match': '*' }, { range: 'bytes=0-1' }, { range: 'bytes=99-' }]
 
@@ -99,6 +110,29 @@ describe('Frozen media', () => {
     expect(statusesOf(await askEveryWay([CLIENT], open, BOB.token))).toContain(200)
   })
 
+  test('do not freeze what has the same content, nor are they opened by it; thumbnails neither', async () => {
+    const picture = await noise({ width: 64, height: 64 }).png().toBuffer()
+    await app.reload(OPEN)
+    const open = await app.upload(picture)
+    expect(statusesOf(await askEveryWay(LEGACY, open))).toEqual([200])
+    await app.reload(FROZEN)
+    // Alice herself would get her old address again, and with it what it was.
+    expect(await app.upload(picture)).toBe(open)
+    const frozen = await app.upload(picture, { token: BOB.token })
+    expect(statusesOf(await askEveryWay([CLIENT], frozen, BOB.token))).toEqual([200])
+    expect(statusesOf(await askEveryWay(LEGACY, frozen))).toEqual([404])
+    expect(statusesOf(await askEveryWay(LEGACY, open))).toEqual([200])
+  })
+
+  test('can be frozen afterwards, and are then as if they always had been', async () => {
+    await app.reload(OPEN)
+    const media = await app.upload(randomBytes(50))
+    const [, mediaId = ''] = media.split('/')
+    expect([await legacyStatus(media), await legacyStatus(media)]).toEqual([200, 200])
+    app.sql('update media set authenticated_at = 1 where media_id = ?', mediaId)
+    expect([await legacyStatus(media), await legacyStatus(media, BOB.token)]).toEqual([404, 200])
+  })
+
   test('of a reserved id are frozen or not when their content comes', async () => {
     await app.reload(OPEN)
     const created = await app.ask('/_matrix/media/v1/create', { method: 'POST', token: ALICE.token })
@@ -108,6 +142,23 @@ describe('Frozen media', () => {
     await app.ask(`/_matrix/media/v3/upload/${media}`, { method: 'PUT', token: ALICE.token, body: 'frozen' })
     expect([(await early).status, await legacyStatus(media)]).toEqual([404, 404])
   })
+})
+
+test('Media are frozen on one homeserver and not on another, as their files say', async () => {
+  const other = { name: 'open.example', csApi: 'http://127.0.0.1:9' }
+  await using both = await startApp({
+    config: FROZEN,
+    otherHomeservers: [other],
+    domainFiles: { '1-open.yaml': { homeserver: other.name, repo: { freezeUnauthenticatedMedia: false } } },
+  })
+  const upload = (host: string) => both.upload(randomBytes(50), { token: SECRET, host })
+  const [frozen, open] = [await upload('example.org'), await upload(other.name)]
+  for (const host of ['example.org', other.name]) {
+    const statuses = [frozen, open].map(
+      async (media) => (await both.ask(`/_matrix/media/v3/download/${media}`, { headers: { host } })).status,
+    )
+    expect(await Promise.all(statuses)).toEqual([404, 200])
+  }
 })
 
 describe('Media that are not frozen', () => {
@@ -216,20 +267,36 @@ describe('Media of other servers', () => {
     },
   )
 
-  test('that the configuration ignores are for administrators of the repository only', async () => {
-    const media = await app.upload(randomBytes(50))
-    const [, mediaId = ''] = media.split('/')
-    app.sql('update media set origin = ? where media_id = ?', 'ignored.example', mediaId)
-    const hidden = `ignored.example/${mediaId}`
-    for (const token of [ALICE.token, GUEST.token]) {
-      expect(statusesOf(await askEveryWay([CLIENT, ...LEGACY], hidden, token))).toEqual([404])
+  const lists = [
+    { name: 'ignoredHosts names', hiding: { ignoredHosts: ['Ignored.example'] } },
+    { name: 'onlyHosts does not name', hiding: { onlyHosts: ['friend.example'] } },
+  ] as const
+  test.each(lists)('that $name are for administrators of the repository only', async ({ hiding }) => {
+    await app.reload({ ...OPEN, federation: { ignoredHosts: [] } })
+    const hidden = await cached('ignored.example')
+    expect(statusesOf(await askEveryWay(LEGACY, hidden))).toEqual([200])
+    await app.reload({ ...OPEN, federation: hiding })
+    for (const headers of [{}, ...CONDITIONS]) {
+      for (const token of [ALICE.token, GUEST.token]) {
+        expect(statusesOf(await askEveryWay([CLIENT, ...LEGACY], hidden, token, headers))).toEqual([404])
+      }
+      expect(statusesOf(await askEveryWay(LEGACY, hidden, undefined, headers))).toEqual([404])
     }
-    expect(statusesOf(await askEveryWay(LEGACY, hidden))).toEqual([404])
     for (const token of [ADMIN.token, SECRET]) {
-      expect(await legacyStatus(hidden, token)).toBe(200)
-      expect((await app.ask(`${CLIENT}/download/${hidden}`, { token })).status).toBe(200)
+      expect(statusesOf(await askEveryWay([CLIENT, ...LEGACY], hidden, token))).toEqual([200])
     }
-    await app.reload({ ...FROZEN, federation: { ignoredHosts: [] } })
-    expect(await legacyStatus(hidden, ALICE.token)).toBe(200)
+    const quarantine = `/_matrix/media/unstable/admin/quarantine/${hidden}`
+    expect(await app.ask(quarantine, { method: 'POST', token: ADMIN.token })).toMatchObject({ status: 200 })
+    expect(await app.ask(quarantine, { method: 'DELETE', token: ADMIN.token })).toMatchObject({ status: 200 })
+    await app.reload({ ...OPEN, federation: {} })
+    expect(statusesOf(await askEveryWay([CLIENT, ...LEGACY], hidden, ALICE.token))).toEqual([200])
+  })
+
+  test('that onlyHosts names are had as ever, and so are our own', async () => {
+    await app.reload({ ...OPEN, federation: { onlyHosts: ['friend.example'] } })
+    const [own, friends] = [await app.upload(randomBytes(50)), await cached('friend.example')]
+    expect([await legacyStatus(own), await legacyStatus(friends)]).toEqual([200, 200])
+    await app.reload({ ...OPEN, federation: { onlyHosts: ['friend.example'], ignoredHosts: ['friend.example'] } })
+    expect([await legacyStatus(own), await legacyStatus(friends)]).toEqual([200, 404])
   })
 })

@@ -102,6 +102,7 @@ describeWith('openssl', 'For other servers', () => {
     await using proxy = await listen(proxyServer)
     await using behind = await start({
       HTTPS_PROXY: `http://127.0.0.1:${proxy.port}`,
+      NODE_USE_ENV_PROXY: '1',
       NODE_EXTRA_CA_CERTS: authority.file,
     })
     expect(await ask(behind, `remote.test:${remote.port}`)).toMatchObject({ status: 200 })
@@ -112,7 +113,7 @@ describeWith('openssl', 'For other servers', () => {
   test('a network that is none is refused at the start', async () => {
     await using folder = await temporaryFolder()
     const path = join(folder.path, 'cellarium.yaml')
-    for (const network of ['10.0.0.0/33', '10/8', '0x7f.1/8', 'example.org', '10.0.0.1']) {
+    for (const network of ['10.0.0.0/33', '10/8', '0x7f.1/8', 'example.org', '10.0.0.1', '::ffff:10.0.0.0/8']) {
       await writeFile(
         path,
         `homeservers: [{name: a.test, csApi: 'http://127.0.0.1:9'}]\nfederation: {disallowedNetworks: ['${network}']}\n`,

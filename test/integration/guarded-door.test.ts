@@ -57,12 +57,48 @@ const literals = [
   '[64:ff9b::127.0.0.1]',
   '[2002:7f00:1::]',
   '[2001:0:7f00:1::1]',
+  '[2001:0:808:808:0:0:80ff:fffe]',
   '[2001:db8::5efe:127.0.0.1]',
+  '[2001:db8::200:5efe:7f00:1]',
+  '[::ffff:0:127.0.0.1]',
+  '[64:ff9b:1::127.0.0.1]',
+  '[64:ff9b:1:7f00:0:100::]',
+  '[0:0:0:0:0:0:0:1]',
+  '[fd00::1]',
+  '[fe80::1]',
+  '[fec0::1]',
+  '192.0.0.1',
+  '198.18.0.1',
+  '224.0.0.1',
+  '255.255.255.255',
   '10.0.0.1',
   '100.64.0.1',
   '169.254.169.254',
 ]
-const odd = ['2130706433', '0x7f.0.0.1', '0x7f000001', '0177.0.0.1', '127.1', '0', '127.0.0.1.']
+const odd = [
+  '2130706433',
+  '0x7f.0.0.1',
+  '0X7F.1',
+  '0x7f000001',
+  '0177.0.0.1',
+  '017700000001',
+  '127.1',
+  '127.0.1',
+  '127.000.000.001',
+  '127.0.0.0x1',
+  '0',
+  '0x',
+  '127.0.0.1.',
+  '127.1.',
+  '127%2e0.0.1',
+  '１２７.0.0.1',
+  '①②⑦.⓪.⓪.①',
+  '127。0。0。1',
+  'localhost',
+  'LOCALHOST.',
+  'localhost..',
+  'any.localhost.',
+]
 
 describeWith('openssl', 'What is in a forbidden network gets no connection', () => {
   beforeAll(async () => {
@@ -138,6 +174,37 @@ describeWith('openssl', 'What is in a forbidden network gets no connection', () 
       await expect(askOrigin(name)).rejects.toThrow()
       expect(connections).toBe(0)
     })
+  })
+
+  test.each([301, 302, 303, 307, 308])('in the second of two redirects (%i), without a scheme too', async (status) => {
+    const [first, second] = [`first${status}.test`, `second${status}.test`]
+    for (const name of [first, second]) internet.dns.set(name, { A: [WEB] })
+    for (const location of [`http://127.0.0.1:${port}/`, `//[::1]:${port}/`, `//user:secret@127.0.0.1:${port}/`]) {
+      await internet.add(WEB, 443, {
+        certificate: [first, second],
+        handler: ({ headers }, response) =>
+          void response.writeHead(status, { location: headers.host === first ? `https://${second}/` : location }).end(),
+      })
+      const fetched = door.get(new URL(`https://${first}/`), { ...LIMITS, plainHttp: true })
+      await expect(fetched).rejects.toThrow('is not connected to')
+    }
+    expect(connections).toBe(0)
+  })
+
+  test('in a redirect of the well-known address, or behind the name of a delegation', async () => {
+    internet.dns.set('inside-too.test', { A: ['127.0.0.1'] })
+    const handlers: Record<string, Handler> = {
+      'moved.test': redirecting(`https://127.0.0.1:${port}/.well-known/matrix/server`),
+      'named.test': delegating(`inside-too.test:${port}`),
+      'served.test': delegating('inside-too.test'),
+    }
+    for (const [name, handler] of Object.entries(handlers)) {
+      internet.dns.set(name, { A: [WEB] })
+      await internet.add(WEB, 443, { certificate: [name], handler })
+      await expect(askOrigin(name)).rejects.toThrow()
+    }
+    expect(refused.map(({ host }) => host)).toEqual(['127.0.0.1', 'inside-too.test', 'inside-too.test'])
+    expect(connections).toBe(0)
   })
 
   const inDns = {

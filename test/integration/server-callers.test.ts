@@ -46,7 +46,10 @@ afterAll(async () => {
 
 /** As much of a configuration as requests need before they reach their handler. */
 function configured(...names: string[]): Snapshot {
-  const main = { repo: { useForwardedHost: true, trustAnyForwardedAddress: false } }
+  const main = {
+    repo: { useForwardedHost: true, trustAnyForwardedAddress: false },
+    federation: { ignoredHosts: [], onlyHosts: [] },
+  }
   return createSnapshot({ main, homeservers: names.map((name) => ({ name })) } as unknown as SnapshotData)
 }
 

@@ -17,13 +17,14 @@ export const federation = section('Other Matrix servers: whose media are fetched
   ignoredHosts: option(z.array(text()), [], {
     ...mainOnly,
     example: ['example.com'],
-    description: 'Media of these servers are neither served nor fetched, except for repository administrators.',
+    description:
+      'Media of these servers are neither served nor fetched, except for repository administrators, and they get none of ours. A name without a port stands for all ports.',
   }),
-  onlyHosts: option(z.array(text()), [], {
+  onlyHosts: option(z.array(serverName()), [], {
     ...mainOnly,
-    planned: true,
     example: ['example.com'],
-    description: 'When not empty, only media of these servers (and our own) are fetched and served.',
+    description:
+      'When not empty, all other servers are treated like ignored ones: only media of these (and our own) are fetched and served, and only these get ours.',
   }),
   allowedNetworks: option(networks(), ['0.0.0.0/0', '::/0'], {
     ...mainOnly,

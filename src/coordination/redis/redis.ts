@@ -1,6 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
 import { type EventParts, redisDown, redisUp, redisWrong } from '../../lib/events.ts'
+import { type Clock, steadyClock } from '../../lib/clock.ts'
+import { type ByteBuckets, LocalBuckets } from '../byte-buckets.ts'
 import type { Transport } from '../transport.ts'
+import { RedisBuckets } from './byte-buckets.ts'
 import type { RedisTarget } from './client.ts'
 import { RedisObjects } from './objects.ts'
 import { RemoteFiles } from './remote-files.ts'
@@ -13,6 +16,8 @@ export interface RedisParts extends Pick<EventParts, 'log' | 'metrics'> {
   readonly repository: string
   /** How long looking something up may take, in ms; 250 if not given. */
   readonly timeoutMs?: number
+  /** One that never goes back, for tests. */
+  readonly clock?: Clock
 }
 
 /**
@@ -24,6 +29,8 @@ export class Redis implements AsyncDisposable {
   readonly objects: RedisObjects
   /** Files of other servers, for repositories with another database. */
   readonly remoteFiles: RemoteFiles
+  /** How much everybody has fetched of late, in this repository. */
+  readonly buckets: ByteBuckets
   readonly #parts: RedisParts
   readonly #ring: RedisRing
   #config: RedisConfig
@@ -48,6 +55,8 @@ export class Redis implements AsyncDisposable {
       ring,
       options: () => ({ ttlSeconds: this.#config.remoteSeconds, maxBytes: this.#config.maxRemoteBytes }),
     })
+    const { clock = steadyClock(), repository } = parts
+    this.buckets = new RedisBuckets({ ring, repository, local: new LocalBuckets({ clock }) })
   }
 
   /** One for each server, for the notifier, which starts and ends them; each stays the same while its server does. */

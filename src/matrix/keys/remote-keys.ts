@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache'
+import { lastUsed } from '../../lib/last-used.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { Refused } from '../../lib/errors.ts'
 import type { EventParts } from '../../lib/events.ts'
@@ -44,9 +44,9 @@ const LONGEST_PAUSE_MS = 300_000
  */
 export class RemoteKeys implements AsyncDisposable {
   readonly #parts: RemoteKeysParts
-  readonly #kept = new LRUCache<string, Kept>({ max: MOST_ORIGINS })
+  readonly #kept = lastUsed<Kept>(MOST_ORIGINS)
   /** Apart, so that made-up names push out no keys. */
-  readonly #failed = new LRUCache<string, Failed>({ max: MOST_ORIGINS })
+  readonly #failed = lastUsed<Failed>(MOST_ORIGINS)
   readonly #fetches = new Map<string, Promise<PublishedKeys>>()
   readonly #ending = new AbortController()
 

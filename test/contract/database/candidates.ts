@@ -1,12 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import {
-  type Candidate,
-  leastRecentlyUsed,
-  oldest,
-  type Place,
-  quarantined,
-  START,
-} from '../../../src/db/candidates.ts'
+import { type Candidate, leastRecentlyUsed, oldest, quarantined, START } from '../../../src/db/candidates.ts'
 import type { Database } from '../../../src/db/connect.ts'
 import { commitMedia, touchMedia } from '../../../src/db/media.ts'
 import type { MediaKind } from '../../../src/db/schema.ts'
@@ -32,7 +25,14 @@ export function candidatesContract(open: OpenDatabase): void {
       await add(under.db, { mediaId: 'never', kind: 'remote', createdAt: NOW - 2000 })
       await under.execute(`UPDATE ${table(under.db, 'media')} SET accessed_at = NULL WHERE media_id = 'never'`)
       const first = await leastRecentlyUsed(under.db.read, { ...page('remote'), limit: 1 })
-      expect(first).toMatchObject([{ mediaId: 'never', lastUsedAt: NOW - 2000, size: 100, quarantinedAt: null }])
+      expect(first).toEqual([{ origin: 'example.org', mediaId: 'never', at: NOW - 2000 }])
+    })
+
+    test('by last use, but not what is quarantined: it would be fetched again', async () => {
+      await using under = await open()
+      for (const mediaId of ['bad', 'good']) await add(under.db, { mediaId, kind: 'remote' })
+      await quarantine(under, 'bad')
+      expect(await idsOf(leastRecentlyUsed(under.db.read, page('remote')))).toEqual(['good'])
     })
 
     test('by age, one server at a time, the oldest first', async () => {
@@ -64,16 +64,14 @@ export function candidatesContract(open: OpenDatabase): void {
         const content = index === 0 ? object('shared') : found(object('shared'))
         await add(db, { mediaId, kind: 'remote', origin, createdAt: NOW - (index % 4), object: content })
       }
-      const used = await walk('lastUsedAt', (after) =>
-        leastRecentlyUsed(db.read, { ...page('remote'), after, limit: 5 }),
-      )
+      const used = await walk((after) => leastRecentlyUsed(db.read, { ...page('remote'), after, limit: 5 }))
       expect(used.toSorted()).toEqual(ids)
       const fromEach = ['a.org', 'b.org'].map((origin) =>
-        walk('createdAt', (after) => oldest(db.read, { ...page(), after, limit: 3, origin })),
+        walk((after) => oldest(db.read, { ...page(), after, limit: 3, origin })),
       )
       expect((await Promise.all(fromEach)).flat().toSorted()).toEqual(ids)
       await under.execute(`UPDATE ${table(db, 'media')} SET quarantined_at = ${NOW}`)
-      const held = await walk('quarantinedAt', (after) => quarantined(db.read, { ...page(), after, limit: 4 }))
+      const held = await walk((after) => quarantined(db.read, { ...page(), after, limit: 4 }))
       expect(held.toSorted()).toEqual(ids)
     })
   })
@@ -95,16 +93,12 @@ async function idsOf(candidates: Promise<Candidate[]>): Promise<string[]> {
 }
 
 /** All pages one after the other; each begins where the one before ended. */
-async function walk(
-  by: 'lastUsedAt' | 'createdAt' | 'quarantinedAt',
-  next: (after: Place) => Promise<Candidate[]>,
-): Promise<string[]> {
+async function walk(next: (after: Candidate) => Promise<Candidate[]>): Promise<string[]> {
   const ids: string[] = []
-  for (let after = START; ;) {
-    const rows = await next(after)
-    const last = rows.at(-1)
-    if (!last) return ids
+  for (let after: Candidate | undefined = START; after;) {
+    const rows: Candidate[] = await next(after)
     ids.push(...rows.map(({ mediaId }) => mediaId))
-    after = { at: last[by] ?? 0, origin: last.origin, mediaId: last.mediaId }
+    after = rows.at(-1)
   }
+  return ids
 }
