@@ -40,6 +40,8 @@ const table: Readonly<Record<Reason, Row>> = {
   leads_back: { status: 400, errcode: 'M_UNKNOWN' },
   homeserver_unavailable: { status: 502, errcode: 'M_UNKNOWN' },
   origin_unavailable: { status: 502, errcode: 'M_UNKNOWN' },
+  origin_timed_out: { status: 504, errcode: 'M_UNKNOWN' },
+  remote_too_large: { status: 502, errcode: 'M_TOO_LARGE', mrErrcode: 'M_MEDIA_TOO_LARGE' },
   storage_unavailable: { status: 503, errcode: 'M_UNKNOWN' },
 }
 

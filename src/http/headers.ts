@@ -52,16 +52,6 @@ export function servedType(contentType: string): string {
   return TEXT_TYPES.has(contentType) ? `${contentType}; charset=UTF-8` : contentType
 }
 
-const MEDIA_TYPE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+\/[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*(;[\t\x20-\x7e]*)?$/
-const LONGEST_TYPE = 255
-export const UNKNOWN_TYPE = 'application/octet-stream'
-
-/** The type to record for an upload: what its sender says, as it is, if it is a media type at all (RFC 9110 §8.3.1). */
-export function uploadedType(header: string | undefined): string {
-  const type = header?.trim() ?? ''
-  return type.length <= LONGEST_TYPE && MEDIA_TYPE.test(type) ? type : UNKNOWN_TYPE
-}
-
 /** How a file looks to who gets it, whoever sends it. */
 export function presentedOf({ contentType, fileName, disposition: type }: Named) {
   return {

@@ -1,12 +1,13 @@
 import { Refused } from '../lib/errors.ts'
 import { uploaded } from '../lib/events.ts'
+import { bareFileName } from '../lib/file-name.ts'
+import { mediaTypeOf } from '../lib/media-type.ts'
 import { userIdOf } from '../matrix/caller.ts'
 import { formatMxc, isMediaId } from '../matrix/ids.ts'
 import * as pending from '../media/pending.ts'
 import * as uploads from '../media/upload.ts'
 import { type Answer, json } from './answers.ts'
 import type { Call } from './call.ts'
-import { uploadedType } from './headers.ts'
 import type { HttpParts } from './parts.ts'
 
 /** `POST upload`. Source: specification, "POST /_matrix/media/v3/upload". */
@@ -33,7 +34,7 @@ export async function fill(parts: HttpParts, call: Call): Promise<Answer> {
   if (!isMediaId(mediaId)) throw new Refused('not_found', 'Media expired or not found.')
   const began = parts.clock.now()
   const stored = await uploads.fill(parts, call, mediaId, () => incoming(call))
-  tell(parts, call, stored, { contentType: uploadedType(call.request.headers['content-type']), began })
+  tell(parts, call, stored, { contentType: mediaTypeOf(call.request.headers['content-type']), began })
   return json({})
 }
 
@@ -67,20 +68,18 @@ function incoming(call: Call): uploads.Incoming {
   return {
     body: call.body(),
     expectedBytes: length === undefined ? undefined : Number(length),
-    contentType: uploadedType(contentType),
+    contentType: mediaTypeOf(contentType),
     uploadName: uploadName(call.query.get('filename')),
   }
 }
 
 const LONGEST_NAME = 255
 
-/** The name to record: without folders and control characters; null for none. MMR records `.` there, which is no name. */
+/** The name to record, null for none. MMR records `.` there, which is no name. */
 function uploadName(given: string | null): string | null {
-  // oxlint-disable-next-line no-control-regex -- control characters are what this takes out
-  const name = (given ?? '').replaceAll(/[\u0000-\u001f\u007f]/g, '').replace(/\/+$/, '')
-  const base = name.slice(name.lastIndexOf('/') + 1)
-  if (base.length > LONGEST_NAME) {
-    throw new Refused('bad_parameter', `filename has ${base.length} characters; ${LONGEST_NAME} are allowed`)
+  const name = bareFileName(given ?? '')
+  if (name !== null && name.length > LONGEST_NAME) {
+    throw new Refused('bad_parameter', `filename has ${name.length} characters; ${LONGEST_NAME} are allowed`)
   }
-  return base === '' || base === '.' || base === '..' ? null : base
+  return name
 }

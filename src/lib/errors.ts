@@ -34,6 +34,8 @@ export type Reason =
   | 'leads_back'
   | 'homeserver_unavailable'
   | 'origin_unavailable'
+  | 'origin_timed_out'
+  | 'remote_too_large'
   | 'storage_unavailable'
 
 export interface RefusalOptions {

@@ -42,6 +42,11 @@ export class TooMuch extends Error {
   override readonly name = 'TooMuch'
 }
 
+/** An address, or one that it redirects to, is followed no further: a circle, too many, no address, not https. Nothing was sent to it. */
+export class BadAddress extends Error {
+  override readonly name = 'BadAddress'
+}
+
 /** What a server may need for one connection's headers; more is a mistake or an attack. */
 const HEADER_BYTES = 16 * 1024
 const MOST_SERVERS = 500
@@ -101,6 +106,7 @@ export class Door implements AsyncDisposable {
    * Fetches an address by GET, following redirects. Credentials among the headers go to the first server only.
    *
    * @throws {AddressRefused} when it, or where it redirects to, must not be dialled
+   * @throws {BadAddress} when it is none to be fetched, or leads nowhere
    * @throws {TooMuch} when the body is larger than `bodyBytes`: at once if its length is known, else while it is read
    */
   async get(address: URL, options: GetOptions): Promise<DoorResponse> {
@@ -114,9 +120,9 @@ export class Door implements AsyncDisposable {
       const next = options.redirects > 0 ? redirectOf(url, response) : undefined
       if (!next) return { ...(await bounded(response, options.bodyBytes)), url }
       await response.body.dump({ limit: REDIRECT_BODY_BYTES, signal })
-      if (seen.has(next.href)) throw new Error(`${url.href} redirects in a circle, to ${next.href}`)
+      if (seen.has(next.href)) throw new BadAddress(`${placeOf(url)} redirects in a circle, to ${placeOf(next)}`)
       if (seen.size > options.redirects)
-        throw new Error(`${address.href} redirects more than ${options.redirects} times`)
+        throw new BadAddress(`${placeOf(address)} redirects more than ${options.redirects} times`)
       if (next.origin !== url.origin) headers = withoutCredentials(headers)
       url = next
     }
@@ -173,20 +179,28 @@ async function letGo(pool: Pool | Promise<Pool>): Promise<void> {
 function routeTo(url: URL, { plainHttp }: GetOptions): Route {
   const plain = url.protocol === 'http:'
   if (url.protocol !== 'https:' && !(plain && plainHttp)) {
-    throw new Error(`${url.href} is not fetched: it has to begin with ${plainHttp ? 'http: or ' : ''}https:`)
+    throw new BadAddress(`${placeOf(url)} is not fetched: it has to begin with ${plainHttp ? 'http: or ' : ''}https:`)
   }
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
   const port = url.port === '' ? (plain ? 80 : 443) : Number(url.port)
   return { targets: [{ host, port }], tlsName: plain ? undefined : host }
 }
 
-function redirectOf(url: URL, { statusCode, headers }: Dispatcher.ResponseData): URL | undefined {
+function redirectOf(url: URL, { statusCode, headers, body }: Dispatcher.ResponseData): URL | undefined {
   const { location } = headers
   if (!REDIRECTS.has(statusCode) || typeof location !== 'string') return undefined
   const next = URL.parse(location, url.href)
-  if (!next) throw new Error(`${url.href} redirects to ${JSON.stringify(location)}, which is no address`)
+  if (!next) {
+    body.on('error', () => {}).destroy()
+    throw new BadAddress(`${placeOf(url)} redirects to ${JSON.stringify(location)}, which is no address`)
+  }
   next.hash = ''
   return next
+}
+
+/** An address as it may be logged: what stands behind the question mark of a signed one is a secret. */
+function placeOf({ protocol, host, pathname }: URL): string {
+  return `${protocol}//${host}${pathname}`
 }
 
 function withoutCredentials(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {

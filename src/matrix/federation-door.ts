@@ -31,6 +31,8 @@ export interface Federation extends AsyncDisposable {
   readonly door: Door
   readonly origins: Origins
   readonly lookup: Pick<NameLookup, 'alias'>
+  /** MEDIA_REPO_HTTP_ONLY_FEDERATION, for tests: other servers, and where they send us, are asked without encryption. */
+  readonly plainHttp: boolean
   /** Follows changed options; connections of before are not used again. */
   configure(options: FederationOptions): void
 }
@@ -65,6 +67,7 @@ export function openFederation(parts: FederationParts): Federation {
     door,
     origins,
     lookup,
+    plainHttp,
     configure: (changed) => {
       options = changed
       rules = networkRules({ section: 'federation', ...changed })

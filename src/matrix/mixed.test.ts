@@ -108,6 +108,17 @@ describe('What is no answer', () => {
   })
 })
 
+test('A connection that breaks behind the last boundary has brought the whole file, if that has its dashes', async () => {
+  const broken = new Error('reset')
+  const begin = '--b\r\n\r\n{}\r\n--b\r\n\r\nthe file\r\n--b'
+  const whole = await readMixed(breaking(Buffer.from(`${begin}--`), broken), 'b')
+  expect((await collect(whole.body)).toString()).toBe('the file')
+  for (const end of ['', '-', '\r\n', '\r\nmore']) {
+    const open = await readMixed(breaking(Buffer.from(`${begin}${end}`), broken), 'b')
+    await expect(collect(open.body)).rejects.toBe(broken)
+  }
+})
+
 describe('The source', () => {
   test('is read no further than the file is', async () => {
     let pulled = 0

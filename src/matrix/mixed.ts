@@ -15,6 +15,8 @@ export interface FederatedFile {
   /** What the JSON part says; `{}` where it is empty. */
   readonly metadata: unknown
   readonly headers: PartHeaders
+  /** How many bytes of the answer stand before that content. */
+  readonly offset: number
   /** The second part's content, once, in order. Ends with `BadMultipart` when the answer breaks off before its end. */
   readonly body: AsyncIterable<Uint8Array>
 }
@@ -22,11 +24,28 @@ export interface FederatedFile {
 /** Bytes before the first boundary, of a part's headers, of the JSON part: more than any server has a reason to send. */
 const MOST_AROUND = 64 * 1024
 
+/** What is around the boundary behind a file: `\n--` alone, or `\r\n--` before and `--\r\n\r\n` behind. */
+const SHORTEST_END = 3
+const LONGEST_END = 10
+
 /** The boundary of a `Content-Type: multipart/mixed` header, quoted or not; undefined if it is another type, or has none. */
 export function boundaryOf(contentType: string): string | undefined {
   if (!/^\s*multipart\/mixed\s*(;|$)/i.test(contentType)) return undefined
   const found = /;\s*boundary=(?:"([^"]{1,200})"|([^\s;"]{1,200}))/i.exec(contentType)
   return found?.[1] ?? found?.[2]
+}
+
+/**
+ * Between which sizes the file is, in bytes, in an answer of so many: how the last boundary ends, and whether a line end follows,
+ * differs between servers. Text behind the last boundary, which nobody sends, is not reckoned with.
+ */
+export function sizeWithin(
+  answerBytes: number,
+  { offset }: Pick<FederatedFile, 'offset'>,
+  boundary: string,
+): { readonly atLeast: number; readonly atMost: number } {
+  const rest = answerBytes - offset - boundary.length
+  return { atLeast: Math.max(0, rest - LONGEST_END), atMost: Math.max(0, rest - SHORTEST_END) }
 }
 
 /**
@@ -45,7 +64,8 @@ export async function readMixed(source: AsyncIterable<Uint8Array>, boundary: str
   }
   const metadata = parseMetadata(await reader.collect('the JSON part'))
   if (reader.atEnd) throw new BadMultipart('there is no second part')
-  return { metadata, headers: await reader.headers(), body: reader.lastBody() }
+  const headers = await reader.headers()
+  return { metadata, headers, offset: reader.taken, body: reader.lastBody() }
 }
 
 function parseMetadata(bytes: Buffer): unknown {
@@ -70,8 +90,12 @@ class Reader {
   #delimiter: Buffer
   #ahead: Buffer = Buffer.alloc(0)
   #ended = false
+  /** Behind the last part, of which the boundary says that it is. */
+  #closed = false
   /** Behind the last part. */
   atEnd = false
+  /** How many bytes have been read and understood. */
+  taken = 0
 
   constructor(source: AsyncIterable<Uint8Array>, boundary: string) {
     this.#chunks = source[Symbol.asyncIterator]()
@@ -139,9 +163,18 @@ class Reader {
   async *lastBody(): AsyncGenerator<Uint8Array> {
     try {
       yield* this.body()
-      for (let rest = 0; rest <= MOST_AROUND && (await this.#pull());) rest += this.#take(this.#ahead.length).length
+      await this.#passEpilogue()
     } finally {
       await this.#chunks.return?.()
+    }
+  }
+
+  /** What comes behind the last boundary. Where that had its dashes, the file is whole, however the connection ends. */
+  async #passEpilogue(): Promise<void> {
+    try {
+      for (let rest = 0; rest <= MOST_AROUND && (await this.#pull());) rest += this.#take(this.#ahead.length).length
+    } catch (error) {
+      if (!this.#closed) throw error
     }
   }
 
@@ -150,6 +183,7 @@ class Reader {
     this.#take(length)
     await this.#have(2)
     if (this.#ahead.length === 0 || this.#ahead[0] === DASH) {
+      this.#closed = this.#ahead[1] === DASH
       this.atEnd = true
       return
     }
@@ -197,6 +231,7 @@ class Reader {
   #take(length: number): Buffer {
     const taken = this.#ahead.subarray(0, length)
     this.#ahead = this.#ahead.subarray(length)
+    this.taken += taken.length
     return taken
   }
 

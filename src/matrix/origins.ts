@@ -22,6 +22,8 @@ export interface OriginRequest {
   readonly signal?: AbortSignal | undefined
   /** How long nothing may come, before the answer begins and within it, in ms. */
   readonly idleMs: number
+  /** How long nothing may come before the answer begins, in ms, if not as long. */
+  readonly headersMs?: number
 }
 
 /** What another server answered, whatever the status; redirects are not followed. */
@@ -142,7 +144,7 @@ function send(pool: Pool, destination: Destination, request: OriginRequest): Pro
     headers: { 'user-agent': USER_AGENT, ...request.headers, host: destination.host },
     body: request.body ?? null,
     signal: request.signal ?? null,
-    headersTimeout: request.idleMs,
+    headersTimeout: request.headersMs ?? request.idleMs,
     bodyTimeout: request.idleMs,
   })
 }

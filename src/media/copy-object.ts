@@ -3,6 +3,7 @@ import { type Datastore, ObjectMissing, type OpenObject } from '../datastores/da
 import type { StagedFile } from '../datastores/staging.ts'
 import type { StoredObject } from '../db/objects.ts'
 import type { Log } from '../lib/log.ts'
+import { UNKNOWN_TYPE } from '../lib/media-type.ts'
 
 /** The object cannot be moved: its bytes are not what its hash says. The datastores are fine. */
 export class ObjectDamaged extends Error {
@@ -19,8 +20,6 @@ export interface CopyParts {
   readonly to: Datastore
   readonly log: Log
 }
-
-const UNKNOWN_TYPE = 'application/octet-stream'
 
 /**
  * Copies an object into another datastore, proves the copy by reading it back, and gives its location. What was read is

@@ -53,6 +53,8 @@ export interface SmallInternet extends AsyncDisposable {
   readonly clock: { now(): number; wait(ms: number): void }
   /** Puts a machine at an address and port. */
   add(address: string, port: number, options: MachineOptions): Promise<Machine>
+  /** Puts a server that listens on the loopback at an address and port. */
+  place(address: string, port: number, loopbackPort: number): void
   /** Takes it away: nobody answers there any more. */
   remove(address: string, port: number): void
 }
@@ -143,6 +145,7 @@ export async function startSmallInternet(
     door,
     clock,
     add,
+    place: (address, port, loopbackPort) => void places.set(`${address}:${port}`, loopbackPort),
     remove: (address, port) => void places.delete(`${address}:${port}`),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
