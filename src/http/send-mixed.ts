@@ -1,8 +1,9 @@
 import { Buffer } from 'node:buffer'
 import type { ServerResponse } from 'node:http'
+import { mediaTypeOf } from '../lib/media-type.ts'
 import type { MixedAnswer } from './answers.ts'
 import type { Call } from './call.ts'
-import { COMMON_HEADERS, MEDIA_CACHE_CONTROL, presentedOf, uploadedType } from './headers.ts'
+import { COMMON_HEADERS, MEDIA_CACHE_CONTROL, presentedOf } from './headers.ts'
 import { sendBody, sendBytes } from './send-body.ts'
 import { matches } from './send-file.ts'
 
@@ -114,7 +115,7 @@ async function* within({ before, after }: Envelope, file: Iterable<Uint8Array> |
 function envelopeOf(answer: MixedAnswer): Envelope {
   const { file } = answer
   // As it was uploaded, so that the other server knows no more and no less than we do.
-  const type = uploadedType(file.contentType)
+  const type = mediaTypeOf(file.contentType)
   return envelopeWith(answer, [`Content-Type: ${type}`, `Content-Disposition: ${presentedOf(file).disposition}`])
 }
 
