@@ -138,9 +138,7 @@ describeWith('openssl', 'A server', () => {
         await new Promise((resolve) => setTimeout(resolve, 20))
       }
     })
-    const error = await fetching.failure({ idleMs: 100 })
-    expect(error).toMatchObject({ reason: 'timed_out', isWorthKeeping: false })
-    expect(error.message).toContain('more than 3000 ms altogether')
+    expect(await fetching.failure({ idleMs: 100 })).toMatchObject({ reason: 'timed_out', isWorthKeeping: false })
   })
 
   test('is hung up on when whoever asked leaves: before the answer, within it, and unread', async () => {
