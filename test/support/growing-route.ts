@@ -40,7 +40,10 @@ export interface GrowingRoute extends AsyncDisposable {
 }
 
 const LOOKS = { contentType: 'video/mp4', disposition: 'inline', fileName: 'cat.mp4', openRangeBytes: 0 } as const
-const HOMESERVER = { main: { repo: {}, federation: { ignoredHosts: [], onlyHosts: [] } }, homeservers: [{ name: 'example.org' }] }
+const HOMESERVER = {
+  main: { repo: {}, federation: { ignoredHosts: [], onlyHosts: [] } },
+  homeservers: [{ name: 'example.org' }],
+}
 
 export async function startGrowingRoute(): Promise<GrowingRoute> {
   await using cleanup = new AsyncDisposableStack()
