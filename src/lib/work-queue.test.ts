@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { WorkQueue } from './work-queue.ts'
+import { FairWorkQueue, WorkQueue } from './work-queue.ts'
 
 const open = (waiting: number) => new WorkQueue({ atATime: 2, waiting, retryMs: 700, what: 'loaves are baked' })
 const never = new AbortController().signal
@@ -58,4 +58,27 @@ test('Whoever leaves the queue makes room; what has begun keeps its place until 
   gate.resolve()
   await Promise.all([...held, next])
   expect(begun).toBe(true)
+})
+
+test('One key takes no more than half of the places, and what waits is counted for all', async () => {
+  const queue = new FairWorkQueue({ atATime: 4, waiting: 3, retryMs: 700, what: 'loaves are baked' })
+  const gates = Array.from({ length: 7 }, () => Promise.withResolvers<void>())
+  const begun: string[] = []
+  const keys = ['slow', 'slow', 'slow', 'slow', 'one', 'other', 'third']
+  const all = keys.map((key, index) =>
+    queue.run(key, never, async () => {
+      begun.push(key)
+      await gates[index]?.promise
+    }),
+  )
+  await turn()
+  expect(begun).toEqual(['slow', 'slow', 'one', 'other'])
+  await expect(queue.run('fourth', never, async () => {})).rejects.toMatchObject({ reason: 'limited' })
+  gates[0]?.resolve()
+  await all[0]
+  await turn()
+  expect(begun.slice(4)).toEqual([expect.stringMatching(/slow|third/)])
+  for (const { resolve } of gates) resolve()
+  await Promise.all(all)
+  expect(begun).toHaveLength(7)
 })

@@ -52,9 +52,49 @@ export class WorkQueue {
   }
 
   #refuseIfFull(): void {
-    const { waiting, what, retryMs: retryAfterMs } = this.#options
+    const { atATime, waiting } = this.#options
     // What begins at once does not wait, even where nothing may wait.
-    if (this.#queue.size < waiting || this.#queue.pending < this.#options.atATime) return
-    throw new Refused('limited', `Too many ${what} (${this.#queue.size} wait); try again later`, { retryAfterMs })
+    if (this.#queue.size >= waiting && this.#queue.pending >= atATime) throw tooMany(this.#options, this.#queue.size)
   }
+}
+
+/**
+ * The same for work with keys, of which one key may have half of what is done at a time: where that takes long, the others still
+ * get on. What may wait counts for all keys together.
+ */
+export class FairWorkQueue {
+  readonly #options: WorkQueueOptions
+  readonly #all: WorkQueue
+  readonly #byKey = new Map<string, { readonly queue: WorkQueue; users: number }>()
+  #users = 0
+
+  constructor(options: WorkQueueOptions) {
+    this.#options = options
+    this.#all = new WorkQueue({ ...options, waiting: Infinity })
+  }
+
+  /** As `WorkQueue.run`. */
+  async run<Result>(key: string, signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
+    const { atATime, waiting } = this.#options
+    if (this.#users >= atATime + waiting) throw tooMany(this.#options, this.#users - atATime)
+    const own = this.#byKey.get(key) ?? { queue: this.#forOne(), users: 0 }
+    this.#byKey.set(key, own)
+    own.users++
+    this.#users++
+    try {
+      return await own.queue.run(signal, () => this.#all.run(signal, work))
+    } finally {
+      this.#users--
+      own.users--
+      if (own.users === 0) this.#byKey.delete(key)
+    }
+  }
+
+  #forOne(): WorkQueue {
+    return new WorkQueue({ ...this.#options, atATime: Math.ceil(this.#options.atATime / 2), waiting: Infinity })
+  }
+}
+
+function tooMany({ what, retryMs: retryAfterMs }: WorkQueueOptions, waiting: number): Refused {
+  return new Refused('limited', `Too many ${what} (${waiting} wait); try again later`, { retryAfterMs })
 }

@@ -4,7 +4,7 @@ import { findMedia, type MediaRecord } from '../db/media.ts'
 import { withLease } from '../db/with-lease.ts'
 import { CallerGone, Refused, Unavailable } from '../lib/errors.ts'
 import { fetchFailed } from '../lib/events.ts'
-import { WorkQueue } from '../lib/work-queue.ts'
+import { FairWorkQueue } from '../lib/work-queue.ts'
 import { formatMxc, type Mxc } from '../matrix/ids.ts'
 import { RemoteMediaError } from '../matrix/remote-error.ts'
 import type { Payer } from './byte-limit.ts'
@@ -50,7 +50,7 @@ const RETRY_WHEN_FULL_MS = 5000
 export class RemoteMedia implements AsyncDisposable {
   readonly #parts: RemoteParts
   readonly #options: Required<RemoteOptions>
-  readonly #queue: WorkQueue
+  readonly #queue: FairWorkQueue
   readonly #failures: RemoteFailures
   readonly #underWay = new Map<string, SharedFetch>()
   readonly #background = new Set<Promise<unknown>>()
@@ -61,7 +61,7 @@ export class RemoteMedia implements AsyncDisposable {
     this.#options = { leaseMs: LEASE_MS, graceMs: GRACE_MS, ...options }
     this.#failures = new RemoteFailures(parts)
     const { workers } = options
-    this.#queue = new WorkQueue({
+    this.#queue = new FairWorkQueue({
       atATime: workers,
       waiting: workers * WAITING_PER_WORKER,
       retryMs: RETRY_WHEN_FULL_MS,
@@ -141,7 +141,7 @@ export class RemoteMedia implements AsyncDisposable {
     const name = `remote ${formatMxc(asked)}`
     const options = { ms: this.#options.leaseMs, signal }
     for (;;) {
-      const { outcome } = await this.#queue.run(signal, () =>
+      const { outcome } = await this.#queue.run(asked.origin, signal, () =>
         withLease(this.#parts, name, options, (lease, held) => this.#work(lease, { ...fetching, signal: held })),
       )
       if (outcome === 'done') return
