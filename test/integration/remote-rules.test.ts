@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
+import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { ALICE, type Asked, BOB, eventually } from '../support/app.ts'
 import {
@@ -88,6 +89,25 @@ describeWith('openssl', 'Files of other servers', () => {
       expect(await download(`${name}/not_here`)).toMatchObject({ status: 404 })
     }
     expect(world.app.log()).not.toContain('could not be fetched from its origin')
+  })
+})
+
+describeWith('openssl', 'Two homeservers of one Cellarium', () => {
+  test('fetch a file once', async () => {
+    const otherHomeservers = [{ name: 'two.example', csApi: 'http://127.0.0.1:9' }]
+    await using both = await startFederated({ config: OPEN, otherHomeservers })
+    const bytes = randomBytes(300_000)
+    const file = halved(bytes)
+    const media = both.remote.put(file.script)
+    const one = both.app.ask(downloadOf(media), { token: SECRET })
+    await file.begun
+    const other = both.app.ask(downloadOf(media), { token: SECRET, headers: { host: 'two.example' } })
+    await pause(200)
+    file.goOn()
+    for (const { status, body } of await Promise.all([one, other])) {
+      expect([status, body.equals(bytes)]).toEqual([200, true])
+    }
+    expect(both.remote.asked(media)).toBe(1)
   })
 })
 
