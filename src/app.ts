@@ -25,16 +25,19 @@ import { SharedWork } from './lib/shared-work.ts'
 import { openReporter } from './lib/telemetry.ts'
 import { VERSION } from './lib/version.ts'
 import { type Federation, type FederationParts, openFederation } from './matrix/federation-door.ts'
+import { FederationClient } from './matrix/federation.ts'
 import { type Forgotten, openHomeservers } from './matrix/homeserver.ts'
 import { newMediaId } from './matrix/ids.ts'
 import { OwnKeys } from './matrix/keys/own-keys.ts'
 import { RemoteKeys, type RemoteKeysParts } from './matrix/keys/remote-keys.ts'
 import { requestKeysFrom } from './matrix/keys/request-keys.ts'
+import { isSameServer } from './matrix/x-matrix.ts'
 import { DatastoreSizes } from './media/choose.ts'
 import { refuseLostDatastores } from './media/lost-datastores.ts'
 import { LostObjects } from './media/lost.ts'
 import { Reads } from './media/reads.ts'
 import { onChanged, Records } from './media/records.ts'
+import { RemoteMedia, type RemoteParts } from './media/remote.ts'
 import { careJobs, startStagingSweep } from './tasks/care.ts'
 import { remoteCacheJob } from './tasks/remote-cache.ts'
 import { standingJobs } from './tasks/jobs.ts'
@@ -121,6 +124,9 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
 
   configureMetrics(metrics, config.current())
   const keys = await openKeys(parts, config, { federation, clock, events })
+  const datastoreSizes = new DatastoreSizes({ db, clock })
+  const storing = { db, datastores, datastoreSizes, notifier, clock, events, log }
+  const remote = parts.use(openRemote(config, { ...storing, redis, federation, ...keys }))
   parts.defer(
     config.onChange((next) => {
       configureMetrics(metrics, next)
@@ -146,13 +152,14 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         config: () => config.current(),
         db,
         datastores,
-        datastoreSizes: new DatastoreSizes({ db, clock }),
+        datastoreSizes,
         cache,
         isCached: (object) => cache.has(object),
         notifier,
         homeservers,
         federation,
         ...keys,
+        remote,
         lost,
         reads,
         records: new Records({ db, notifier }),
@@ -212,6 +219,27 @@ async function openKeys(
   const notaries = () => config.current().main.federation.notaries
   const request = requestKeysFrom(federation.origins)
   return { ownKeys, remoteKeys: parts.use(new RemoteKeys({ request, notaries, clock, events })) }
+}
+
+interface RemoteNeed extends Pick<
+  RemoteParts,
+  'db' | 'datastores' | 'datastoreSizes' | 'notifier' | 'clock' | 'events' | 'log'
+> {
+  readonly redis: Redis
+  readonly federation: Federation
+  readonly ownKeys: OwnKeys
+}
+
+/** What fetches files of other servers. */
+function openRemote(config: ConfigStore, { redis, federation, ownKeys, ...storing }: RemoteNeed): RemoteMedia {
+  const isOurs = (name: string) =>
+    config.current().homeservers.some((homeserver) => isSameServer(homeserver.name, name))
+  const keyOf = (homeserver: string) => ownKeys.keyOf(homeserver)
+  const federationClient = new FederationClient({ clock: storing.clock, federation, keyOf, isOurs })
+  const shared = { remoteFiles: redis.remoteFiles, byteBuckets: redis.buckets }
+  const own = { config: () => config.current(), federationClient, isOurs, newToken }
+  const { numWorkers: workers } = config.current().main.downloads
+  return new RemoteMedia({ ...storing, ...shared, ...own }, { workers })
 }
 
 /** What command-line tools work with, beside a running server or without one. */

@@ -72,7 +72,7 @@ export const deleteMedia = unit(
     if (!deleted || !object) return { outcome: 'not_found' }
     const { kind, uploader, quarantinedAt } = deleted
     if (kind !== 'remote' || quarantinedAt !== null) {
-      await remember(tx, { origin, mediaId, sha256, kind, at, quarantinedAt })
+      await remember(tx, { origin, mediaId, sha256, size: object.size, kind, at, quarantinedAt })
     }
     await countName(
       tx,
@@ -99,6 +99,7 @@ interface DeletedName {
   readonly origin: string
   readonly mediaId: string
   readonly sha256: string
+  readonly size: number
   readonly kind: 'upload' | 'remote' | 'preview'
   readonly at: number
   readonly quarantinedAt: number | null
@@ -106,7 +107,8 @@ interface DeletedName {
 
 /** Media of other servers may have been deleted, fetched again and deleted again. */
 async function remember(tx: Queryable, name: DeletedName): Promise<void> {
-  const what = { sha256: name.sha256, kind: name.kind, deleted_at: name.at, quarantined_at: name.quarantinedAt }
+  const { sha256, size, kind, at, quarantinedAt } = name
+  const what = { sha256, size, kind, deleted_at: at, quarantined_at: quarantinedAt }
   await tx
     .insertInto('deleted_media')
     .values({ origin: name.origin, media_id: name.mediaId, ...what })

@@ -79,6 +79,7 @@ test('Every write unit is known to the thread that writes, by a name of its own'
   expect([...units.keys()].toSorted()).toEqual([
     'addTask',
     'cancelTask',
+    'commitFetched',
     'commitMedia',
     'commitThumbnail',
     'deleteLater',

@@ -51,6 +51,8 @@ export interface DeletedMediaTable {
   deleted_at: number
   /** Its content was quarantined when it was deleted, and is blocked for as long as this stands here. */
   quarantined_at: number | null
+  /** Null: deleted before this was noted. */
+  size: number | null
 }
 
 export interface PendingMediaTable {

@@ -7,6 +7,7 @@ import * as pending from './pending.ts'
 import * as pings from './ping.ts'
 import * as progress from './progress.ts'
 import type { Unit } from './query.ts'
+import * as remote from './remote.ts'
 import * as repository from './repository.ts'
 import * as tasks from './tasks.ts'
 import * as thumbnails from './thumbnails.ts'
@@ -25,6 +26,7 @@ export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
     pending,
     pings,
     progress,
+    remote,
     repository,
     tasks,
     thumbnails,

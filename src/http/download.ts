@@ -1,11 +1,12 @@
 import type { Presented } from '../datastores/datastore.ts'
+import type { MediaRecord } from '../db/media.ts'
 import type { StoredObject } from '../db/objects.ts'
 import { Refused } from '../lib/errors.ts'
 import { mediaAccessed } from '../lib/events.ts'
 import { isMediaId, isServerName } from '../matrix/ids.ts'
-import { findAllowed, linkTo, openObject, refuseLost, type Wanted } from '../media/download.ts'
+import { findAllowed, findOrFetch, linkTo, openObject, refuseLost, type Wanted, whole } from '../media/download.ts'
 import { getThumbnail } from '../thumbnails/get.ts'
-import type { Answer } from './answers.ts'
+import type { Answer, FileAnswer } from './answers.ts'
 import { identifyIfPossible, isRepositoryAdmin } from './auth.ts'
 import type { Call } from './call.ts'
 import { dispositionOf } from './headers.ts'
@@ -24,9 +25,27 @@ export function download(endpoint: Endpoint): Handler {
 
 async function answerDownload(parts: HttpParts, call: Call, endpoint: Endpoint): Promise<Answer> {
   const link = linkFor(parts, call, endpoint)
-  const record = await findAllowed(parts, call, wanted(parts, call, endpoint))
-  refuseLost(parts, call, record)
-  mediaAccessed(parts.events, { ageMs: parts.clock.now() - record.createdAt })
+  const found = await findOrFetch(parts, call, wanted(parts, call, endpoint))
+  if (found.kind === 'stored') refuseLost(parts, call, found.record)
+  mediaAccessed(parts.events, { ageMs: found.kind === 'stored' ? parts.clock.now() - found.record.createdAt : 0 })
+  const stored = async () => fileAnswer(parts, call, link, await whole(found, call.signal))
+  if (found.kind === 'stored') return await stored()
+  const { contentType, fileName, growing } = found.file
+  const reader = await growing.join(call.signal)
+  // Small ones are sent once they are stored, with all that is known of them then.
+  if (!reader) return await stored()
+  return {
+    kind: 'growing',
+    contentType,
+    disposition: dispositionOf(contentType),
+    fileName: call.params['fileName'] || fileName,
+    openRangeBytes: call.homeserver.downloads.defaultRangeChunkSizeBytes,
+    reader,
+    stored,
+  }
+}
+
+function fileAnswer(parts: HttpParts, call: Call, link: ReturnType<typeof linkFor>, record: MediaRecord): FileAnswer {
   return {
     kind: 'file',
     size: record.size,
@@ -94,8 +113,15 @@ function wanted(parts: HttpParts, call: Call, endpoint: Endpoint): Wanted {
     isAuthenticated: async () => (await identifyIfPossible(parts, call)).kind !== 'anonymous',
     seesHiddenHosts: async () => isRepositoryAdmin(call.main, await identifyIfPossible(parts, call)),
     isHostAllowed: call.isHostAllowed,
+    mayFetch: mayFetch(call, endpoint),
     timeoutMs: timeout <= 0 ? DEFAULT_TIMEOUT_MS : Math.min(timeout, LONGEST_TIMEOUT_MS),
   }
+}
+
+/** Others get from us what is ours. The newer endpoints of clients have no such parameter. */
+function mayFetch(call: Call, endpoint: Endpoint): boolean {
+  if (endpoint === 'federation') return false
+  return endpoint === 'client' || call.flag('allow_remote', true)
 }
 
 function side(call: Call, name: 'width' | 'height'): number {

@@ -11,6 +11,7 @@ import type { DownloadParts } from '../media/download.ts'
 import type { ModerationParts } from '../media/moderation.ts'
 import type { PendingParts } from '../media/pending.ts'
 import type { Records } from '../media/records.ts'
+import type { RemoteMedia } from '../media/remote.ts'
 import type { UploadParts } from '../media/upload.ts'
 import type { ThumbnailParts } from '../thumbnails/get.ts'
 import type { ServerLimits } from './server-limits.ts'
@@ -25,6 +26,7 @@ export interface HttpParts extends UploadParts, DownloadParts, PendingParts, Thu
   readonly federation: Federation
   readonly ownKeys: OwnKeys
   readonly remoteKeys: RemoteKeys
+  readonly remote: RemoteMedia
   readonly serverLimits: ServerLimits
   /** What separates the parts of an answer: at least 128 random bits, as letters and digits. */
   readonly newBoundary: () => string

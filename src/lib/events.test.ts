@@ -207,3 +207,15 @@ test('a defect is logged with its stack, counted, and reported once', () => {
   expect(reported).toEqual([{ error, context: { action: 'download', requestId: 'REQ-1' } }])
   expect(shown('cellarium_internal_errors_total')).toEqual(['cellarium_internal_errors_total 1'])
 })
+
+test('files that could not be fetched are counted by their reason, and the log says why; answers from memory are counted', () => {
+  const cause = new Error('connect ECONNREFUSED')
+  const failed = { origin: 'far.example', mediaId: 'abc', reason: 'unreachable' }
+  events.fetchFailed(parts, failed, new Error('far.example cannot be reached', { cause }))
+  events.remoteFailureAnswered(parts)
+  expect(shown('cellarium_remote_fetch_failures_total')).toEqual([
+    'cellarium_remote_fetch_failures_total{reason="unreachable"} 1',
+  ])
+  expect(shown('media_cache_hits_total')).toEqual(['media_cache_hits_total{cache="remote_failures"} 1'])
+  expect(lines.join('')).toContain('connect ECONNREFUSED')
+})

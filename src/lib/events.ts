@@ -3,6 +3,7 @@
  * thing are the same everywhere. `parts.log` may be a request's child, whose fields then stand on the line as well.
  */
 
+import { messagesOf } from './errors.ts'
 import { type Log, logDirectly } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { redactUrl } from './redact.ts'
@@ -101,6 +102,21 @@ export interface Download {
 export function downloaded({ log, metrics }: LogAndMetrics, download: Download): void {
   metrics.downloads.of(metrics.labels.origin.admit(download.origin)).add()
   log.info(download, 'fetched from its origin')
+}
+
+/** A file could not be fetched; `reason` is one of few words. */
+export function fetchFailed(
+  { log, metrics }: LogAndMetrics,
+  failed: { readonly origin: string; readonly mediaId: string; readonly reason: string },
+  error: unknown,
+): void {
+  metrics.fetchFailures.of(failed.reason).add()
+  log.info({ ...failed, why: messagesOf(error) }, 'could not be fetched from its origin')
+}
+
+/** A request got the failure of an earlier one, without its origin being asked. */
+export function remoteFailureAnswered({ metrics }: Pick<EventParts, 'metrics'>): void {
+  metrics.cacheHits.of('remote_failures').add()
 }
 
 export interface GeneratedThumbnail {

@@ -77,6 +77,11 @@ function openFamilies() {
       'origin',
     ]),
     downloads: counter('media_downloaded_total', 'Files fetched from other servers', ['origin']),
+    fetchFailures: counter(
+      'cellarium_remote_fetch_failures_total',
+      'Files that could not be fetched from other servers',
+      ['reason'],
+    ),
     urlPreviews: counter('media_url_previews_generated_total', 'URL previews generated', ['type']),
     s3Operations: counter('media_s3_operations_total', 'Calls to S3', ['operation']),
     mediaAge: new DistributionFamily(

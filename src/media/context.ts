@@ -7,6 +7,8 @@ export interface Context {
   /** The homeserver addressed, with its configuration of that moment. */
   readonly homeserver: HomeserverConfig
   readonly caller: Caller
+  /** The client's address, through trusted proxies. */
+  readonly address: string
   readonly log: Log
   /** Aborts when the caller has gone. */
   readonly signal: AbortSignal

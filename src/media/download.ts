@@ -15,6 +15,10 @@ import type { Log } from '../lib/log.ts'
 import type { Context } from './context.ts'
 import { isMarkedLost, type LostObjects, placeOf } from './lost.ts'
 import { type PendingParts, waitForUpload } from './pending.ts'
+import type { Fetched } from './shared-fetch.ts'
+import type { RemoteMedia } from './remote.ts'
+import { waitFor } from '../lib/shared-work.ts'
+import { isBlockedName } from '../db/remote.ts'
 import type { Reads } from './reads.ts'
 import type { Records } from './records.ts'
 import { otherSize } from './verify.ts'
@@ -26,6 +30,7 @@ export interface DownloadParts extends Pick<PendingParts, 'db' | 'notifier' | 'c
   /** Whether a cache of this process has the bytes of an object. Absent: there is no such cache. */
   readonly isCached?: (object: StoredObject) => boolean
   readonly lost: Pick<LostObjects, 'isWorthAsking' | 'noteMissing' | 'noteFound'>
+  readonly remote: Pick<RemoteMedia, 'fetch' | 'isOurs'>
 }
 
 export interface Wanted extends Mxc {
@@ -37,27 +42,78 @@ export interface Wanted extends Mxc {
   readonly seesHiddenHosts: () => Promise<boolean>
   /** How long to wait for content that was announced by `create`, in ms. */
   readonly timeoutMs: number
+  /** Whether a file of another server that is not here may be fetched from there. Absent: it may not. */
+  readonly mayFetch?: boolean
 }
 
+/** Some media that the caller may have. */
+export type Found = Fetched
+
 /**
- * The record of some media that the caller may have, once its content is here: found, or waited for. Every access rule is
- * applied here and nowhere else, so that downloads, thumbnails, HEAD, ranges and conditional requests cannot differ.
+ * Some media that the caller may have: found, waited for, or fetched from its origin. Every access rule is applied here and
+ * nowhere else, so that downloads, thumbnails, HEAD, ranges and conditional requests cannot differ.
  */
-export async function findAllowed(parts: DownloadParts, ctx: Context, wanted: Wanted): Promise<MediaRecord> {
+export async function findOrFetch(parts: DownloadParts, ctx: Context, wanted: Wanted): Promise<Found> {
   if (!wanted.isHostAllowed(wanted.origin)) await refuseHiddenHost(wanted)
   const { origin, mediaId } = wanted
   const found = parts.records.kept(origin, mediaId) ?? (await parts.records.find(origin, mediaId))
-  const record = found ?? (await waitForUpload(parts, ctx, wanted, wanted.timeoutMs))
-  if (!record) throw notFound()
+  if (found) return await allowed(parts, wanted, found, () => fetchLost(parts, ctx, wanted, found))
+  if (!parts.remote.isOurs(origin)) return await fetchUnknown(parts, ctx, wanted)
+  const uploaded = await waitForUpload(parts, ctx, wanted, wanted.timeoutMs)
+  if (!uploaded) throw notFound()
+  return await allowed(parts, wanted, uploaded)
+}
+
+/** The same, when all of it is here. */
+export async function findAllowed(parts: DownloadParts, ctx: Context, wanted: Wanted): Promise<MediaRecord> {
+  return await whole(await findOrFetch(parts, ctx, wanted), ctx.signal)
+}
+
+/** The record of what was found, once all of it is here. */
+export async function whole(found: Found, signal: AbortSignal): Promise<MediaRecord> {
+  return found.kind === 'stored' ? found.record : await waitFor(found.stored, signal)
+}
+
+async function allowed(
+  parts: DownloadParts,
+  wanted: Wanted,
+  record: MediaRecord,
+  otherwise: () => Promise<Found> = async () => ({ kind: 'stored', record }),
+): Promise<Found> {
   if (record.quarantinedAt !== null) throw notFound()
-  if (record.authenticatedAt !== null && !(await wanted.isAuthenticated())) {
-    throw new Refused('authentication_needed', 'authentication is required to download this media')
-  }
+  if (record.authenticatedAt !== null && !(await wanted.isAuthenticated())) throw authenticationNeeded()
   parts.reads.note(record)
-  return record
+  return isMarkedLost(record) ? await otherwise() : { kind: 'stored', record }
+}
+
+/**
+ * Media of another server that nobody here has asked for. What would be for authenticated callers only once it is here is not
+ * fetched for others (MSC3916).
+ */
+async function fetchUnknown(parts: DownloadParts, ctx: Context, wanted: Wanted): Promise<Found> {
+  if (!wanted.mayFetch) throw notFound()
+  if (ctx.homeserver.freezeUnauthenticatedMedia && !(await wanted.isAuthenticated())) throw authenticationNeeded()
+  if (await isBlockedName(parts.db.read, wanted)) throw notFound()
+  const fetched = await parts.remote.fetch(ctx, wanted)
+  return fetched.kind === 'stored' ? await allowed(parts, wanted, fetched.record) : fetched
+}
+
+/** Media of another server whose bytes were lost here: it may still have them. */
+async function fetchLost(parts: DownloadParts, ctx: Context, wanted: Wanted, record: MediaRecord): Promise<Found> {
+  if (record.kind !== 'remote' || !wanted.mayFetch) return { kind: 'stored', record }
+  try {
+    const fetched = await parts.remote.fetch(ctx, wanted)
+    return fetched.kind === 'stored' ? await allowed(parts, wanted, fetched.record) : fetched
+  } catch (error) {
+    // They may have come back by themselves, as with a disk that is mounted again.
+    if (error instanceof Refused && parts.lost.isWorthAsking(record)) return { kind: 'stored', record }
+    throw error
+  }
 }
 
 const notFound = () => new Refused('not_found', 'Not found')
+const authenticationNeeded = () =>
+  new Refused('authentication_needed', 'authentication is required to download this media')
 
 async function refuseHiddenHost(wanted: Wanted): Promise<void> {
   if (!(await wanted.seesHiddenHosts())) throw new Refused('blocked_host', 'Media blocked or not found')

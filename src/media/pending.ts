@@ -41,7 +41,7 @@ export async function create(parts: PendingParts, ctx: Context, uploader: string
 }
 
 /** Hints may get lost between instances; this often the records are looked at anyway. */
-const LOOK_AGAIN_MS = 1000
+export const LOOK_AGAIN_MS = 1000
 
 /**
  * Waits until the content of a reserved id is here, at most `timeoutMs`; then `not_yet_uploaded`. An id that nobody reserved,
@@ -69,12 +69,14 @@ export async function waitForUpload(
   }
 }
 
-interface Hints extends Disposable {
+/** What wakes those who wait for content. */
+export interface Hints extends Disposable {
   /** Resolves at the next hint, when the caller goes, or after `ms`. */
   next(ms: number): Promise<void>
 }
 
-function listen(notifier: Notifier, mxc: string, signal: AbortSignal): Hints {
+/** Listens for the content of an MXC URI, on whatever instance it comes; gives what is to be waited for. */
+export function listen(notifier: Pick<Notifier, 'on'>, mxc: string, signal: AbortSignal): Hints {
   let hinted = false
   let wake: (() => void) | undefined
   const hint = () => {

@@ -19,6 +19,8 @@ export interface FetchingHomeserver {
   /** 0: no limit. */
   readonly downloads: { readonly maxBytes: number }
   readonly datastores: readonly UsableDatastore[]
+  /** Only authenticated callers may have what is recorded from now on, also where the other repository lets everybody. */
+  readonly freezeUnauthenticatedMedia: boolean
 }
 
 /**
@@ -70,7 +72,7 @@ export async function fetchShared(
     return undefined
   }
   const result = await storeObject(parts, staged, { datastore, contentType: file.contentType }, (object) =>
-    parts.db.write(commitMedia, { ...mediaOf(mxc, file), createdAt: parts.clock.now(), object }),
+    parts.db.write(commitMedia, { ...mediaOf(homeserver, mxc, file), createdAt: parts.clock.now(), object }),
   ).catch((error: unknown) => ({ outcome: 'failed' as const, error }))
   // Where it failed, another request may have recorded the same file meanwhile.
   const record = result.outcome === 'blocked' ? undefined : await findMedia(parts.db.read, mxc.origin, mxc.mediaId)
@@ -107,8 +109,9 @@ function describe(record: MediaRecord): RemoteFile {
   return { sha256, size, contentType, uploadName, authenticated: record.authenticatedAt !== null }
 }
 
-function mediaOf({ origin, mediaId }: Mxc, file: RemoteFile) {
-  const { contentType, uploadName, authenticated } = file
+function mediaOf(homeserver: FetchingHomeserver, { origin, mediaId }: Mxc, file: RemoteFile) {
+  const { contentType, uploadName } = file
+  const authenticated = file.authenticated || homeserver.freezeUnauthenticatedMedia
   return {
     origin,
     mediaId,

@@ -1,8 +1,8 @@
 import { rm } from 'node:fs/promises'
 import { extname, resolve } from 'node:path'
-import PQueue from 'p-queue'
 import { Refused } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
+import { WorkQueue } from '../lib/work-queue.ts'
 import type { Generated, ThumbnailJob } from './job.ts'
 import { WorkerProcess } from './worker-process.ts'
 
@@ -29,7 +29,7 @@ const retryWhenFullMs = 2000
 /** Decodes files in processes of its own, started when there is work and ended when there has been none for a while. */
 export class ThumbnailPool {
   readonly #options: ThumbnailPoolOptions
-  readonly #queue: PQueue
+  readonly #queue: WorkQueue
   readonly #workers = new Set<WorkerProcess>()
   /** The last one was used last, so that those not needed grow old. */
   readonly #idle: { readonly worker: WorkerProcess; readonly timer: NodeJS.Timeout }[] = []
@@ -37,7 +37,12 @@ export class ThumbnailPool {
 
   constructor(options: ThumbnailPoolOptions) {
     this.#options = options
-    this.#queue = new PQueue({ concurrency: options.workers })
+    this.#queue = new WorkQueue({
+      atATime: options.workers,
+      waiting: options.queueLimit,
+      retryMs: retryWhenFullMs,
+      what: 'thumbnails are being made',
+    })
   }
 
   /**
@@ -50,39 +55,15 @@ export class ThumbnailPool {
   async generate(job: ThumbnailJob, signal: AbortSignal): Promise<Generated> {
     signal.throwIfAborted()
     if (this.#closed) throw stopping()
-    if (this.#queue.size >= this.#options.queueLimit) {
-      throw new Refused('limited', `Too many thumbnails are being made (${this.#queue.size} wait); try again later`, {
-        retryAfterMs: retryWhenFullMs,
-      })
-    }
     const absolute = { ...job, source: resolve(job.source), target: resolve(job.target) }
-    return this.#enqueue(absolute, signal)
+    return await this.#queue.run(signal, () => this.#run(absolute, signal))
   }
 
   /** Ends all workers; jobs that wait or run are refused. */
   async close(): Promise<void> {
     this.#closed = true
     await Promise.all([...this.#workers].map((worker) => worker.end(stopping())))
-    await this.#queue.onIdle()
-  }
-
-  async #enqueue(job: ThumbnailJob, signal: AbortSignal): Promise<Generated> {
-    // The queue knows this signal only while the job waits: it would give a running job's place away at once, while its
-    // worker is still at it.
-    const waiting = new AbortController()
-    const leave = () => waiting.abort(signal.reason)
-    signal.addEventListener('abort', leave, { once: true })
-    try {
-      return await this.#queue.add(
-        () => {
-          signal.removeEventListener('abort', leave)
-          return this.#run(job, signal)
-        },
-        { signal: waiting.signal },
-      )
-    } finally {
-      signal.removeEventListener('abort', leave)
-    }
+    await this.#queue.idle()
   }
 
   async #run(job: ThumbnailJob, signal: AbortSignal): Promise<Generated> {

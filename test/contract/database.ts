@@ -7,6 +7,7 @@ import { leasesContract } from './database/leases.ts'
 import { mediaContract } from './database/media.ts'
 import { moderationContract } from './database/moderation.ts'
 import { recordsContract } from './database/records.ts'
+import { remoteContract } from './database/remote.ts'
 import { repositoryContract } from './database/repository.ts'
 import { reservationsContract } from './database/reservations.ts'
 import { type DatabaseUnderTest, type OpenDatabase, table } from './database/support.ts'
@@ -42,6 +43,7 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     careContract(openEmpty)
     candidatesContract(openEmpty)
     moderationContract(openEmpty)
+    remoteContract(openEmpty)
   })
 }
 

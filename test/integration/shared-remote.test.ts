@@ -51,6 +51,13 @@ describeWith('redis-server', 'A file that one repository has fetched from its or
     expect(await other.staged(), 'nothing is left over').toBe(0)
   })
 
+  test('is for authenticated callers only where the one that takes it freezes media', async () => {
+    await using one = await openRepository(server)
+    await using other = await openRepository(server)
+    await one.share(await one.fetchFromOrigin(randomBytes(10), { authenticated: false }))
+    expect((await other.take(0, true))?.authenticatedAt).toEqual(expect.any(Number))
+  })
+
   test('is taken once by many who ask at once', async () => {
     await using one = await openRepository(server)
     await using other = await openRepository(server)
@@ -190,7 +197,8 @@ async function openRepository(server: RedisServer, options: Partial<RedisConfig>
     redis,
     fetchFromOrigin,
     share: (record: MediaRecord) => shareRemote(parts, record),
-    take: (maxBytes = 0) => fetchShared(parts, { downloads: { maxBytes }, datastores: usable }, MXC),
+    take: (maxBytes = 0, freezeUnauthenticatedMedia = false) =>
+      fetchShared(parts, { downloads: { maxBytes }, datastores: usable, freezeUnauthenticatedMedia }, MXC),
     find: () => findMedia(db.read, MXC.origin, MXC.mediaId),
     read: async (record: MediaRecord) => {
       await using opened = await datastores.open(record)

@@ -7,13 +7,13 @@ export const downloads = section('What users may fetch, and from where.', {
   }),
   numWorkers: option(whole({ min: 1 }), 10, {
     ...atStart,
-    planned: true,
-    description: 'Most files fetched from other servers at a time.',
+    description:
+      'Most files fetched from other servers at a time, half of them from one server. Fifty times as many may wait for their turn; whoever asks for more is answered 429.',
   }),
   failureCacheMinutes: option(whole({ min: 0 }), 5, {
     ...anywhere,
-    planned: true,
-    description: 'How long a failed fetch from another server is remembered before it is tried again.',
+    description:
+      'How long a failed fetch from another server is remembered before it is tried again, where trying again would give the same: a file that is not there, or too large. 0: not at all.',
   }),
   expireAfterDays: option(wholeFromZero(), 0, {
     ...mainOnly,

@@ -48,12 +48,10 @@ export const redis = section('Redis, for many instances, or for repositories tha
   }),
   remoteSeconds: option(whole({ min: 1, max: 86_400 }), 900, {
     ...mainOnly,
-    planned: true,
     description: 'How long files of other servers are kept there for repositories with another database, in seconds.',
   }),
   maxRemoteBytes: option(whole({ min: 0, max: 1_073_741_824 }), 33_554_432, {
     ...mainOnly,
-    planned: true,
     description: 'Largest file of another server that is kept there for other repositories, in bytes; 0: none.',
   }),
 })

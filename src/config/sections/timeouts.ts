@@ -8,8 +8,8 @@ export const timeouts = section('How long to wait for others, in seconds.', {
   }),
   federationTimeoutSeconds: option(whole({ min: 1 }), 120, {
     ...anywhere,
-    planned: true,
-    description: 'For other Matrix servers.',
+    description:
+      'For other Matrix servers: how long nothing may come from them. A whole file may take thirty times as long.',
   }),
   clientServerTimeoutSeconds: option(whole({ min: 1 }), 30, { ...anywhere, description: 'For our own homeserver.' }),
 })

@@ -1,0 +1,100 @@
+import PQueue from 'p-queue'
+import { Refused } from './errors.ts'
+
+export interface WorkQueueOptions {
+  /** How much is worked on at a time. */
+  readonly atATime: number
+  /** How much may wait; whoever comes then is refused. */
+  readonly waiting: number
+  /** When trying again makes sense for who was refused, in ms. */
+  readonly retryMs: number
+  /** What there is too much of, for those who are refused: "Too many … (7 wait)". */
+  readonly what: string
+}
+
+/** Work of which only so much is done, and only so much waits, at a time. */
+export class WorkQueue {
+  readonly #options: WorkQueueOptions
+  readonly #queue: PQueue
+
+  constructor(options: WorkQueueOptions) {
+    this.#options = options
+    this.#queue = new PQueue({ concurrency: options.atATime })
+  }
+
+  /**
+   * Does `work` when its turn has come.
+   *
+   * @throws Refused `limited` at once, when too much waits
+   * @throws the signal's reason, when it aborts before the turn has come; work that has begun ends by itself
+   */
+  async run<Result>(signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
+    signal.throwIfAborted()
+    this.#refuseIfFull()
+    // The queue knows this signal only while the work waits: it would give the place of running work away at once.
+    const waiting = new AbortController()
+    const leave = () => waiting.abort(signal.reason)
+    signal.addEventListener('abort', leave, { once: true })
+    const begin = () => {
+      signal.removeEventListener('abort', leave)
+      return work()
+    }
+    try {
+      return await this.#queue.add(begin, { signal: waiting.signal })
+    } finally {
+      signal.removeEventListener('abort', leave)
+    }
+  }
+
+  /** Resolves when nothing is worked on and nothing waits. */
+  async idle(): Promise<void> {
+    await this.#queue.onIdle()
+  }
+
+  #refuseIfFull(): void {
+    const { atATime, waiting } = this.#options
+    // What begins at once does not wait, even where nothing may wait.
+    if (this.#queue.size >= waiting && this.#queue.pending >= atATime) throw tooMany(this.#options, this.#queue.size)
+  }
+}
+
+/**
+ * The same for work with keys, of which one key may have half of what is done at a time: where that takes long, the others still
+ * get on. What may wait counts for all keys together.
+ */
+export class FairWorkQueue {
+  readonly #options: WorkQueueOptions
+  readonly #all: WorkQueue
+  readonly #byKey = new Map<string, { readonly queue: WorkQueue; users: number }>()
+  #users = 0
+
+  constructor(options: WorkQueueOptions) {
+    this.#options = options
+    this.#all = new WorkQueue({ ...options, waiting: Infinity })
+  }
+
+  /** As `WorkQueue.run`. */
+  async run<Result>(key: string, signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
+    const { atATime, waiting } = this.#options
+    if (this.#users >= atATime + waiting) throw tooMany(this.#options, this.#users - atATime)
+    const own = this.#byKey.get(key) ?? { queue: this.#forOne(), users: 0 }
+    this.#byKey.set(key, own)
+    own.users++
+    this.#users++
+    try {
+      return await own.queue.run(signal, () => this.#all.run(signal, work))
+    } finally {
+      this.#users--
+      own.users--
+      if (own.users === 0) this.#byKey.delete(key)
+    }
+  }
+
+  #forOne(): WorkQueue {
+    return new WorkQueue({ ...this.#options, atATime: Math.ceil(this.#options.atATime / 2), waiting: Infinity })
+  }
+}
+
+function tooMany({ what, retryMs: retryAfterMs }: WorkQueueOptions, waiting: number): Refused {
+  return new Refused('limited', `Too many ${what} (${waiting} wait); try again later`, { retryAfterMs })
+}

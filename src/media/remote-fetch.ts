@@ -1,0 +1,192 @@
+import type { Datastore, ObjectDescription } from '../datastores/datastore.ts'
+import { GrowingFile } from '../datastores/growing-file.ts'
+import type { StagedFile } from '../datastores/staging.ts'
+import type { Lease } from '../db/leases.ts'
+import { findMedia, type MediaRecord } from '../db/media.ts'
+import { canBeBlocked, commitFetched, type FetchedResult, type SizeRange } from '../db/remote.ts'
+import { Refused, StorageUnavailable } from '../lib/errors.ts'
+import { downloaded, type EventParts } from '../lib/events.ts'
+import type { RemoteBody, RemoteWish } from '../matrix/federation.ts'
+import type { Mxc } from '../matrix/ids.ts'
+import { RemoteMediaError } from '../matrix/remote-error.ts'
+import { type ByteLimitParts, type Charge, chargeFetch, type Payer } from './byte-limit.ts'
+import { chooseDatastore } from './choose.ts'
+import { isMarkedLost } from './lost.ts'
+import { storeObject } from './objects.ts'
+import { asRefusal, RemoteFileRefused } from './remote-failures.ts'
+import type { FetchProgress } from './shared-fetch.ts'
+import { fetchShared, type FetchingHomeserver, type SharedRemoteParts } from './shared-remote.ts'
+
+export interface RemoteFetchParts extends SharedRemoteParts, ByteLimitParts {
+  readonly events: Pick<EventParts, 'log' | 'metrics'>
+  readonly federationClient: {
+    /** `homeserver` asks `origin` for a file. */
+    fetch(homeserver: string, origin: string, wish: RemoteWish): Promise<RemoteBody>
+  }
+}
+
+/** One fetch, as whoever does it sees it. */
+export interface FetchJob {
+  readonly mxc: Mxc
+  /** Who asks: whose key signs, whose limits and datastores count. */
+  readonly homeserver: FetchingHomeserver & { readonly name: string }
+  /** Who is charged for what has to be fetched. */
+  readonly payer: Payer
+  readonly lease: Lease
+  /** How long the origin may wait for a file that is announced and not there yet, in ms. */
+  readonly timeoutMs: number
+  /** How long nothing may come, in ms. */
+  readonly idleMs: number
+  readonly progress: Pick<FetchProgress, 'answered' | 'arrives' | 'got'>
+  readonly signal: AbortSignal
+}
+
+export interface FetchResult {
+  readonly record: MediaRecord
+  /** It comes from its origin just now. */
+  readonly isFetched: boolean
+}
+
+/**
+ * Has a file of another server recorded and stored here: found, taken from another repository, or fetched from its origin. The
+ * lease is held meanwhile.
+ *
+ * @throws {RemoteMediaError} when its origin does not give it
+ * @throws {RemoteFileRefused} when it came, and must not be had
+ * @throws {Unavailable} when it cannot be stored
+ */
+export async function fetchOnce(parts: RemoteFetchParts, job: FetchJob): Promise<FetchResult> {
+  const { mxc, homeserver } = job
+  const known = await findMedia(parts.db.read, mxc.origin, mxc.mediaId)
+  // Others had the lease until a moment ago.
+  if (known && !isMarkedLost(known)) return { record: known, isFetched: false }
+  const shared = known ? undefined : await fetchShared(parts, homeserver, mxc)
+  if (shared) return { record: shared, isFetched: false }
+  const began = parts.clock.now()
+  const record = await fetchFromOrigin(parts, job, known)
+  const { origin, mediaId, size: bytes } = record
+  downloaded(parts.events, { origin, mediaId, bytes, durationMs: parts.clock.now() - began })
+  return { record, isFetched: true }
+}
+
+/** An answer that has begun. */
+interface Coming {
+  readonly remote: RemoteBody
+  /** The record whose bytes were lost, where there is one. */
+  readonly lost: MediaRecord | undefined
+  readonly charge: Charge
+}
+
+async function fetchFromOrigin(
+  parts: RemoteFetchParts,
+  job: FetchJob,
+  lost: MediaRecord | undefined,
+): Promise<MediaRecord> {
+  const { mxc, homeserver, payer, timeoutMs, idleMs, signal } = job
+  const { maxBytes } = homeserver.downloads
+  await chargeFetch(parts, payer, undefined)
+  const wish = { mediaId: mxc.mediaId, timeoutMs, maxBytes, idleMs, signal }
+  const remote = await parts.federationClient.fetch(homeserver.name, mxc.origin, wish)
+  try {
+    const charge = await chargeFetch(parts, payer, remote.size ?? remote.about?.atLeast)
+    return await receive(parts, job, { remote, lost, charge })
+  } finally {
+    remote.body.destroy()
+  }
+}
+
+/** Lost content is looked at before anybody gets it: it has to be what it was. */
+async function receive(parts: RemoteFetchParts, job: FetchJob, coming: Coming): Promise<MediaRecord> {
+  const { remote, lost } = coming
+  const { contentType, fileName, size } = remote
+  const datastore = await chooseDatastore(parts, 'remote_media', job.homeserver.datastores)
+  const isHeld = lost !== undefined || (await canBeBlocked(parts.db.read, sizesOf(remote)))
+  const growing = isHeld ? undefined : new GrowingFile(size)
+  if (growing) job.progress.arrives({ contentType, fileName, growing })
+  else job.progress.answered()
+  try {
+    const options = { maxBytes: job.homeserver.downloads.maxBytes, expectedBytes: size, growing }
+    await using staged = await datastore.stage(counted(coming, job.progress), options)
+    const record = await store(parts, job, { staged, datastore, contentType, fileName })
+    growing?.finish()
+    return record
+  } catch (error) {
+    const told = asRemoteError(error, job.mxc)
+    growing?.fail(asRefusal(told))
+    throw told
+  }
+}
+
+async function* counted({ remote, charge }: Coming, progress: FetchJob['progress']): AsyncGenerator<Uint8Array> {
+  const expected = remote.size ?? remote.about?.atMost ?? 0
+  let received = 0
+  try {
+    for await (const chunk of remote.body as AsyncIterable<Uint8Array>) {
+      received += chunk.length
+      if (expected > 0) progress.got(received / expected)
+      yield chunk
+    }
+  } finally {
+    charge.charge(received)
+  }
+}
+
+/** What is known of the size before it has come: exactly, or by the envelope's. */
+function sizesOf({ size, about }: RemoteBody): SizeRange | undefined {
+  return size === undefined ? about : { atLeast: size, atMost: size }
+}
+
+interface Received extends ObjectDescription {
+  readonly staged: StagedFile
+  readonly datastore: Datastore
+  readonly fileName: string | null
+}
+
+async function store(parts: RemoteFetchParts, job: FetchJob, received: Received): Promise<MediaRecord> {
+  const { staged, datastore, contentType, fileName } = received
+  const { mxc, homeserver, lease } = job
+  const result = await storeObject(parts, staged, { datastore, contentType }, (object) =>
+    parts.db.write(commitFetched, {
+      origin: mxc.origin,
+      mediaId: mxc.mediaId,
+      contentType,
+      uploadName: fileName,
+      createdAt: parts.clock.now(),
+      authenticated: homeserver.freezeUnauthenticatedMedia,
+      object,
+      lease,
+    }),
+  )
+  refuseUnlessStored(result, staged.sha256)
+  const record = await findMedia(parts.db.read, mxc.origin, mxc.mediaId)
+  // Deleted or quarantined in this very moment.
+  if (!record || record.quarantinedAt !== null) throw new Refused('not_found', 'Not found')
+  return record
+}
+
+function refuseUnlessStored({ outcome }: FetchedResult, sha256: string): void {
+  switch (outcome) {
+    case 'stored':
+    case 'known':
+      return
+    case 'blocked':
+    case 'other_content':
+      throw new RemoteFileRefused(outcome, sha256)
+    case 'deleted':
+      throw new Refused('not_found', 'Not found')
+    case 'object_gone':
+    case 'lease_lost':
+      throw new StorageUnavailable('the file could not be stored in time; please try again', { retryAfterMs: 1000 })
+    default:
+      throw new Error(`unexpected outcome ${outcome}`)
+  }
+}
+
+/** What `stage` says of too many bytes, and of too few, is meant for who uploads. */
+function asRemoteError(error: unknown, { origin, mediaId }: Mxc): unknown {
+  if (!(error instanceof Refused)) return error
+  const what = `mxc://${origin}/${mediaId}: ${error.message}`
+  if (error.reason === 'too_large') return new RemoteMediaError('too_large', what, { cause: error })
+  if (error.reason === 'length_mismatch') return new RemoteMediaError('broken', what, { cause: error })
+  return error
+}
