@@ -5,6 +5,7 @@ import { MsgType, Preset } from 'matrix-js-sdk'
 import sharp from 'sharp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { boundaryOf, readMixed } from '../../src/matrix/mixed.ts'
+import { eventually } from '../support/app.ts'
 import { makeAuthority } from '../support/authority.ts'
 import { noise } from '../support/images.ts'
 import { nextPicture, startSyncing } from '../support/matrix-client.ts'
@@ -154,7 +155,6 @@ describeWith(['synapse', 'nginx', 'openssl'], TITLE, () => {
     await expect(readMixed(answer.body, boundary)).rejects.toThrow('it ends before its first part')
   })
 
-  // Not to carol: her Synapse takes any 504 for the failure of a whole server, and would ask it nothing for ten minutes.
   test.each([
     ['alice', 'bob'],
     ['carol', 'bob'],
@@ -234,6 +234,15 @@ describeWith(['synapse', 'nginx', 'openssl'], TITLE, () => {
       await expectPicture(await person('bob').call(path), picture)
     },
   )
+
+  // Synapse takes any 504 for the failure of a whole server, and leaves it alone for ten minutes.
+  test('carol’s Synapse asks alice’s again after a file that did not come, once it has heard from there', async () => {
+    const late = await person('carol').get(await announce('alice'), { query: { timeout_ms: '300' } })
+    expect(late.status).toBe(502)
+    const mxc = await person('alice').upload(await draw(), PICTURE)
+    expect((await person('alice').get(await person('carol').upload(await draw(), PICTURE))).status).toBe(200)
+    await eventually(async () => (await person('carol').get(mxc)).status === 200, 30_000)
+  })
 
   async function announce(name: Name): Promise<string> {
     const answer = await person(name).call('/_matrix/media/v1/create', { method: 'POST' })
