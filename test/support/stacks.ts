@@ -25,6 +25,8 @@ export interface StackOptions {
   /** Where it finds all of them, by host name, and whose certificates they have. */
   readonly hosts: Readonly<Record<string, string>>
   readonly authority: Authority
+  /** The options of the S3 datastore that Cellarium keeps its files in; a folder, if not given. */
+  readonly bucket?: Readonly<Record<string, string>>
 }
 
 export interface Stack extends AsyncDisposable {
@@ -64,7 +66,8 @@ export interface Asked extends RequestInit {
 }
 
 /** Starts one. Needs `describeWith(['synapse', 'nginx', 'openssl'], …)`. */
-export async function startStack({ host, media, hosts, authority }: StackOptions): Promise<Stack> {
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { host, media, hosts, authority } = options
   await using cleanup = new AsyncDisposableStack()
   const federationPort = await freePort()
   const name = `${host}:${federationPort}`
@@ -76,8 +79,7 @@ export async function startStack({ host, media, hosts, authority }: StackOptions
     }),
   )
   const folder = cleanup.use(await temporaryFolder())
-  const cellarium =
-    media === 'cellarium' ? cleanup.use(await serveMediaOf(synapse, folder, { hosts, authority })) : undefined
+  const cellarium = media === 'cellarium' ? cleanup.use(await serveMediaOf(synapse, folder, options)) : undefined
   const nginx = cleanup.use(
     await startNginx({
       cellariumPort: cellarium?.port ?? synapse.port,
@@ -129,7 +131,7 @@ function personWith(client: MatrixClient, at: Stack): Person {
 async function serveMediaOf(
   synapse: Synapse,
   folder: Folder,
-  { hosts, authority }: Pick<StackOptions, 'hosts' | 'authority'>,
+  { hosts, authority, bucket }: StackOptions,
 ): Promise<Server> {
   const hostsFile = await folder.write(
     'hosts',
@@ -138,10 +140,12 @@ async function serveMediaOf(
       .join(''),
   )
   const { serverName, url, signingKey } = synapse
+  const path = join(folder.path, 'media')
+  const files = { id: 'files', forKinds: ['all'] }
   const config = {
     homeservers: [{ name: serverName, csApi: url, adminApiKind: 'synapse', signingKeyPath: signingKey }],
     database: { sqlite: join(folder.path, 'cellarium.sqlite') },
-    datastores: [{ type: 'file', id: 'files', forKinds: ['all'], opts: { path: join(folder.path, 'media') } }],
+    datastores: [bucket ? { type: 's3', ...files, opts: bucket } : { type: 'file', ...files, opts: { path } }],
     federation: { disallowedNetworks: [] },
     uploads: { minBytes: 0 },
   }

@@ -51,6 +51,8 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
         PATH: process.env['PATH'],
         PYTHONDONTWRITEBYTECODE: '1',
         HOSTS: JSON.stringify(options.federation?.hosts ?? {}),
+        // For what is not federation: where other servers' media repositories send it.
+        ...(options.federation && { SSL_CERT_FILE: options.federation.authorityFile }),
       },
       folder,
     }),
