@@ -4,6 +4,7 @@ import type { StagedFile } from '../datastores/staging.ts'
 import type { Lease } from '../db/leases.ts'
 import { findMedia, type MediaRecord } from '../db/media.ts'
 import { canBeBlocked, commitFetched, type FetchedResult, type SizeRange } from '../db/remote.ts'
+import { LeaseLost } from '../db/with-lease.ts'
 import { Refused, StorageUnavailable } from '../lib/errors.ts'
 import { downloaded, type EventParts } from '../lib/events.ts'
 import type { RemoteBody, RemoteWish } from '../matrix/federation.ts'
@@ -174,8 +175,9 @@ function refuseUnlessStored({ outcome }: FetchedResult, sha256: string): void {
       throw new RemoteFileRefused(outcome, sha256)
     case 'deleted':
       throw new Refused('not_found', 'Not found')
-    case 'object_gone':
     case 'lease_lost':
+      throw new LeaseLost('another instance took the file over before it was stored')
+    case 'object_gone':
       throw new StorageUnavailable('the file could not be stored in time; please try again', { retryAfterMs: 1000 })
     default:
       throw new Error(`unexpected outcome ${outcome}`)
