@@ -166,6 +166,43 @@ describeWith('openssl', 'Another server', () => {
     await expect(ask()).rejects.toThrow(BreakerOpen)
   })
 
+  test('whose files all break off is left alone for longer and longer, until one comes whole', async () => {
+    const breaking: Handler = (_, response) => {
+      response.writeHead(200, { 'content-length': 1000 })
+      response.write('the beginning', () => response.destroy())
+    }
+    const breaks = () => expect(ask()).rejects.toThrow(/terminated|other side closed|aborted/)
+    handler = breaking
+    for (let time = 0; time < 2; time++) await breaks()
+    handler = okay
+    expect(await ask(), 'two are not three in a row').toMatchObject({ status: 200 })
+    handler = breaking
+    for (let time = 0; time < 3; time++) await breaks()
+    for (const pauseMs of [500, 1000, 2000]) {
+      await expect(ask()).rejects.toMatchObject({ name: 'BreakerOpen', retryAfterMs: pauseMs })
+      internet.clock.wait(pauseMs)
+      await breaks()
+    }
+    internet.clock.wait(4000)
+    handler = okay
+    for (let time = 0; time < 3; time++) expect((await ask()).status).toBe(200)
+  })
+
+  test('is not to blame for a file that nobody reads to its end', async () => {
+    handler = (_, response) => void response.writeHead(200, { 'content-length': 1_000_000 }).write('the beginning')
+    for (let time = 0; time < 6; time++) {
+      const leaving = new AbortController()
+      const left = origins.request(NAME, { method: 'GET', path: '/x', idleMs: 20_000, signal: leaving.signal })
+      const { body } = await left
+      body.on('error', () => {})
+      if (time % 2 === 0) leaving.abort()
+      else body.destroy()
+      await new Promise((resolve) => body.once('close', resolve))
+    }
+    handler = okay
+    expect((await ask()).status).toBe(200)
+  })
+
   test('is not harmed by the failures of others', async () => {
     for (let time = 0; time < 4; time++) await expect(ask({}, 'other.test:8448')).rejects.toThrow()
     await expect(ask({}, 'other.test:8448')).rejects.toThrow(BreakerOpen)
