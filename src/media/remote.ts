@@ -100,8 +100,8 @@ export class RemoteMedia implements AsyncDisposable {
     }
   }
 
-  /** Lets what failed be tried again at once: an administrator has looked after this server. */
-  forgetFailures(origin: string): void {
+  /** Lets what failed be tried again at once: an administrator has looked after this server, or after the configuration. */
+  forgetFailures(origin?: string): void {
     this.#failures.forget(origin)
   }
 

@@ -84,6 +84,14 @@ describeWith('openssl', 'Files of other servers', () => {
     expect(await download(media)).toMatchObject({ status: 200 })
   })
 
+  test('are asked for anew once the configuration has changed, whatever was kept of a failure', async () => {
+    const media = world.remote.put(randomBytes(100))
+    await configure({ federation: {} })
+    for (let round = 0; round < 2; round++) expect(await download(media)).toMatchObject({ status: 502 })
+    await configure({})
+    expect(await download(media)).toMatchObject({ status: 200 })
+  })
+
   test('are not looked for elsewhere under a name of ours, however it is spelt', async () => {
     for (const name of ['example.org', 'Example.ORG']) {
       expect(await download(`${name}/not_here`)).toMatchObject({ status: 404 })
