@@ -87,6 +87,20 @@ describeWith('openssl', 'What a server does not give', () => {
     expect(Number(world.remote.timeouts(media)[2])).toBeLessThanOrEqual(60_000)
   })
 
+  test.each(['GET', 'HEAD'])('has not been uploaded yet: so says each path (%s)', async (method) => {
+    await world.app.reload({ repo: { freezeUnauthenticatedMedia: false }, federation: { disallowedNetworks: [] } })
+    const paths = ['client/v1/media/download', 'media/v3/download', 'media/r0/download', 'media/v1/download']
+    const size = 'width=32&height=32&'
+    for (const path of [...paths, ...paths.map((one) => one.replace('download', 'thumbnail'))]) {
+      const media = says(504, 'M_NOT_YET_UPLOADED')
+      const query = `?${path.includes('thumbnail') ? size : ''}timeout_ms=2000`
+      const answer = await world.app.ask(`/_matrix/${path}/${media}${query}`, { token, method })
+      expect([path, answer.status]).toEqual([path, 504])
+      if (method === 'GET') expect([path, answer.json['errcode']]).toEqual([path, 'M_NOT_YET_UPLOADED'])
+      expect(Number(world.remote.timeouts(media)[0]), path).toBeLessThanOrEqual(2000)
+    }
+  })
+
   test('is waited for by who has more patience than who asked first', async () => {
     const bytes = randomBytes(1000)
     const impatient = Promise.withResolvers<void>()
