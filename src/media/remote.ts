@@ -4,7 +4,7 @@ import { findMedia, type MediaRecord } from '../db/media.ts'
 import { type Leased, LeaseLost, withLease } from '../db/with-lease.ts'
 import { CallerGone, Refused, Unavailable } from '../lib/errors.ts'
 import { fetchFailed } from '../lib/events.ts'
-import { FairWorkQueue } from '../lib/work-queue.ts'
+import { FairWorkQueue, type Place } from '../lib/work-queue.ts'
 import { formatMxc, type Mxc } from '../matrix/ids.ts'
 import { RemoteMediaError } from '../matrix/remote-error.ts'
 import type { Payer } from './byte-limit.ts'
@@ -146,8 +146,10 @@ export class RemoteMedia implements AsyncDisposable {
     const options = { ms: this.#options.leaseMs, signal }
     for (let attempt = 1; ; attempt++) {
       const { outcome } = await this.#queue
-        .run(asked.origin, signal, () =>
-          withLease(this.#parts, name, options, (lease, held) => this.#work(lease, { ...fetching, signal: held })),
+        .run(asked.origin, signal, (place) =>
+          withLease(this.#parts, name, options, (lease, held) =>
+            this.#work(lease, place, { ...fetching, signal: held }),
+          ),
         )
         .catch((error: unknown) => standAside(error, progress, attempt))
       if (outcome === 'done') return
@@ -157,12 +159,13 @@ export class RemoteMedia implements AsyncDisposable {
     }
   }
 
-  async #work(lease: Lease, { asked, homeserver, payer, progress, signal }: Fetching): Promise<void> {
+  async #work(lease: Lease, place: Place, { asked, homeserver, payer, progress, signal }: Fetching): Promise<void> {
     const { record, isFetched } = await fetchOnce(this.#parts, {
       mxc: asked,
       homeserver,
       payer,
       lease,
+      place,
       timeoutMs: this.#leftOf(asked.deadline),
       idleMs: homeserver.timeouts.federationTimeoutSeconds * 1000,
       progress,

@@ -24,6 +24,10 @@ const saying =
   (status: number, body = '', headers: Record<string, string> = {}): Handler =>
   (_, response) =>
     void response.writeHead(status, headers).end(body)
+const breaking: Handler = (_, response) => {
+  response.writeHead(200, { 'content-length': 1000 })
+  response.write('the beginning', () => response.destroy())
+}
 const asked = () => internet.requests.length
 
 describeWith('openssl', 'Another server', () => {
@@ -167,10 +171,6 @@ describeWith('openssl', 'Another server', () => {
   })
 
   test('whose files all break off is left alone for longer and longer, until one comes whole', async () => {
-    const breaking: Handler = (_, response) => {
-      response.writeHead(200, { 'content-length': 1000 })
-      response.write('the beginning', () => response.destroy())
-    }
     const breaks = () => expect(ask()).rejects.toThrow(/terminated|other side closed|aborted/)
     handler = breaking
     for (let time = 0; time < 2; time++) await breaks()

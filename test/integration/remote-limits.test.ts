@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { ALICE, type Asked, BOB, eventually, heldClock } from '../support/app.ts'
 import { downloadOf, type Federated, halved, startFederated } from '../support/remote.ts'
-import { head, mixed, response, type Script } from '../support/scripted-origin.ts'
+import { head, mixed, response, type Script, startScriptedOrigin } from '../support/scripted-origin.ts'
 import { describeWith } from '../support/services.ts'
 
 const { token } = ALICE
@@ -164,6 +164,23 @@ describeWith('openssl', 'A server that fetches one file at a time', () => {
     expect(refused).toHaveLength(10)
     expect(refused[0]?.headers['retry-after']).toBe('5')
     expect(refused[0]?.json).toMatchObject({ errcode: 'M_LIMIT_EXCEEDED', retry_after_ms: 5000 })
+  })
+
+  test('does not wait for servers that do not answer before it asks others', async () => {
+    const answer = Promise.withResolvers<void>()
+    const script: Script = async (talk) => {
+      await answer.promise
+      await talk.send(mixed('late'))
+    }
+    const certificate = await world.remote.authority.issue('127.0.0.1')
+    await using silent = await startScriptedOrigin({ certificate, script })
+    let isOver = false
+    const waiting = download(`127.0.0.1:${silent.port}/a?timeout_ms=60000`).finally(() => void (isOver = true))
+    await eventually(() => silent.requests.length === 1)
+    expect(await download(world.remote.put(randomBytes(100)))).toMatchObject({ status: 200 })
+    expect(isOver).toBe(false)
+    answer.resolve()
+    expect((await waiting).body.toString()).toBe('late')
   })
 
   test('ends in good order with a fetch under way', async () => {
