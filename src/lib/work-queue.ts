@@ -64,7 +64,7 @@ export interface Place {
    * Waits for something that is done elsewhere, such as another server's answer. If that takes longer than `afterMs`, others
    * have the place meanwhile; it is taken again before going on.
    */
-  lend<Result>(afterMs: number, waiting: Promise<Result>): Promise<Result>
+  readonly lend: <Result>(afterMs: number, waiting: Promise<Result>) => Promise<Result>
 }
 
 /**
