@@ -88,6 +88,12 @@ export class Breaker {
     this.#open(Math.min(FIRST_PAUSE_MS * 2 ** beyond, LONGEST_PAUSE_MS), error)
   }
 
+  /** It is known from elsewhere that it works again. What it has asked for itself (`holdFor`) counts on. */
+  answers(): void {
+    this.#brokenOff = 0
+    this.#succeeded()
+  }
+
   /** Something has come from its beginning to its end. */
   cameWhole(): void {
     this.#brokenOff = 0

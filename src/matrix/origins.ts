@@ -97,7 +97,8 @@ export class Origins {
   }
 
   /**
-   * Finds and asks a server anew, whatever is known of it and however it has failed, and tells each step.
+   * Finds and asks a server anew, whatever is known of it and however it has failed, and tells each step. If it answers, it is
+   * not left alone any longer.
    *
    * @throws {Error} as `request`
    */
@@ -117,6 +118,7 @@ export class Origins {
         ask,
         statusOf,
       )
+      if (response.statusCode < 500) this.#breakers.get(origin)?.answers()
       return { destination, response: { ...response, status: response.statusCode } }
     } finally {
       pool.close().catch(() => {})

@@ -104,6 +104,18 @@ describeWith('openssl', 'Another server', () => {
     ])
   })
 
+  test('that was left alone is asked again at once when it has answered a test', async () => {
+    handler = saying(500)
+    for (let time = 0; time < 3; time++) await ask()
+    const request = { method: 'GET', path: '/x', idleMs: 20_000 } as const
+    await origins.probe(NAME, request, () => {})
+    await expect(ask(), 'it has failed the test').rejects.toThrow(BreakerOpen)
+    handler = okay
+    const { response } = await origins.probe(NAME, request, () => {})
+    await response.body.toArray()
+    expect((await ask()).status).toBe(200)
+  })
+
   test('that cannot be connected to is left alone as well, and is asked by one request at first', async () => {
     internet.remove(SERVER, 8448)
     for (let time = 0; time < 3; time++) await expect(ask()).rejects.toThrow('ECONNREFUSED')
