@@ -23,15 +23,17 @@ export interface Comparison extends Measured {
 export interface Turns {
   readonly rounds: number
   readonly serverPid: number
+  /** Programs of the load that go on from round to round. */
+  readonly loadPids?: readonly number[]
   readonly own: () => Promise<Measured>
   readonly reference?: () => Promise<number>
 }
 
 /** Measures own, reference, own, reference, …. */
-export async function inTurn({ rounds, serverPid, own, reference }: Turns): Promise<Comparison> {
+export async function inTurn({ rounds, serverPid, loadPids = [], own, reference }: Turns): Promise<Comparison> {
   const found: { own: Measured & Cpu; reference: number | undefined }[] = []
   for (let round = 0; round < rounds; round++) {
-    found.push({ own: await withCpu(serverPid, own), reference: await reference?.() })
+    found.push({ own: await withCpu(serverPid, loadPids, own), reference: await reference?.() })
   }
   const of = (pick: (round: (typeof found)[number]) => number | undefined) =>
     found.map(pick).filter((value) => value !== undefined)
@@ -57,15 +59,24 @@ interface Cpu {
   readonly loadCpu: number
 }
 
-async function withCpu(serverPid: number, measure: () => Promise<Measured>): Promise<Measured & Cpu> {
-  const [began, server, load] = [performance.now(), await cpuSeconds(serverPid), await endedProgramsCpuSeconds()]
+async function withCpu(
+  serverPid: number,
+  loadPids: readonly number[],
+  measure: () => Promise<Measured>,
+): Promise<Measured & Cpu> {
+  const [began, server, load] = [performance.now(), await cpuSeconds(serverPid), await loadSeconds(loadPids)]
   const measured = await measure()
   const seconds = (performance.now() - began) / 1000
   return {
     ...measured,
     serverCpu: ((await cpuSeconds(serverPid)) - server) / seconds,
-    loadCpu: ((await endedProgramsCpuSeconds()) - load) / seconds,
+    loadCpu: ((await loadSeconds(loadPids)) - load) / seconds,
   }
+}
+
+async function loadSeconds(pids: readonly number[]): Promise<number> {
+  const running = await Promise.all(pids.map(cpuSeconds))
+  return running.reduce((sum, seconds) => sum + seconds, await endedProgramsCpuSeconds())
 }
 
 export function median(values: readonly number[]): number {

@@ -3,6 +3,7 @@ import { type Aim, KIB, MIB, type Row } from './row.ts'
 import { coldStart } from './rows/cold-start.ts'
 import { config } from './rows/config.ts'
 import { download } from './rows/download.ts'
+import { fetchMemory, firstByte, remoteFetch, sharedFetch } from './rows/fetch.ts'
 import { idleMemory, slowDownloadMemory, uploadMemory } from './rows/memory.ts'
 import { cachedThumbnail, generatedThumbnail } from './rows/thumbnail.ts'
 import { reads, writes } from './records/queries.ts'
@@ -33,6 +34,9 @@ const COMMITS = ratio(1200 / 4500)
 const HASHING = ratio(0.35)
 const BESIDE_SDK = ratio(0.8)
 const FLAT = below(64, 'MiB')
+const BESIDE_UNDICI = ratio(0.5)
+const NEAR_ORIGIN = ratioBelow(1.5)
+const ONCE: Aim = { text: 'once', isReached: ({ highest }) => highest === 1 }
 
 export const rows: readonly Row[] = [
   config({ name: 'config' }),
@@ -50,6 +54,11 @@ export const rows: readonly Row[] = [
   s3Upload({ name: 's3-upload-100m', bytes: 100 * MIB, connections: 2, aim: BESIDE_SDK }),
   s3Download({ name: 's3-download-10m', bytes: 10 * MIB, connections: 4, aim: BESIDE_SDK }),
   s3Download({ name: 's3-download-100m', bytes: 100 * MIB, connections: 2, aim: BESIDE_SDK }),
+  remoteFetch({ name: 'fetch-10m', bytes: 10 * MIB, connections: 4, aim: BESIDE_UNDICI }),
+  remoteFetch({ name: 'fetch-100m', bytes: 100 * MIB, connections: 2, aim: BESIDE_UNDICI }),
+  firstByte({ name: 'first-byte-10m', bytes: 10 * MIB, aim: NEAR_ORIGIN }),
+  firstByte({ name: 'first-byte-100m', bytes: 100 * MIB, aim: NEAR_ORIGIN }),
+  sharedFetch({ name: 'fetch-shared', bytes: 10 * MIB, askers: 200, aim: ONCE }),
   cachedThumbnail({ name: 'thumbnail-cached' }),
   generatedThumbnail({ name: 'thumbnail-generated' }),
   xMatrix({ name: 'x-matrix', aim: atLeast(5000, 'requests/s') }),
@@ -59,6 +68,8 @@ export const rows: readonly Row[] = [
   uploadMemory({ name: 'memory-upload-s3', bytes: 100 * MIB, connections: 16, store: 'bucket', aim: FLAT }),
   slowDownloadMemory({ name: 'memory-download', bytes: 1024 * MIB, readers: 16, store: 'folder', aim: FLAT }),
   slowDownloadMemory({ name: 'memory-download-s3', bytes: 1024 * MIB, readers: 16, store: 'bucket', aim: FLAT }),
+  fetchMemory({ name: 'memory-fetch', bytes: 100 * MIB, connections: 16, readers: 'quick', aim: FLAT }),
+  fetchMemory({ name: 'memory-fetch-slow', bytes: 100 * MIB, connections: 16, readers: 'slow', aim: FLAT }),
   ...(['sqlite', 'postgres'] as const).flatMap((engine) =>
     [...reads, ...writes].map((query) => records({ engine, query, aim: ratioBelow(1.5) })),
   ),

@@ -13,6 +13,10 @@ export interface StageOptions {
   readonly folder: string
   /** Where the server and its threads leave their CPU profiles when they end, if anywhere. */
   readonly profiles?: string | undefined
+  /** The key with which the homeserver asks other servers, if it does. */
+  readonly signingKeyPath?: string
+  /** More environment variables. */
+  readonly env?: Readonly<Record<string, string>>
   /** More of the configuration. */
   readonly config?: Readonly<Record<string, unknown>>
 }
@@ -44,8 +48,9 @@ export async function openStage(options: StageOptions): Promise<Stage> {
   await using cleanup = new AsyncDisposableStack()
   const folder = join(options.folder, randomBytes(4).toString('hex'))
   await mkdir(folder)
-  const homeserver = cleanup.use(await startHomeserver())
-  const server = cleanup.use(await startPinned(folder, configuration(homeserver.url, options.config), options.profiles))
+  const homeserver = cleanup.use(await startOnLoadCore('load/homeserver.ts', `@bench:${NAME}`))
+  const config = configuration(`http://127.0.0.1:${homeserver.port}`, options)
+  const server = cleanup.use(await startPinned(folder, config, options))
   const headers = { Host: NAME, Authorization: `Bearer ${TOKEN}` }
   const owned = cleanup.move()
   return {
@@ -62,13 +67,13 @@ export async function openStage(options: StageOptions): Promise<Stage> {
 export const newSeed = (): string => randomBytes(8).toString('hex')
 
 /** The server's configuration: defaults, but for what would end a benchmark or measure something else. */
-function configuration(csApi: string, more: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+function configuration(csApi: string, { config, signingKeyPath }: StageOptions): Record<string, unknown> {
   return {
-    homeservers: [{ name: NAME, csApi }],
+    homeservers: [{ name: NAME, csApi, ...(signingKeyPath && { signingKeyPath }) }],
     accessTokens: { maxCacheTimeSeconds: 43_200 },
     rateLimit: { enabled: false },
     uploads: { minBytes: 0, maxPending: 0 },
-    ...more,
+    ...config,
   }
 }
 
@@ -78,20 +83,22 @@ const ontoCore = [...pinned(SERVER_CORE), 'sh', '-c', 'exec "$@" >>output.log', 
 async function startPinned(
   folder: string,
   config: Record<string, unknown>,
-  profiles: string | undefined,
+  { profiles, env: more }: StageOptions,
 ): Promise<Server> {
-  const env: Record<string, string> = {}
+  const env: Record<string, string> = { ...more }
   if (profiles) env['NODE_OPTIONS'] = `--cpu-prof --cpu-prof-interval=500 --cpu-prof-dir=${profiles}`
   return await startServer({ config, folder, wrap: ontoCore, env })
 }
 
-async function startHomeserver(): Promise<{ readonly url: string } & AsyncDisposable> {
-  const program = await startProgram({
-    command: [...pinned(LOAD_CORE), process.execPath, path('load/homeserver.ts'), `@bench:${NAME}`],
-  })
+/** Starts a program that prints its port, on the load generator's core. */
+export async function startOnLoadCore(
+  file: string,
+  ...args: readonly string[]
+): Promise<{ readonly port: number; readonly pid: number } & AsyncDisposable> {
+  const program = await startProgram({ command: [...pinned(LOAD_CORE), process.execPath, path(file), ...args] })
   const port = () => program.lines.map((line) => /^port (\d+)$/.exec(line)?.[1]).find(Boolean)
   await untilReady(program, async () => port() !== undefined)
-  return { url: `http://127.0.0.1:${port()}`, [Symbol.asyncDispose]: () => program[Symbol.asyncDispose]() }
+  return { port: Number(port()), pid: program.pid, [Symbol.asyncDispose]: () => program[Symbol.asyncDispose]() }
 }
 
 async function uploadOne(

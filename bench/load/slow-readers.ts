@@ -3,9 +3,9 @@ import { get, type IncomingMessage } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 
 export interface SlowReading {
-  readonly url: string
+  /** One for each reader. */
+  readonly urls: readonly string[]
   readonly headers: Readonly<Record<string, string>>
-  readonly readers: number
   /** Of each reader. */
   readonly bytesPerSecond: number
   readonly seconds: number
@@ -13,9 +13,9 @@ export interface SlowReading {
 
 const STEP_MS = 100
 
-/** Reads the same file so often at once, at that pace, and hangs up at the end; gives how many bytes came. */
+/** Reads all at once, at that pace, and hangs up at the end; gives how many bytes came. */
 export async function readSlowly(reading: SlowReading): Promise<number> {
-  const answers = await Promise.all(Array.from({ length: reading.readers }, () => ask(reading)))
+  const answers = await Promise.all(reading.urls.map((url) => ask(url, reading.headers)))
   const until = performance.now() + reading.seconds * 1000
   try {
     const counts = await Promise.all(answers.map((answer) => read(answer, reading, until)))
@@ -25,7 +25,7 @@ export async function readSlowly(reading: SlowReading): Promise<number> {
   }
 }
 
-function ask({ url, headers }: SlowReading): Promise<IncomingMessage> {
+function ask(url: string, headers: SlowReading['headers']): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     get(url, { headers, agent: false }, (answer) => {
       if (answer.statusCode === 200) resolve(answer.pause())

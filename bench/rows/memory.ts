@@ -6,7 +6,7 @@ import { type Aim, type Row, sizeName } from '../row.ts'
 import { openStage } from '../stage.ts'
 import { openStore, type Store, STORES } from '../store.ts'
 
-const SETTLE_MS = 3000
+export const SETTLE_MS = 3000
 
 /** Resident memory of a server that has just started and has nothing to do. */
 export function idleMemory({ name, aim }: { readonly name: string; readonly aim: Aim }): Row {
@@ -61,7 +61,7 @@ export interface SlowDownloadMemoryRow {
 }
 
 const SLOW_SECONDS = 20
-const SLOW_BYTES_PER_SECOND = 4_000_000
+export const SLOW_BYTES_PER_SECOND = 4_000_000
 
 /** What slow downloads of one large file add to the memory of a server that has just stored it. */
 export function slowDownloadMemory({ name, bytes, readers, store, aim }: SlowDownloadMemoryRow): Row {
@@ -77,13 +77,14 @@ export function slowDownloadMemory({ name, bytes, readers, store, aim }: SlowDow
       const path = await stage.upload({ bytes: Buffer.alloc(bytes, '.'), type: 'video/mp4' })
       await pause(SETTLE_MS)
       const { url } = stage.server
-      const reading = { url: url + path, headers: stage.headers, readers, bytesPerSecond: SLOW_BYTES_PER_SECOND }
+      const urls = Array.from({ length: readers }, () => url + path)
+      const reading = { urls, headers: stage.headers, bytesPerSecond: SLOW_BYTES_PER_SECOND }
       return added(await peakDuring(stage.server.pid, () => readSlowly({ ...reading, seconds: SLOW_SECONDS })))
     },
   }
 }
 
-function added({ before, most, mostWithChildren }: Peak): Comparison {
+export function added({ before, most, mostWithChildren }: Peak): Comparison {
   const value = most - before
   const note = `from ${before.toFixed(0)} to ${most.toFixed(0)}, with child processes ${mostWithChildren.toFixed(0)}`
   return { value, lowest: value, highest: value, note }

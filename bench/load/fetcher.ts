@@ -1,0 +1,96 @@
+/**
+ * Downloads large files, several at a time, each under a new media ID, and prints the figures as JSON. A program of its own for
+ * the load generator's core. Argument: a `FetchJob` as JSON.
+ */
+import { Agent, get } from 'node:http'
+import { setTimeout as pause } from 'node:timers/promises'
+
+export interface FetchJob {
+  readonly port: number
+  /** What comes before the media ID. */
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>>
+  /** Of each file: what the media ID says. */
+  readonly bytes: number
+  readonly connections: number
+  /** Until when to begin further downloads: after so many seconds, or so many downloads. */
+  readonly until: { readonly seconds: number } | { readonly fetches: number }
+  /** Makes this run's media IDs different from other runs'. */
+  readonly seed: string
+  /** All downloads of the run are of the same file. */
+  readonly same?: boolean | undefined
+  /** Before each download, in ms. */
+  readonly pauseMs?: number | undefined
+}
+
+export interface FetchFigures {
+  readonly fetches: number
+  /** From the first request to the last byte. */
+  readonly seconds: number
+  /** Of whole downloads. */
+  readonly p50Ms: number
+  readonly p99Ms: number
+  /** From the request to the first byte of the body. */
+  readonly firstByteP50Ms: number
+  readonly firstByteP99Ms: number
+}
+
+const job: FetchJob = JSON.parse(process.argv[2] ?? '')
+const agent = new Agent({ keepAlive: true, maxSockets: job.connections })
+const began = performance.now()
+const firstBytes: number[] = []
+const durations: number[] = []
+let begun = 0
+
+await Promise.all(Array.from({ length: job.connections }, fetchOneByOne))
+
+const figures: FetchFigures = {
+  fetches: durations.length,
+  seconds: (performance.now() - began) / 1000,
+  p50Ms: share(durations, 0.5),
+  p99Ms: share(durations, 0.99),
+  firstByteP50Ms: share(firstBytes, 0.5),
+  firstByteP99Ms: share(firstBytes, 0.99),
+}
+console.log(JSON.stringify(figures))
+agent.destroy()
+
+async function fetchOneByOne(): Promise<void> {
+  while (goesOn()) {
+    const number = begun++
+    if (job.pauseMs) await pause(job.pauseMs)
+    await fetchOne(`${job.bytes}-${job.seed}-${job.same ? 'same' : number}`)
+  }
+}
+
+function goesOn(): boolean {
+  if ('fetches' in job.until) return begun < job.until.fetches
+  return performance.now() - began < job.until.seconds * 1000
+}
+
+function fetchOne(mediaId: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const { port, headers } = job
+    const from = performance.now()
+    let received = 0
+    const asking = get({ port, host: '127.0.0.1', path: job.path + mediaId, headers, agent }, (answer) => {
+      if (answer.statusCode !== 200) return reject(new Error(`a download was answered ${answer.statusCode}`))
+      answer.on('data', (chunk: Buffer) => {
+        if (received === 0) firstBytes.push(performance.now() - from)
+        received += chunk.length
+      })
+      answer.on('error', reject)
+      answer.on('end', () => {
+        if (received < job.bytes) return reject(new Error(`a download ended after ${received} bytes`))
+        durations.push(performance.now() - from)
+        resolve()
+      })
+    })
+    asking.on('error', reject)
+  })
+}
+
+function share(values: readonly number[], part: number): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0
+}

@@ -1,0 +1,54 @@
+/**
+ * Another Matrix server, with every file there could be: a media ID begins with how many bytes its file has, and no two files
+ * are alike. Answers from memory, as cheaply as can be, in multipart/mixed without a length of its own for the file, as most
+ * servers do. `/asked/PREFIX` says how many requests there have been for media IDs that begin so. Prints its port.
+ */
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+const DOWNLOAD = '/_matrix/federation/v1/media/download/'
+const ASKED = '/asked/'
+const BOUNDARY = 'bench0boundary0bench'
+const HEAD = Buffer.from(
+  `\r\n--${BOUNDARY}\r\nContent-Type: application/json\r\n\r\n{}\r\n--${BOUNDARY}\r\nContent-Type: video/mp4\r\n\r\n`,
+)
+const TAIL = Buffer.from(`\r\n--${BOUNDARY}--\r\n`)
+
+const asked: string[] = []
+/** One memory for all files of a size: only the kernel copies it. */
+const contents = new Map<number, Buffer>()
+
+const server = createServer((request, response) => {
+  const { url = '' } = request
+  if (url.startsWith(DOWNLOAD)) return sendFile(response, /^[^?]*/.exec(url.slice(DOWNLOAD.length))?.[0] ?? '')
+  if (url.startsWith(ASKED)) return void response.end(String(countOf(url.slice(ASKED.length))))
+  response.writeHead(404, { 'Content-Type': 'application/json' })
+  response.end(JSON.stringify({ errcode: 'M_UNRECOGNIZED', error: 'only downloads for servers' }))
+})
+
+function sendFile(response: ServerResponse, mediaId: string): void {
+  asked.push(mediaId)
+  const size = Number.parseInt(mediaId, 10)
+  const first = Buffer.from(`${mediaId}\n`)
+  response.writeHead(200, {
+    'Content-Type': `multipart/mixed; boundary=${BOUNDARY}`,
+    'Content-Length': HEAD.length + size + TAIL.length,
+  })
+  response.write(Buffer.concat([HEAD, first]))
+  response.write(contentOf(size).subarray(first.length))
+  response.end(TAIL)
+}
+
+function contentOf(size: number): Buffer {
+  const content = contents.get(size) ?? Buffer.alloc(size, '.')
+  contents.set(size, content)
+  return content
+}
+
+function countOf(prefix: string): number {
+  return asked.filter((mediaId) => mediaId.startsWith(prefix)).length
+}
+
+// Longer than any row: no measurement is to meet a connection that ends.
+server.keepAliveTimeout = 600_000
+server.listen(0, '127.0.0.1', () => console.log(`port ${(server.address() as AddressInfo).port}`))

@@ -1,0 +1,154 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { type Comparison, inTurn, type Measured, median } from '../in-turn.ts'
+import { readSlowly } from '../load/slow-readers.ts'
+import { peakDuring } from '../memory.ts'
+import { openRemoteStage, type RemoteStage } from '../remote.ts'
+import { type Aim, MEGABYTE, type Row, sizeName } from '../row.ts'
+import { newSeed } from '../stage.ts'
+import { added, SETTLE_MS, SLOW_BYTES_PER_SECOND } from './memory.ts'
+
+const WARM_UP_SECONDS = 5
+/** Nobody asks for the next file the moment the last one ends. */
+const PAUSE_MS = 20
+
+export interface FetchRow {
+  readonly name: string
+  readonly bytes: number
+  readonly connections: number
+  readonly aim: Aim
+}
+
+/** Files of another server that nobody had asked for before, next to undici alone that gets them onto the same disk. */
+export function remoteFetch({ name, bytes, connections, aim }: FetchRow): Row {
+  return {
+    name,
+    title: `fetch ${sizeName(bytes)} from another server, ${connections} at a time`,
+    unit: 'MB/s',
+    reference: 'undici alone',
+    aim,
+    async measure({ seconds, rounds, ...setting }) {
+      await using remote = await openRemoteStage(setting)
+      await remote.fetchMany({ bytes, connections, until: { seconds: WARM_UP_SECONDS } })
+      const alone: number[] = []
+      const compared = await inTurn({
+        rounds,
+        ...pidsOf(remote),
+        own: async () => {
+          const got = await remote.fetchMany({ bytes, connections, until: { seconds } })
+          return { value: ((got.fetches / got.seconds) * bytes) / MEGABYTE, p50Ms: got.p50Ms, p99Ms: got.p99Ms }
+        },
+        reference: async () => {
+          const got = await remote.undiciAlone({ bytes, connections, seconds })
+          alone.push(got.cpuMsPerMegabyte)
+          return got.megabytesPerSecond
+        },
+      })
+      return { ...compared, note: cpuNote(compared, median(alone)) }
+    },
+  }
+}
+
+/** Steadier than the rate on a machine that is not quiet. */
+function cpuNote({ serverCpu = NaN, value }: Comparison, alone: number): string {
+  return `${((1000 * serverCpu) / value).toFixed(2)} ms of CPU for each MB; undici ${alone.toFixed(2)}`
+}
+
+/** From the request to the first byte of a file that has to be fetched, one at a time, next to its origin's own answer. */
+export function firstByte({ name, bytes, aim }: Omit<FetchRow, 'connections'>): Row {
+  return {
+    name,
+    title: `fetch ${sizeName(bytes)} from another server: time to the first byte`,
+    unit: 'ms',
+    reference: 'its origin',
+    aim,
+    async measure({ seconds, rounds, ...setting }) {
+      await using remote = await openRemoteStage(setting)
+      const fetches = { bytes, connections: 1, pauseMs: PAUSE_MS }
+      await remote.fetchMany({ ...fetches, until: { seconds: WARM_UP_SECONDS } })
+      return await inTurn({
+        rounds,
+        ...pidsOf(remote),
+        own: async () => firstByteOf(await remote.fetchMany({ ...fetches, until: { seconds } })),
+        reference: async () => firstByteOf(await remote.askOrigin({ ...fetches, until: { seconds } })).value,
+      })
+    },
+  }
+}
+
+function firstByteOf(got: { readonly firstByteP50Ms: number; readonly firstByteP99Ms: number }): Measured {
+  return { value: got.firstByteP50Ms, p50Ms: got.firstByteP50Ms, p99Ms: got.firstByteP99Ms }
+}
+
+export interface SharedFetchRow {
+  readonly name: string
+  readonly bytes: number
+  readonly askers: number
+  readonly aim: Aim
+}
+
+/** How often the origin is asked for a file that many ask for at the same moment. */
+export function sharedFetch({ name, bytes, askers, aim }: SharedFetchRow): Row {
+  return {
+    name,
+    title: `${askers} ask for one file of another server (${sizeName(bytes)}) at once: how often it is fetched`,
+    unit: 'times',
+    aim,
+    async measure({ rounds, ...setting }) {
+      await using remote = await openRemoteStage(setting)
+      return await inTurn({
+        rounds,
+        ...pidsOf(remote),
+        own: async () => {
+          const seed = newSeed()
+          const all = { bytes, seed, connections: askers, until: { fetches: askers }, same: true }
+          const { p50Ms, p99Ms } = await remote.fetchMany(all)
+          return { value: await remote.asked(`${bytes}-${seed}`), p50Ms, p99Ms }
+        },
+      })
+    },
+  }
+}
+
+export interface FetchMemoryRow extends FetchRow {
+  /** Clients that read as fast as they can, or slower than the files come. */
+  readonly readers: 'quick' | 'slow'
+}
+
+/** What fetches of different files at the same time add to the memory of an idle server, at their peak. */
+export function fetchMemory({ name, bytes, connections, readers, aim }: FetchMemoryRow): Row {
+  return {
+    name,
+    title: `memory added by ${connections} fetches of ${sizeName(bytes)} at once, for ${readers} clients`,
+    unit: 'MiB',
+    aim,
+    async measure(setting) {
+      await using remote = await openRemoteStage(setting)
+      await pause(SETTLE_MS)
+      const work = readers === 'slow' ? fetchForSlow : fetchForQuick
+      return added(await peakDuring(remote.stage.server.pid, () => work(remote, bytes, connections)))
+    },
+  }
+}
+
+async function fetchForQuick(remote: RemoteStage, bytes: number, connections: number): Promise<void> {
+  await remote.fetchMany({ bytes, connections, until: { fetches: connections } })
+}
+
+/** To the end, at the pace of the other rows with slow clients. */
+async function fetchForSlow({ stage, origin }: RemoteStage, bytes: number, readers: number): Promise<void> {
+  const seed = newSeed()
+  const base = `${stage.server.url}/_matrix/client/v1/media/download/${origin.name}`
+  const urls = Array.from({ length: readers }, (_, number) => `${base}/${bytes}-${seed}-${number}`)
+  const seconds = (1.25 * bytes) / SLOW_BYTES_PER_SECOND
+  const received = await readSlowly({
+    urls,
+    headers: stage.headers,
+    bytesPerSecond: SLOW_BYTES_PER_SECOND,
+    seconds,
+  })
+  if (received !== bytes * readers) throw new Error(`${received} bytes came in ${seconds} s, not ${bytes * readers}`)
+}
+
+function pidsOf({ stage, origin }: RemoteStage) {
+  return { serverPid: stage.server.pid, loadPids: [origin.pid] }
+}
