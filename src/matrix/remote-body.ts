@@ -14,7 +14,8 @@ export interface FoundFile extends Omit<RemoteBody, 'body'> {
   readonly chunks: AsyncIterable<Uint8Array>
 }
 
-const READ_AHEAD_BYTES = 128 * 1024
+/** Chunks of mostly 64 KiB. */
+const READ_AHEAD = 1
 
 /**
  * The file that an answer's body is.
@@ -63,7 +64,8 @@ export function remoteBody(found: FoundFile, wish: RemoteWish, patience: Patienc
   const least = size ?? about?.atLeast ?? 0
   if (wish.maxBytes > 0 && least > wish.maxBytes)
     throw tooLarge(from, `${size === undefined ? 'at least ' : ''}${least} bytes`, wish)
-  const body = Readable.from(checked(found, wish), { objectMode: false, highWaterMark: READ_AHEAD_BYTES })
+  // As objects: a stream of bytes would copy chunks into larger ones.
+  const body = Readable.from(checked(found, wish), { highWaterMark: READ_AHEAD })
   body.once('close', () => patience.end())
   return { contentType, fileName, size, about, body }
 }

@@ -5,6 +5,7 @@ import type { Lease } from '../db/leases.ts'
 import { findMedia, type MediaRecord } from '../db/media.ts'
 import { canBeBlocked, commitFetched, type FetchedResult, type SizeRange } from '../db/remote.ts'
 import { LeaseLost } from '../db/with-lease.ts'
+import { free } from '../lib/buffers.ts'
 import { Refused, StorageUnavailable } from '../lib/errors.ts'
 import { downloaded, type EventParts } from '../lib/events.ts'
 import type { Place } from '../lib/work-queue.ts'
@@ -125,6 +126,7 @@ async function receive(parts: RemoteFetchParts, job: FetchJob, coming: Coming): 
   }
 }
 
+/** Each chunk is gone when the next one is asked for. */
 async function* counted({ remote, charge }: Coming, progress: FetchJob['progress']): AsyncGenerator<Uint8Array> {
   const expected = remote.size ?? remote.about?.atMost ?? 0
   let received = 0
@@ -133,6 +135,7 @@ async function* counted({ remote, charge }: Coming, progress: FetchJob['progress
       received += chunk.length
       if (expected > 0) progress.got(received / expected)
       yield chunk
+      free(chunk)
     }
   } finally {
     charge.charge(received)
