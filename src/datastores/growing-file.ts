@@ -21,8 +21,13 @@ export interface Growth {
   readonly isHungry: boolean
   /** The file is at `path`, with nothing in it yet. `hurry` is called when somebody begins to wait. */
   began(path: string, hurry: () => void): Promise<void>
-  /** So many bytes of it, from its beginning, can be read at `path` by now. */
-  grew(bytes: number): void
+  /**
+   * So many bytes of it, from its beginning, can be read at `path` by now. The latest of them are in memory too, until the next
+   * ones are, or `forget` is called: whoever keeps up has them from there.
+   */
+  grew(bytes: number, latest: Uint8Array): void
+  /** The latest bytes are not in memory any more. */
+  forget(): void
   /** There are no further bytes than those. */
   received(): void
 }
@@ -43,6 +48,7 @@ export class GrowingFile implements Disposable, Growth {
   #hurry: () => void = () => {}
   #readers = 0
   #onDisk = 0
+  #latest: Uint8Array | undefined
   #state: 'receiving' | 'received' | 'finished' | 'failed' = 'receiving'
   #error: unknown
 
@@ -92,10 +98,15 @@ export class GrowingFile implements Disposable, Growth {
     this.#closeIfUnused()
   }
 
-  grew(bytes: number): void {
+  grew(bytes: number, latest: Uint8Array): void {
     const before = this.#readable
     this.#onDisk = bytes
+    this.#latest = latest
     if (this.#readable > before) this.#wake()
+  }
+
+  forget(): void {
+    this.#latest = undefined
   }
 
   received(): void {
@@ -118,11 +129,23 @@ export class GrowingFile implements Disposable, Growth {
 
   /** Fills `buffer` with up to `length` bytes from `position`, and gives how many there were. For readers. */
   async readAt(buffer: Buffer, length: number, position: number): Promise<number> {
+    const copied = this.#copyLatest(buffer, length, position)
+    if (copied > 0) return copied
     const bytes = await this.#file?.read(buffer, length, position).catch((error: unknown) => {
       throw asUnavailable(error)
     })
     if (!bytes) throw new Error(`the file ended at ${position}, before ${position + length}: it was cut`)
     return bytes
+  }
+
+  /** Bytes that are still in memory: a way to another thread and back costs more than to copy them. Gives how many. */
+  #copyLatest(buffer: Buffer, length: number, position: number): number {
+    const latest = this.#latest
+    const start = this.#onDisk - (latest?.length ?? 0)
+    if (!latest || position < start) return 0
+    const bytes = latest.subarray(position - start, position - start + length)
+    buffer.set(bytes)
+    return bytes.length
   }
 
   get #readable(): number {

@@ -29,15 +29,16 @@ export async function createWatchedFile(
 }
 
 /**
- * Writes from one buffer while the next one fills. One is written when it is full, and sooner when somebody waits: then the
- * writes are as large as what came in during the one before.
+ * Writes from one buffer while the next one fills, and keeps the one before for those who read what was just written. One is
+ * written when it is full, and sooner when somebody waits: then the writes are as large as what came in during the one before.
  */
 class WatchedFile implements NewFile {
   readonly #file: FileHandle
   readonly #growth: Growth
   readonly #synced: boolean
   #filling = buffers.take()
-  #other = buffers.take()
+  #next = buffers.take()
+  #latest = buffers.take()
   #filled = 0
   #written = 0
   #writing: Promise<void> | undefined
@@ -71,23 +72,24 @@ class WatchedFile implements NewFile {
   /** What is being written still needs its buffer and its file. */
   close(): void {
     this.#closed = true
+    this.#growth.forget()
     void this.#closeWhenWritten()
   }
 
   async #closeWhenWritten(): Promise<void> {
     await this.#writing
     buffers.giveBack(this.#filling)
-    buffers.giveBack(this.#other)
+    buffers.giveBack(this.#next)
+    buffers.giveBack(this.#latest)
     closeLater(this.#file)
   }
 
   /** Somebody waits: writes what there is, unless something is being written. */
   hurry(): void {
     if (this.#writing || this.#filled === 0 || this.#failure || this.#closed) return
-    const bytes = this.#filling.subarray(0, this.#filled)
-    ;[this.#filling, this.#other] = [this.#other, this.#filling]
+    this.#writing = this.#writeOut(this.#filling, this.#filled)
+    this.#filling = this.#next
     this.#filled = 0
-    this.#writing = this.#writeOut(bytes)
   }
 
   async #makeRoom(): Promise<void> {
@@ -97,14 +99,17 @@ class WatchedFile implements NewFile {
   }
 
   /** Never rejects: a failure is for the next call to throw. */
-  async #writeOut(bytes: Uint8Array): Promise<void> {
+  async #writeOut(buffer: Buffer, length: number): Promise<void> {
+    const bytes = buffer.subarray(0, length)
     try {
       await writeAll(this.#file, bytes)
-      this.#written += bytes.length
-      this.#growth.grew(this.#written)
+      this.#written += length
+      if (!this.#closed) this.#growth.grew(this.#written, bytes)
     } catch (error) {
       this.#failure = { error }
     }
+    this.#next = this.#latest
+    this.#latest = buffer
     this.#writing = undefined
     if (this.#growth.isHungry) this.hurry()
   }
