@@ -1,9 +1,10 @@
 import { sql } from '#kysely'
-import { compiled, databaseNow, lockRows, type Queryable, unit } from './query.ts'
+import { compiled, databaseNow, lockRows, passingUnit, type Queryable, unit } from './query.ts'
 
 /**
  * The right to do some work that only one instance at a time may do. It ends by itself when it is not renewed; `token` tells
- * one holder from the next, so that a stalled one, come back to life, can be found out.
+ * one holder from the next, so that a stalled one, come back to life, can be found out. A power failure may take it away or
+ * leave it, as if it had ended or had not: every write that relies on it asks again.
  */
 export interface Lease {
   readonly name: string
@@ -17,7 +18,7 @@ export interface LeaseFor extends Lease {
 }
 
 /** Takes the lease for `ms`, if nobody holds it; gives whether. Whoever holds it already may take it again. */
-export const takeLease = unit('takeLease', async (tx, { name, token, ms }: LeaseFor): Promise<boolean> => {
+export const takeLease = passingUnit('takeLease', async (tx, { name, token, ms }: LeaseFor): Promise<boolean> => {
   const taken = await insertLease(tx, { name, token, ms })
   return taken.length > 0
 })
@@ -41,7 +42,7 @@ const insertLease = compiled((tx, { name, token, ms }: LeaseFor) =>
  * Lengthens the lease to `ms` from now; gives whether it is still held. One whose time is over and that nobody took meanwhile
  * still is.
  */
-export const renewLease = unit('renewLease', async (tx, { name, token, ms }: LeaseFor): Promise<boolean> => {
+export const renewLease = passingUnit('renewLease', async (tx, { name, token, ms }: LeaseFor): Promise<boolean> => {
   const renewed = await updateLease(tx, { name, token, ms })
   return renewed.length > 0
 })
@@ -56,7 +57,7 @@ const updateLease = compiled((tx, { name, token, ms }: LeaseFor) =>
 )
 
 /** Gives the lease back, so that others need not wait for its end. One that is not held any more is left alone. */
-export const releaseLease = unit('releaseLease', async (tx, lease: Lease): Promise<void> => {
+export const releaseLease = passingUnit('releaseLease', async (tx, lease: Lease): Promise<void> => {
   await giveBack(tx, lease)
 })
 

@@ -11,6 +11,8 @@ export type Queryable = Kysely<Schema>
 export interface Unit<Args, Result> {
   readonly unit: string
   readonly run: (tx: Queryable, args: Args) => Promise<Result>
+  /** A power failure may undo it. */
+  readonly passing?: true
 }
 
 /** Declares a write unit. Its name identifies it across threads; `units.ts` knows every file that has some. */
@@ -19,6 +21,17 @@ export function unit<Args, Result>(
   run: (tx: Queryable, args: Args) => Promise<Result>,
 ): Unit<Args, Result> {
   return { unit: name, run }
+}
+
+/**
+ * Declares a write unit that a power failure may undo, without harm to what was committed before or after: SQLite then does not
+ * wait for the disk. Nothing that is lasting may be answered because of it.
+ */
+export function passingUnit<Args, Result>(
+  name: string,
+  run: (tx: Queryable, args: Args) => Promise<Result>,
+): Unit<Args, Result> {
+  return { unit: name, run, passing: true }
 }
 
 /** Whether `db` is PostgreSQL: for the few places where the engines have to differ. */

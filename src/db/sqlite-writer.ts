@@ -6,7 +6,7 @@ import { units } from './units.ts'
 
 /**
  * The thread that writes to SQLite. What has queued while a commit was being synced is committed together by the next one:
- * each unit in a savepoint of its own, one sync for all, and answers only after it.
+ * each unit in a savepoint of its own, one sync for all, and answers only after it. Passing ones alone are not synced.
  */
 if (!parentPort) throw new Error('sqlite-writer.ts is started as a worker thread')
 const port = parentPort
@@ -14,6 +14,7 @@ const database = openForWriting((workerData as { path: string }).path)
 const tx = kyselyOn(database)
 const queue: WriteRequest[] = []
 let working = false
+let syncs = true
 
 port.on('message', (request: WriteRequest | 'close') => {
   if (request === 'close') return close()
@@ -41,6 +42,7 @@ function takeWaiting(): void {
 
 async function commit(batch: readonly WriteRequest[]): Promise<WriteAnswer[]> {
   try {
+    syncIf(!batch.every(isPassing))
     database.exec('BEGIN IMMEDIATE')
     const answers: WriteAnswer[] = []
     for (const request of batch) answers.push(await inSavepoint(request))
@@ -50,6 +52,20 @@ async function commit(batch: readonly WriteRequest[]): Promise<WriteAnswer[]> {
     if (database.isTransaction) database.exec('ROLLBACK')
     return batch.map(({ id }) => ({ id, failed: describe(error) }))
   }
+}
+
+function isPassing({ unit }: WriteRequest): boolean {
+  return units.get(unit)?.passing === true
+}
+
+/**
+ * Whether the next commit is to be on disk before it counts. One that is not stands all the same when this process dies, and is
+ * synced with the next one that is: only a power failure undoes it. Source: SQLite, "PRAGMA synchronous", for write-ahead logs.
+ */
+function syncIf(wanted: boolean): void {
+  if (wanted === syncs) return
+  database.exec(`PRAGMA synchronous = ${wanted ? 'FULL' : 'NORMAL'}`)
+  syncs = wanted
 }
 
 async function inSavepoint({ id, unit, args }: WriteRequest): Promise<WriteAnswer> {
