@@ -1,7 +1,7 @@
 import { BufferPool } from '../lib/buffers.ts'
 import { CallerGone } from '../lib/errors.ts'
 import { asUnavailable } from './outage.ts'
-import { openShared, type SharedFile } from './open-files.ts'
+import type { SharedFile } from './open-files.ts'
 
 /**
  * Bytes at the end of a file that nobody gets before it is finished: who would then be refused has no use for the rest. Of a
@@ -19,10 +19,10 @@ export interface OpenEndedRange {
 export interface Growth {
   /** Whether somebody waits for bytes: what is collected for a larger write is then to be written now. */
   readonly isHungry: boolean
-  /** The file is at `path`, with nothing in it yet. `hurry` is called when somebody begins to wait. */
-  began(path: string, hurry: () => void): Promise<void>
+  /** Here it is, with nothing in it yet; to be retired when nobody reads it any more. `hurry` is called when somebody begins to wait. */
+  began(file: SharedFile, hurry: () => void): void
   /**
-   * So many bytes of it, from its beginning, can be read at `path` by now. The latest of them are in memory too, until the next
+   * So many bytes of it, from its beginning, can be read by now. The latest of them are in memory too, until the next
    * ones are, or `forget` is called: whoever keeps up has them from there.
    */
   grew(bytes: number, latest: Uint8Array): void
@@ -33,8 +33,8 @@ export interface Growth {
 }
 
 /**
- * A file that others read while it is received (`StageOptions.growing`): from the disk, each at its own pace. It is opened once
- * when receiving begins, and stays readable when it is moved, or deleted, as long as somebody reads it.
+ * A file that others read while it is received (`StageOptions.growing`): from the disk, each at its own pace. It is opened once,
+ * to be written and read, and stays readable when it is moved, or deleted, as long as somebody reads it.
  *
  * Whoever receives it says how that ended: `finish` once it is stored, recorded and allowed, or `fail`. Until then the last
  * `HELD_BACK` bytes are kept back, so that no answer is complete that should not have been given. Disposing of one that is
@@ -92,8 +92,8 @@ export class GrowingFile implements Disposable, Growth {
     return this.#waiting.size > 0
   }
 
-  async began(path: string, hurry: () => void): Promise<void> {
-    this.#file = await openShared(path)
+  began(file: SharedFile, hurry: () => void): void {
+    this.#file = file
     this.#hurry = hurry
     this.#closeIfUnused()
   }

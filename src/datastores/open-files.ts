@@ -56,7 +56,7 @@ export class OpenFiles implements AsyncDisposable {
 }
 
 /** Opens a file to be shared by those who hold it. Fails as `open(2)` does. */
-export async function openShared(path: string): Promise<SharedFile> {
+async function openShared(path: string): Promise<SharedFile> {
   const fd = await openFile(path, 'r')
   try {
     const { size } = await statFile(fd)
@@ -75,11 +75,14 @@ export class SharedFile {
   /** Nobody may read it any more. */
   closed = false
   readonly #fd: number
+  readonly #close: () => void
   #timer: NodeJS.Timeout | undefined
   #retired = false
 
-  constructor(fd: number, size: number) {
+  /** `closeNow`, if given, closes the descriptor. */
+  constructor(fd: number, size: number, closeNow = () => close(fd)) {
     this.#fd = fd
+    this.#close = closeNow
     this.size = size
   }
 
@@ -108,7 +111,7 @@ export class SharedFile {
   #closeIfUnused(): void {
     if (!this.#retired || this.users > 0 || this.closed) return
     this.closed = true
-    close(this.#fd)
+    this.#close()
   }
 }
 

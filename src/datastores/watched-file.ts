@@ -1,7 +1,8 @@
-import { type FileHandle, open, rm } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { BufferPool } from '../lib/buffers.ts'
 import type { Growth } from './growing-file.ts'
 import { closeLater, type NewFile, writeAll } from './new-file.ts'
+import { SharedFile } from './open-files.ts'
 
 /** Bytes that are collected for one write at the most, while nobody waits for them. */
 const WRITTEN_AT_ONCE = 256 * 1024
@@ -16,16 +17,18 @@ export async function createWatchedFile(
   growth: Growth,
   { synced }: { readonly synced: boolean },
 ): Promise<NewFile> {
-  const file = await open(path, 'wx', synced ? 0o640 : 0o600)
-  const watched = new WatchedFile(file, growth, synced)
-  try {
-    await growth.began(path, () => watched.hurry())
-    return watched
-  } catch (error) {
-    watched.close()
-    await rm(path, { force: true }).catch(() => {})
-    throw error
-  }
+  const file = await open(path, 'wx+', synced ? 0o640 : 0o600)
+  const shared = new SharedFile(file.fd, 0, () => closeLater(file))
+  shared.users++
+  const watched = new WatchedFile(file, growth, { synced, closed: () => shared.release() })
+  growth.began(shared, () => watched.hurry())
+  return watched
+}
+
+interface WatchedFileOptions {
+  readonly synced: boolean
+  /** Called when nothing is going to be written any more. Its readers may still have use for it. */
+  readonly closed: () => void
 }
 
 /**
@@ -35,7 +38,7 @@ export async function createWatchedFile(
 class WatchedFile implements NewFile {
   readonly #file: FileHandle
   readonly #growth: Growth
-  readonly #synced: boolean
+  readonly #options: WatchedFileOptions
   #filling = buffers.take()
   #next = buffers.take()
   #latest = buffers.take()
@@ -45,10 +48,10 @@ class WatchedFile implements NewFile {
   #failure: { readonly error: unknown } | undefined
   #closed = false
 
-  constructor(file: FileHandle, growth: Growth, synced: boolean) {
+  constructor(file: FileHandle, growth: Growth, options: WatchedFileOptions) {
     this.#file = file
     this.#growth = growth
-    this.#synced = synced
+    this.#options = options
   }
 
   async write(chunk: Uint8Array): Promise<void> {
@@ -66,7 +69,7 @@ class WatchedFile implements NewFile {
   async finish(): Promise<void> {
     while (this.#filled > 0 || this.#writing) await this.#makeRoom()
     this.#throwFailure()
-    if (this.#synced) await this.#file.datasync()
+    if (this.#options.synced) await this.#file.datasync()
   }
 
   /** What is being written still needs its buffer and its file. */
@@ -81,7 +84,7 @@ class WatchedFile implements NewFile {
     buffers.giveBack(this.#filling)
     buffers.giveBack(this.#next)
     buffers.giveBack(this.#latest)
-    closeLater(this.#file)
+    this.#options.closed()
   }
 
   /** Somebody waits: writes what there is, unless something is being written. */
