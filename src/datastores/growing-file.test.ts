@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, readdir } from 'node:fs/promises'
+import { type FileHandle, open, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
@@ -8,6 +9,7 @@ import { handlePrototype } from '../../test/contract/folder.ts'
 import { temporaryFolder } from '../../test/support/folder.ts'
 import { handFed, joined, openTestFiles, readSome } from '../../test/support/growing.ts'
 import { GrowingFile, HELD_BACK, type OpenEndedRange } from './growing-file.ts'
+import { SharedFile } from './open-files.ts'
 import { stage } from './staging.ts'
 
 const MIB = 1024 * 1024
@@ -241,3 +243,23 @@ function memory(): number {
   const { external, heapUsed } = process.memoryUsage()
   return external + heapUsed
 }
+
+test('Who keeps up gets what was just written from memory, and from the file once that is used for something else', async () => {
+  await using folder = await temporaryFolder()
+  const file = await open(join(folder.path, 'file'), 'wx+')
+  const retired = vi.fn(() => file.close())
+  using growing = new GrowingFile(undefined)
+  growing.began(new SharedFile(file.fd, 0, retired), () => {})
+  const inMemory = randomBytes(2 * HELD_BACK)
+  await file.write(Buffer.alloc(3 * HELD_BACK, 'f'))
+  growing.grew(3 * HELD_BACK, inMemory)
+  using reader = await joined(growing)
+  const chunks = () => reader.read({ start: HELD_BACK, end: 2 * HELD_BACK - 1 })
+  expect((await readSome(chunks(), HELD_BACK)).equals(inMemory.subarray(0, HELD_BACK)), 'from memory').toBe(true)
+  expect((await readSome(reader.read({ start: 0, end: 0 }), 1)).toString(), 'before what is in memory').toBe('f')
+  growing.forget()
+  expect((await readSome(chunks(), HELD_BACK)).equals(Buffer.alloc(HELD_BACK, 'f')), 'from the file').toBe(true)
+  growing.fail(BROKEN)
+  reader[Symbol.dispose]()
+  expect(retired).toHaveBeenCalledOnce()
+})

@@ -113,7 +113,9 @@ describeWith('openssl', 'A file of another server', () => {
       await file.script(talk, request)
     })
     const response = await begin(world.app, media).catch(() => undefined)
-    if (response) await expect(readWhole(response)).rejects.toThrow('aborted')
+    // Where the end of the connection is heard before its first bytes are sent on, there still is an answer that says so.
+    if (response?.statusCode === 200) await expect(readWhole(response)).rejects.toThrow('aborted')
+    else if (response) expect(response.resume().statusCode).toBe(502)
     await eventually(async () => (await world.app.files()).length === before)
     expect(rows(media)).toEqual([])
     broken = false
