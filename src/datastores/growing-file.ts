@@ -22,11 +22,11 @@ export interface Growth {
   /** Here it is, with nothing in it yet; to be retired when nobody reads it any more. `hurry` is called when somebody begins to wait. */
   began(file: SharedFile, hurry: () => void): void
   /**
-   * So many bytes of it, from its beginning, can be read by now. The latest of them are in memory too, until the next
-   * ones are, or `forget` is called: whoever keeps up has them from there.
+   * So many bytes of it, from its beginning, can be read by now: the latest of them from memory, where they stay until they are in
+   * the file and others are the latest, or `forget` is called.
    */
   grew(bytes: number, latest: Uint8Array): void
-  /** The latest bytes are not in memory any more. */
+  /** The latest bytes are in the file, and not in memory any more. */
   forget(): void
   /** There are no further bytes than those. */
   received(): void
@@ -47,7 +47,7 @@ export class GrowingFile implements Disposable, Growth {
   #file: SharedFile | undefined
   #hurry: () => void = () => {}
   #readers = 0
-  #onDisk = 0
+  #here = 0
   #latest: Uint8Array | undefined
   #state: 'receiving' | 'received' | 'finished' | 'failed' = 'receiving'
   #error: unknown
@@ -100,7 +100,7 @@ export class GrowingFile implements Disposable, Growth {
 
   grew(bytes: number, latest: Uint8Array): void {
     const before = this.#readable
-    this.#onDisk = bytes
+    this.#here = bytes
     this.#latest = latest
     if (this.#readable > before) this.#wake()
   }
@@ -138,10 +138,10 @@ export class GrowingFile implements Disposable, Growth {
     return bytes
   }
 
-  /** Bytes that are still in memory: a way to another thread and back costs more than to copy them. Gives how many. */
+  /** Bytes that are in memory: they may not be in the file yet, and a way to another thread and back costs more. Gives how many. */
   #copyLatest(buffer: Buffer, length: number, position: number): number {
     const latest = this.#latest
-    const start = this.#onDisk - (latest?.length ?? 0)
+    const start = this.#here - (latest?.length ?? 0)
     if (!latest || position < start) return 0
     const bytes = latest.subarray(position - start, position - start + length)
     buffer.set(bytes)
@@ -149,9 +149,9 @@ export class GrowingFile implements Disposable, Growth {
   }
 
   get #readable(): number {
-    if (this.#state === 'finished') return this.#onDisk
-    if (this.size === undefined) return Math.max(0, this.#onDisk - HELD_BACK)
-    return Math.min(this.#onDisk, Math.max(0, this.size - HELD_BACK))
+    if (this.#state === 'finished') return this.#here
+    if (this.size === undefined) return Math.max(0, this.#here - HELD_BACK)
+    return Math.min(this.#here, Math.max(0, this.size - HELD_BACK))
   }
 
   get #isSettled(): boolean {

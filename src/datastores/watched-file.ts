@@ -32,18 +32,18 @@ interface WatchedFileOptions {
 }
 
 /**
- * Writes from one buffer while the next one fills, and keeps the one before for those who read what was just written. One is
- * written when it is full, and sooner when somebody waits: then the writes are as large as what came in during the one before.
+ * Writes from one buffer, from which those who keep up read too, while the next one fills. One is written when it is full, and
+ * sooner when somebody waits: then the writes are as large as what came in during the one before.
  */
 class WatchedFile implements NewFile {
   readonly #file: FileHandle
   readonly #growth: Growth
   readonly #options: WatchedFileOptions
   #filling = buffers.take()
-  #next = buffers.take()
-  #latest = buffers.take()
+  #other = buffers.take()
   #filled = 0
-  #written = 0
+  /** How many bytes have been written, or are being written. */
+  #begun = 0
   #writing: Promise<void> | undefined
   #failure: { readonly error: unknown } | undefined
   #closed = false
@@ -75,24 +75,26 @@ class WatchedFile implements NewFile {
   /** What is being written still needs its buffer and its file. */
   close(): void {
     this.#closed = true
-    this.#growth.forget()
     void this.#closeWhenWritten()
   }
 
   async #closeWhenWritten(): Promise<void> {
     await this.#writing
+    this.#growth.forget()
     buffers.giveBack(this.#filling)
-    buffers.giveBack(this.#next)
-    buffers.giveBack(this.#latest)
+    buffers.giveBack(this.#other)
     this.#options.closed()
   }
 
   /** Somebody waits: writes what there is, unless something is being written. */
   hurry(): void {
     if (this.#writing || this.#filled === 0 || this.#failure || this.#closed) return
-    this.#writing = this.#writeOut(this.#filling, this.#filled)
-    this.#filling = this.#next
+    const bytes = this.#filling.subarray(0, this.#filled)
+    ;[this.#filling, this.#other] = [this.#other, this.#filling]
     this.#filled = 0
+    this.#writing = this.#writeOut(bytes)
+    this.#begun += bytes.length
+    this.#growth.grew(this.#begun, bytes)
   }
 
   async #makeRoom(): Promise<void> {
@@ -102,17 +104,12 @@ class WatchedFile implements NewFile {
   }
 
   /** Never rejects: a failure is for the next call to throw. */
-  async #writeOut(buffer: Buffer, length: number): Promise<void> {
-    const bytes = buffer.subarray(0, length)
+  async #writeOut(bytes: Uint8Array): Promise<void> {
     try {
       await writeAll(this.#file, bytes)
-      this.#written += length
-      if (!this.#closed) this.#growth.grew(this.#written, bytes)
     } catch (error) {
       this.#failure = { error }
     }
-    this.#next = this.#latest
-    this.#latest = buffer
     this.#writing = undefined
     if (this.#growth.isHungry) this.hurry()
   }
