@@ -247,7 +247,7 @@ function memory(): number {
 test('Who keeps up gets what was just written from memory, and from the file once that is used for something else', async () => {
   await using folder = await temporaryFolder()
   const file = await open(join(folder.path, 'file'), 'wx+')
-  const retired = vi.fn(() => file.close())
+  const retired = vi.fn(() => void file.close())
   using growing = new GrowingFile(undefined)
   growing.began(new SharedFile(file.fd, 0, retired), () => {})
   const inMemory = randomBytes(2 * HELD_BACK)

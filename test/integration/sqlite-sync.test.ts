@@ -20,7 +20,7 @@ describeWith('strace', 'On SQLite', () => {
     let step = 'start'
     for (const call of callsOf(await readFile(record, 'utf8'))) {
       step = /^write\(1<.*"begin ([a-z ]+)\\n"/.exec(call.text)?.[1] ?? step
-      const isSync = /sync$/.test(call.name) && call.isOn(`${path}-wal`)
+      const isSync = call.name.endsWith('sync') && call.isOn(`${path}-wal`)
       syncs.set(step, (syncs.get(step) ?? 0) + (isSync ? 1 : 0))
     }
     expect(Object.fromEntries(syncs)).toMatchObject({
