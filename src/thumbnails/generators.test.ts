@@ -21,8 +21,18 @@ async function thumbnail(bytes: Buffer, asked: Partial<ThumbnailJob> = {}): Prom
   const source = join(folder, `source-${++count}`)
   const target = join(folder, `target-${count}`)
   await writeFile(source, bytes)
-  const job = { source, target, width: 32, height: 32, method: 'scale', limits, types, ...asked } as const
-  return { ...(await generateThumbnail(job, 10_000)), target }
+  const job = {
+    source,
+    target,
+    width: 32,
+    height: 32,
+    method: 'scale',
+    limits,
+    types,
+    stillFrame: 0,
+    ...asked,
+  } as const
+  return { ...(await generateThumbnail(job, 10_000, { programs: {}, memoryLimitBytes: 2 ** 30 })), target }
 }
 
 /** The colours of the four corners, from the upper left, each as `#rgb`. */

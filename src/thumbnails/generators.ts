@@ -3,6 +3,7 @@ import { fileTypeFromFile } from 'file-type'
 import { Refused } from '../lib/errors.ts'
 import { images } from './generators/image.ts'
 import type { Generated, Generator, ThumbnailJob } from './job.ts'
+import type { Outside } from './run-program.ts'
 
 /** Everything that can make thumbnails. A new type is one file in `generators/` and one entry here. */
 const generators: readonly Generator[] = [images]
@@ -18,10 +19,10 @@ export function prepareGenerators(): void {
  *
  * @throws Refused `too_large` (bytes or pixels), `not_thumbnailable` (type unknown, not enabled, or damaged).
  */
-export async function generateThumbnail(job: ThumbnailJob, timeLimitMs: number): Promise<Generated> {
+export async function generateThumbnail(job: ThumbnailJob, timeLimitMs: number, outside: Outside): Promise<Generated> {
   await checkBytes(job)
   const contentType = await sniff(job.source)
-  return pickGenerator(contentType, job.types).generate(job, contentType, timeLimitMs)
+  return pickGenerator(contentType, job.types).generate(job, contentType, timeLimitMs, outside)
 }
 
 async function checkBytes({ source, limits }: ThumbnailJob): Promise<void> {
