@@ -21,9 +21,19 @@ async function thumbnail(bytes: Buffer, asked: Partial<ThumbnailJob> = {}): Prom
   const source = join(folder, `source-${++count}`)
   const target = join(folder, `target-${count}`)
   await writeFile(source, bytes)
-  const job = { source, target, width: 32, height: 32, method: 'scale', limits, types, ...asked } as const
+  const job = {
+    source,
+    target,
+    width: 32,
+    height: 32,
+    method: 'scale',
+    limits,
+    types,
+    stillFrame: 0,
+    ...asked,
+  } as const
   try {
-    return { ...(await generateThumbnail(job, 10_000)), target }
+    return { ...(await generateThumbnail(job, 10_000, { programs: {}, memoryLimitBytes: 2 ** 30 })), target }
   } finally {
     // A worker stays with the reader of its last picture; tests look at the result with others.
     sharp.unblock({ operation: ['VipsForeignLoad'] })

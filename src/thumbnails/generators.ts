@@ -8,6 +8,7 @@ import { svg } from './generators/svg.ts'
 import { tiff } from './generators/tiff.ts'
 import { webp } from './generators/webp.ts'
 import type { Generated, Generator, ThumbnailJob } from './job.ts'
+import type { Outside } from './run-program.ts'
 import { sniff } from './sniff.ts'
 
 /** Everything that can make thumbnails. A new type is one file in `generators/` and one entry here. */
@@ -24,13 +25,13 @@ export function prepareGenerators(): void {
  *
  * @throws Refused `too_large` (bytes or pixels), `not_thumbnailable` (type unknown, not enabled, or damaged).
  */
-export async function generateThumbnail(job: ThumbnailJob, timeLimitMs: number): Promise<Generated> {
+export async function generateThumbnail(job: ThumbnailJob, timeLimitMs: number, outside: Outside): Promise<Generated> {
   await checkBytes(job)
   const contentType = await sniff(job.source)
   if (!contentType) {
     throw new Refused('not_thumbnailable', 'Cannot make a thumbnail: this file is of no type known to have one')
   }
-  return pickGenerator(contentType, job.types).generate(job, contentType, timeLimitMs)
+  return pickGenerator(contentType, job.types).generate(job, contentType, timeLimitMs, outside)
 }
 
 async function checkBytes({ source, limits }: ThumbnailJob): Promise<void> {

@@ -48,8 +48,8 @@ export async function getThumbnail(
   // A lost one is made anew, and takes the lost one's place.
   if (found && !isMarkedLost(found)) return found
   // Options decide what may be decoded, so only requests under the same options share.
-  const { types, maxPixels, maxSourceBytes } = ctx.homeserver.thumbnails
-  const work = JSON.stringify([key, types, maxPixels, maxSourceBytes])
+  const { types, maxPixels, maxSourceBytes, stillFrame } = ctx.homeserver.thumbnails
+  const work = JSON.stringify([key, types, maxPixels, maxSourceBytes, stillFrame])
   return await parts.thumbnailsUnderWay.run(work, ctx.signal, (signal) => make(parts, ctx, media, key, signal))
 }
 
@@ -91,7 +91,7 @@ async function generate(
   const { object, opened } = await findBytes(parts, ctx, media)
   await using _ = opened
   await using source = await parts.datastores.localFile(object, opened)
-  const { maxSourceBytes, maxPixels, types } = ctx.homeserver.thumbnails
+  const { maxSourceBytes, maxPixels, types, stillFrame } = ctx.homeserver.thumbnails
   const { width, height } = key
   const method = key.method === 'crop' ? 'crop' : 'scale'
   const job = {
@@ -102,6 +102,7 @@ async function generate(
     method,
     limits: { maxSourceBytes, maxPixels },
     types,
+    stillFrame,
   } as const
   return await parts.thumbnailPool.generate(job, signal)
 }

@@ -1,3 +1,4 @@
+import type { Outside } from './run-program.ts'
 import type { ThumbnailSize } from './sizes.ts'
 
 /** What is checked before a file is decoded. */
@@ -16,6 +17,8 @@ export interface ThumbnailJob extends ThumbnailSize {
   readonly limits: ThumbnailLimits
   /** `thumbnails.types`: the source types that the administrator lets be decoded. */
   readonly types: readonly string[]
+  /** Which picture of a film stands for it: 0 is the first, 1 the last. */
+  readonly stillFrame: number
 }
 
 /**
@@ -43,7 +46,8 @@ export interface Generator {
    *
    * @param contentType the type of the source's bytes, one of `types`
    * @param timeLimitMs when to give up
+   * @param outside programs of the machine, for types that need them
    * @throws Refused `too_large`, or `not_thumbnailable` when the file cannot be decoded
    */
-  generate(job: ThumbnailJob, contentType: string, timeLimitMs: number): Promise<Generated>
+  generate(job: ThumbnailJob, contentType: string, timeLimitMs: number, outside: Outside): Promise<Generated>
 }
