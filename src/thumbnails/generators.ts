@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { Refused } from '../lib/errors.ts'
+import { apng } from './generators/apng.ts'
 import { avif } from './generators/avif.ts'
 import { gif } from './generators/gif.ts'
 import { jpeg } from './generators/jpeg.ts'
@@ -12,7 +13,7 @@ import type { Outside } from './run-program.ts'
 import { sniff } from './sniff.ts'
 
 /** Everything that can make thumbnails. A new type is one file in `generators/` and one entry here. */
-const generators: readonly Generator[] = [jpeg, png, gif, webp, avif, tiff, svg]
+const generators: readonly Generator[] = [jpeg, png, apng, gif, webp, avif, tiff, svg]
 
 /** Makes this process ready to decode; for worker processes, as it blocks decoders for the whole process. */
 export function prepareGenerators(): void {

@@ -31,7 +31,7 @@ function make(format: string, loader: Loader) {
   const limits = { maxSourceBytes: 0, maxPixels: 1_000_000 }
   const job = { source, target: join(folder, 'target'), width: 32, height: 32, method: 'scale', limits, types: [] }
   const picture = { contentType: `image/${format}`, input: source, loader, opaque: 'png' } as const
-  return makeStill({ ...job, method: 'scale' }, picture, 10_000)
+  return makeStill({ ...job, method: 'scale', stillFrame: 0 }, picture, 10_000)
 }
 
 test.each(readers)('a picture that is %s is read by %s and by no other reader', async (format, loader) => {

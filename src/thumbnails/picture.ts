@@ -3,12 +3,13 @@ import sharp from 'sharp'
 import type { Metadata, Sharp, SharpOptions } from 'sharp'
 import { Refused } from '../lib/errors.ts'
 import type { Generated, Generator, ThumbnailJob } from './job.ts'
-import type { Size } from './sizes.ts'
+import type { Size, ThumbnailSize } from './sizes.ts'
 
 /** libvips' readers, by the names that it knows them by. */
 export type Loader =
   | 'VipsForeignLoadJpegFile'
   | 'VipsForeignLoadPngFile'
+  | 'VipsForeignLoadPngBuffer'
   | 'VipsForeignLoadNsgifFile'
   | 'VipsForeignLoadWebpFile'
   | 'VipsForeignLoadHeifFile'
@@ -27,7 +28,7 @@ export interface Picture {
   readonly opaque: 'jpeg' | 'png'
   /** `upright`: a program that turned the picture already was before us, so what EXIF says of it is out of date. */
   readonly upright?: true
-  readonly options?: Pick<SharpOptions, 'raw' | 'density'>
+  readonly options?: Pick<SharpOptions, 'raw' | 'density' | 'page' | 'pages'>
   /** The size of the original in pixels, where `input` is not the original. */
   readonly size?: Size
 }
@@ -65,21 +66,30 @@ export async function makeStill(job: ThumbnailJob, picture: Picture, timeLimitMs
   // What comes out stands upright, so sizes are compared and cropped as a person sees the picture.
   const upright = picture.size ?? (picture.upright ? header : header.autoOrient)
   const { width, height } = upright
-  const fitsAsItIs = width <= job.width && height <= job.height
-  if (fitsAsItIs && mayBeServed(picture.contentType, header)) {
+  if (fitsAsItIs(upright, job) && mayBeServed(picture.contentType, header)) {
     return { kind: 'original', contentType: picture.contentType, width, height }
   }
-  const target = fitsAsItIs ? ({ width, height, method: 'scale' } as const) : job
   const opened = open(picture, job.limits.maxPixels)
-  const resized = resize(picture.upright ? opened : opened.autoOrient(), upright, target)
-  const encoded = encode(resized, picture, header).timeout({ seconds: wholeSeconds(timeLimitMs) })
-  const { data, info } = await decoding(picture.contentType, encoded.toBuffer({ resolveWithObject: true }))
-  await writeFile(job.target, data)
+  const resized = resize(picture.upright ? opened : opened.autoOrient(), upright, job)
+  return await write(job, picture.contentType, encode(resized, picture, header), timeLimitMs)
+}
+
+/** Does what is planned with an image, and writes what comes out into the job's target. */
+export async function write(
+  { target }: ThumbnailJob,
+  contentType: string,
+  image: Sharp,
+  timeLimitMs: number,
+): Promise<Generated> {
+  const planned = image.timeout({ seconds: wholeSeconds(timeLimitMs) })
+  const { data, info } = await decoding(contentType, planned.toBuffer({ resolveWithObject: true }))
+  await writeFile(target, data)
   return {
     kind: 'thumbnail',
     contentType: `image/${info.format}`,
     width: info.width,
-    height: info.height,
+    // Of one frame, where there are several.
+    height: info.pageHeight ?? info.height,
     bytes: data.length,
   }
 }
@@ -110,12 +120,12 @@ export function damaged(contentType: string, cause: unknown): Refused {
 }
 
 /** A worker makes one thumbnail at a time, so it never needs two readers. */
-function readOnlyWith(loader: Picture['loader']): void {
+export function readOnlyWith(loader: Picture['loader']): void {
   sharp.block({ operation: ['VipsForeignLoad'] })
   if (loader !== 'none') sharp.unblock({ operation: [loader] })
 }
 
-function open({ input, options }: Picture, limitInputPixels: number | false): Sharp {
+export function open({ input, options }: Picture, limitInputPixels: number | false): Sharp {
   return sharp(input, { failOn: 'error', sequentialRead: true, limitInputPixels, pages: 1, ...options })
 }
 
@@ -128,11 +138,14 @@ function mayBeServed(contentType: string, header: Metadata): boolean {
   return still && (header.orientation ?? 1) === 1 && header.space !== 'cmyk'
 }
 
-/**
- * `scale` fits the picture inside the size, `crop` fills it and cuts off what hangs over. Neither enlarges: a picture that
- * fits as it is was dealt with before.
- */
-function resize(image: Sharp, source: Size, { width, height, method }: Size & Pick<ThumbnailJob, 'method'>): Sharp {
+/** Whether a source is no larger than asked, and so is neither made smaller nor cropped. */
+export function fitsAsItIs(source: Size, asked: Size): boolean {
+  return source.width <= asked.width && source.height <= asked.height
+}
+
+/** `scale` fits the picture inside the size asked for, `crop` fills it and cuts off what hangs over. Neither enlarges. */
+export function resize(image: Sharp, source: Size, { width, height, method }: ThumbnailSize): Sharp {
+  if (fitsAsItIs(source, { width, height })) return image.resize(source.width, source.height, { fit: 'inside' })
   if (method === 'scale') return image.resize(width, height, { fit: 'inside' })
   // A source that is too small in one direction gives as much as it has of the aspect ratio asked for.
   const available = Math.min(1, source.width / width, source.height / height)
@@ -153,7 +166,8 @@ function wholeSeconds(ms: number): number {
   return Math.max(1, Math.floor(ms / 1000))
 }
 
-async function decoding<Result>(contentType: string, work: Promise<Result>): Promise<Result> {
+/** What a decoder says of a file becomes the refusal of that file. */
+export async function decoding<Result>(contentType: string, work: Promise<Result>): Promise<Result> {
   try {
     return await work
   } catch (cause) {

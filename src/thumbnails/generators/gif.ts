@@ -1,3 +1,3 @@
-import { pictures } from '../picture.ts'
+import { animations } from '../animation.ts'
 
-export const gif = pictures({ 'image/gif': ['image/gif'] }, { loader: 'VipsForeignLoadNsgifFile', opaque: 'png' })
+export const gif = animations({ 'image/gif': ['image/gif'] }, { loader: 'VipsForeignLoadNsgifFile', opaque: 'png' })

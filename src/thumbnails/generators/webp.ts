@@ -1,3 +1,3 @@
-import { pictures } from '../picture.ts'
+import { animations } from '../animation.ts'
 
-export const webp = pictures({ 'image/webp': ['image/webp'] }, { loader: 'VipsForeignLoadWebpFile', opaque: 'jpeg' })
+export const webp = animations({ 'image/webp': ['image/webp'] }, { loader: 'VipsForeignLoadWebpFile', opaque: 'jpeg' })
