@@ -38,7 +38,8 @@ async function generate(job: ThumbnailJob, picture: Picture, timeLimitMs: number
     return { ...(await makeStill(job, { ...picture, options }, timeLimitMs)), motion: motionOf(animation, job) }
   }
   const { contentType } = picture
-  if (mayBeServed(animation, contentType, job)) return { kind: 'original', contentType, width, height, motion: 'moving' }
+  if (mayBeServed(animation, contentType, job))
+    return { kind: 'original', contentType, width, height, motion: 'moving' }
   const all = open({ ...picture, options: { pages: -1 } }, job.limits.maxPixels)
   const moving = encodeMoving(resize(all, animation, job), type)
   return { ...(await write(job, contentType, moving, timeLimitMs)), motion: 'moving' }
