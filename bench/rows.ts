@@ -4,7 +4,7 @@ import { coldStart } from './rows/cold-start.ts'
 import { config } from './rows/config.ts'
 import { download } from './rows/download.ts'
 import { idleMemory, slowDownloadMemory, uploadMemory } from './rows/memory.ts'
-import { cachedThumbnail, generatedThumbnail } from './rows/thumbnail.ts'
+import { animatedThumbnail, cachedThumbnail, generatedThumbnail } from './rows/thumbnail.ts'
 import { reads, writes } from './records/queries.ts'
 import { records } from './rows/records.ts'
 import { s3Download, s3Upload } from './rows/s3.ts'
@@ -52,6 +52,7 @@ export const rows: readonly Row[] = [
   s3Download({ name: 's3-download-100m', bytes: 100 * MIB, connections: 2, aim: BESIDE_SDK }),
   cachedThumbnail({ name: 'thumbnail-cached' }),
   generatedThumbnail({ name: 'thumbnail-generated' }),
+  animatedThumbnail({ name: 'thumbnail-animated', aim: ratio(0.8) }),
   xMatrix({ name: 'x-matrix', aim: atLeast(5000, 'requests/s') }),
   coldStart({ name: 'cold-start', aim: below(2000, 'ms') }),
   idleMemory({ name: 'memory-idle', aim: below(110, 'MiB') }),
