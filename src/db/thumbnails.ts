@@ -26,7 +26,7 @@ export async function findThumbnail(db: Queryable, wanted: WantedThumbnail): Pro
   const found = await thumbnailsOfSize(db, wanted)
   for (const variant of [wanted.variant, ...(wanted.orElse ?? [])]) {
     const row = found.find((thumbnail) => thumbnail.variant === variant)
-    if (row) return withoutVariant(row)
+    if (row) return row
   }
   return undefined
 }
@@ -51,10 +51,6 @@ const thumbnailsOfSize = compiled((db, key: WantedThumbnail) =>
     .where('thumbnails.height', '=', key.height)
     .where('thumbnails.method', '=', key.method),
 )
-
-function withoutVariant({ variant: _, ...record }: ThumbnailRecord & { readonly variant: string }): ThumbnailRecord {
-  return record
-}
 
 export interface CommittedThumbnail extends ThumbnailKey {
   readonly contentType: string

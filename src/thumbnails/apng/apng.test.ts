@@ -9,6 +9,10 @@ const red = await plainPng(4, 2, 'r')
 const green = await plainPng(2, 1, 'g')
 const blue = await plainPng(1, 2, 'b')
 
+const disposing = (dispose: number) => [{ png: red }, { png: green, x: 1, y: 1, dispose }, { png: blue }]
+const blending = (png: Buffer, blend: number) => [{ png: red }, { png, x: 1, blend }, { png: green, blend: 1 }]
+const halfTransparent = (colour: string) => plainPng(4, 2, colour, 0.5)
+
 /** The pixels of each canvas, row by row: the letters of the colours in it, `.` for none, with alpha where it is half. */
 async function canvases(frames: readonly FrameOptions[], still?: Buffer): Promise<readonly string[]> {
   const png = readAnimatedPng(animatedPng({ frames, ...(still ? { still } : {}) }))
@@ -30,10 +34,9 @@ function show(canvas: Buffer, width: number): string {
 
 describe('the canvas after each frame', () => {
   test('keeps, clears or restores the place of the one before', async () => {
-    const frames = (dispose: number) => [{ png: red }, { png: green, x: 1, y: 1, dispose }, { png: blue }]
-    expect(await canvases(frames(0))).toEqual(['rrrr/rrrr', 'rrrr/rggr', 'brrr/bggr'])
-    expect(await canvases(frames(1))).toEqual(['rrrr/rrrr', 'rrrr/rggr', 'brrr/b..r'])
-    expect(await canvases(frames(2))).toEqual(['rrrr/rrrr', 'rrrr/rggr', 'brrr/brrr'])
+    expect(await canvases(disposing(0))).toEqual(['rrrr/rrrr', 'rrrr/rggr', 'brrr/bggr'])
+    expect(await canvases(disposing(1))).toEqual(['rrrr/rrrr', 'rrrr/rggr', 'brrr/b..r'])
+    expect(await canvases(disposing(2))).toEqual(['rrrr/rrrr', 'rrrr/rggr', 'brrr/brrr'])
   })
 
   test('is empty when the first frame is to be restored to what was before it', async () => {
@@ -48,17 +51,17 @@ describe('the canvas after each frame', () => {
   test('is covered by a frame, or drawn over', async () => {
     const nothing = await plainPng(1, 2, 'g', 0)
     const half = await plainPng(1, 2, 'g', 0.5)
-    const over = (png: Buffer, blend: number) => [{ png: red }, { png, x: 1, blend }, { png: green, blend: 1 }]
-    expect((await canvases(over(nothing, 0)))[1]).toBe('r.rr/r.rr')
-    expect((await canvases(over(nothing, 1)))[1]).toBe('rrrr/rrrr')
-    expect((await canvases(over(half, 0)))[1]).toBe('rg128rr/rg128rr')
-    expect((await canvases(over(half, 1)))[1]).toBe('rrgrr/rrgrr')
-    expect((await canvases(over(half, 0)))[2]).toBe('ggrr/rg128rr')
+    expect((await canvases(blending(nothing, 0)))[1]).toBe('r.rr/r.rr')
+    expect((await canvases(blending(nothing, 1)))[1]).toBe('rrrr/rrrr')
+    expect((await canvases(blending(half, 0)))[1]).toBe('rg128rr/rg128rr')
+    expect((await canvases(blending(half, 1)))[1]).toBe('rrgrr/rrgrr')
+    expect((await canvases(blending(half, 0)))[2]).toBe('ggrr/rg128rr')
   })
 
   test('mixes two half transparent colours as the specification says', async () => {
-    const half = (colour: string) => plainPng(4, 2, colour, 0.5)
-    const png = readAnimatedPng(animatedPng({ frames: [{ png: await half('r') }, { png: await half('g'), blend: 1 }] }))
+    const png = readAnimatedPng(
+      animatedPng({ frames: [{ png: await halfTransparent('r') }, { png: await halfTransparent('g'), blend: 1 }] }),
+    )
     const last: number[][] = []
     if (png) for await (const canvas of composeFrames(png)) last.push([...canvas.subarray(0, 4)])
     // alpha 1 - (1 - 128/255)², colours by their share in it
@@ -126,11 +129,16 @@ describe('a PNG is no animation', () => {
     ['with a frame without data', animatedPng({ frames: [{ png: red }, { png: withData(green) }] })],
     ['with a frame without width', animatedPng({ frames: [{ png: red }, { png: withWidth(green, 0) }] })],
     ['with a chunk that says it is as long as 4 GiB', lengthened(animatedPng({ frames: two }))],
+    ['with a list of chunks that fills the memory', padded(animatedPng({ frames: two }), 100_000)],
     ['that is cut off', animatedPng({ frames: two }).subarray(0, -1)],
     ['that is empty', Buffer.alloc(0)],
     ['that is another file', Buffer.from('GIF89a and more')],
   ])('%s', (_, bytes) => {
     expect(readAnimatedPng(bytes)).toBeUndefined()
+  })
+
+  test('only when it has too many chunks', () => {
+    expect(readAnimatedPng(padded(animatedPng({ frames: two }), 10_000))).toBeDefined()
   })
 
   test('with a bit of it changed, wherever', async () => {
@@ -162,6 +170,12 @@ function withWidth(png: Buffer, width: number): Buffer {
   const changed = Buffer.from(png)
   changed.writeUInt32BE(width, 16)
   return changed
+}
+
+/** With so many empty chunks before its end. */
+function padded(png: Buffer, chunks: number): Buffer {
+  const empty = Array<Buffer>(chunks).fill(pngChunk('tEXt', Buffer.alloc(0)))
+  return Buffer.concat([png.subarray(0, -12), ...empty, png.subarray(-12)])
 }
 
 function lengthened(png: Buffer): Buffer {

@@ -26,6 +26,8 @@ export interface PngFrame extends Size {
 const SIGNATURE = Buffer.from('89504e470d0a1a0a', 'hex')
 /** What a frame's PNG needs of the file's besides its own data: palette, transparency and colours. */
 const SHARED = new Set(['PLTE', 'tRNS', 'gAMA', 'cHRM', 'sRGB', 'iCCP', 'cICP', 'sBIT'])
+/** Programs cut data into pieces of some kB; a file in which there are more of them is made to fill the memory with their list. */
+const MOST_CHUNKS = 100_000
 const DISPOSALS = ['keep', 'clear', 'restore'] as const
 const BLENDS = ['source', 'over'] as const
 
@@ -51,11 +53,11 @@ interface Chunk {
   readonly data: Buffer
 }
 
-/** All chunks, or undefined for a file that is cut off or damaged. */
+/** All chunks, or undefined for a file that is cut off, damaged, or has too many. */
 function readChunks(file: Buffer): readonly Chunk[] | undefined {
   if (!file.subarray(0, 8).equals(SIGNATURE)) return undefined
   const chunks: Chunk[] = []
-  for (let at = SIGNATURE.length; at + 12 <= file.length;) {
+  for (let at = SIGNATURE.length; at + 12 <= file.length && chunks.length < MOST_CHUNKS;) {
     const end = at + 8 + file.readUInt32BE(at)
     if (end + 4 > file.length || crc32(file.subarray(at + 4, end)) !== file.readUInt32BE(end)) return undefined
     const type = file.toString('latin1', at + 4, at + 8)
@@ -69,13 +71,14 @@ function readChunks(file: Buffer): readonly Chunk[] | undefined {
 function readFrames(chunks: readonly Chunk[], header: Buffer): readonly PngFrame[] {
   const firstData = chunks.findIndex(({ type }) => type === 'IDAT')
   const shared = chunks.slice(0, Math.max(0, firstData)).filter(({ type }) => SHARED.has(type))
+  const sharedParts = shared.flatMap(({ type, data }) => toChunk(type, data))
   const frames: PngFrame[] = []
   for (const [index, { type, data }] of chunks.entries()) {
     if (type !== 'fcTL' || data.length !== 26) continue
     const frame = readControl(data)
     const own = dataOf(chunks, index + 1)
     if (!frame || own.length === 0) return []
-    frames.push({ ...frame, png: toPng(header, frame, shared, own) })
+    frames.push({ ...frame, png: toPng(header, frame, sharedParts, own) })
   }
   return frames
 }
@@ -101,14 +104,14 @@ function dataOf(chunks: readonly Chunk[], from: number): readonly Buffer[] {
   return data
 }
 
-function toPng(header: Buffer, { width, height }: Size, shared: readonly Chunk[], data: readonly Buffer[]) {
+function toPng(header: Buffer, { width, height }: Size, shared: readonly Uint8Array[], data: readonly Buffer[]) {
   const own = Buffer.from(header)
   own.writeUInt32BE(width, 0)
   own.writeUInt32BE(height, 4)
   return [
     SIGNATURE,
     ...toChunk('IHDR', own),
-    ...shared.flatMap((chunk) => toChunk(chunk.type, chunk.data)),
+    ...shared,
     ...data.flatMap((part) => toChunk('IDAT', part)),
     ...toChunk('IEND', Buffer.alloc(0)),
   ]
