@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -117,6 +118,17 @@ describe.each(NAMES)('an animation (%s)', (name) => {
   })
 })
 
+describe('an animation of which the last frame is damaged', () => {
+  test.each(['gifsicle.gif', 'ffmpeg.png', 'img2webp.webp'] as const)('(%s) stands still', async (name) => {
+    const bytes = await withBadEnd(name)
+    const made = await thumbnail(bytes, moving)
+    expect(made).toMatchObject({ contentType: 'image/png', motion: 'cannot' })
+    const [frame = Buffer.alloc(0)] = (await framesOf(made.target)).pixels
+    expect(nearest(frame, await drawnFrames(48, 36))).toBe(4)
+    await expect(thumbnail(bytes, { stillFrame: 1 })).rejects.toMatchObject({ reason: 'not_thumbnailable' })
+  })
+})
+
 describe('a source with one picture', () => {
   test.each(['gif', 'webp', 'png'] as const)('says nothing of motion, whatever was asked: %s', async (format) => {
     const bytes = await (await quarters({ width: 96, height: 72 })).toFormat(format).toBuffer()
@@ -161,3 +173,13 @@ describe('what would cost too much', () => {
     expect(made.motion).toBeUndefined()
   })
 })
+
+/** With the data of the last frame overwritten, and nothing else. */
+async function withBadEnd(name: keyof typeof ANIMATIONS): Promise<Buffer> {
+  const bytes = await readAnimation(name)
+  if (ANIMATIONS[name].type !== 'image/apng') return bytes.fill(0xff, bytes.length - 60, bytes.length - 8)
+  const last = bytes.lastIndexOf('fdAT')
+  const data = bytes.subarray(last + 8, last + bytes.readUInt32BE(last - 4) + 4).fill(0xff)
+  bytes.writeUInt32BE(crc32(bytes.subarray(last, last + 8 + data.length)), last + 8 + data.length)
+  return bytes
+}

@@ -1,4 +1,5 @@
 import type { Sharp } from 'sharp'
+import { Refused } from '../lib/errors.ts'
 import { type Animation, chooseFrame, mayMove } from './frames.ts'
 import type { AnimationType, Generated, Generator, Motion, ThumbnailJob } from './job.ts'
 import {
@@ -32,17 +33,31 @@ async function generate(job: ThumbnailJob, picture: Picture, timeLimitMs: number
   if (frames === 1 || orientation > 1) return await makeStill(job, picture, timeLimitMs)
   const animation = { width, height, frames, delays }
   checkPixels(animation, job)
+  const still = () => makeStill(job, { ...picture, options: { page: chooseFrame(animation, job) } }, timeLimitMs)
   const type = movingType(animation, job)
-  if (!type) {
-    const options = { page: chooseFrame(animation, job) }
-    return { ...(await makeStill(job, { ...picture, options }, timeLimitMs)), motion: motionOf(animation, job) }
-  }
+  if (!type) return { ...(await still()), motion: motionOf(animation, job) }
   const { contentType } = picture
   if (mayBeServed(animation, contentType, job))
     return { kind: 'original', contentType, width, height, motion: 'moving' }
   const all = open({ ...picture, options: { pages: -1 } }, job.limits.maxPixels)
   const moving = encodeMoving(resize(all, animation, job), type)
-  return { ...(await write(job, contentType, moving, timeLimitMs)), motion: 'moving' }
+  return await movingOr(still, () => write(job, contentType, moving, timeLimitMs))
+}
+
+/**
+ * An animation of which a frame is damaged stands still, as long as the frames up to its `stillFrame` are whole: the end of
+ * many a GIF is missing.
+ */
+export async function movingOr(
+  still: () => Promise<Generated>,
+  makeMoving: () => Promise<Generated>,
+): Promise<Generated> {
+  try {
+    return { ...(await makeMoving()), motion: 'moving' }
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error
+    return { ...(await still()), motion: 'cannot' }
+  }
 }
 
 /** The type in which this animation is given moving; undefined for a still. */

@@ -28,7 +28,7 @@ export type AnimationType = 'image/webp' | 'image/gif'
 
 /**
  * What a thumbnail of a source with frames is: `moving`, or a still of one that `can` be had moving under the limits of its
- * job, or of one that `cannot` (too many frames or pixels, too long; a video).
+ * job, or of one that `cannot` (too many frames or pixels, too long, damaged; a video).
  */
 export type Motion = 'moving' | 'can' | 'cannot'
 

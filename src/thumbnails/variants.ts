@@ -48,5 +48,5 @@ function nameOf({ animationFormat, stillFrame, maxPixels }: MotionOptions, motio
   if (motion === undefined) return 'still'
   if (motion === 'moving') return `animated ${animationFormat}`
   // What is too much for an animation under this limit may not be under the next.
-  return motion === 'can' ? `frame ${stillFrame}` : `frame ${stillFrame}, more than ${maxPixels} pixels`
+  return motion === 'can' ? `frame ${stillFrame}` : `frame ${stillFrame}, still within ${maxPixels} pixels`
 }

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import sharp from 'sharp'
 import type { Sharp } from 'sharp'
-import { encodeMoving, motionOf, movingType } from '../animation.ts'
+import { encodeMoving, motionOf, movingOr, movingType } from '../animation.ts'
 import { composeFrames } from '../apng/compose.ts'
 import { type AnimatedPng, readAnimatedPng } from '../apng/read.ts'
 import { chooseFrame } from '../frames.ts'
@@ -40,13 +40,16 @@ async function generate(job: ThumbnailJob, contentType: string, timeLimitMs: num
   const png = size > MOST_BYTES ? undefined : readAnimatedPng(await readFile(job.source))
   if (!png) return await makeStill(job, picture, timeLimitMs)
   readOnlyWith('VipsForeignLoadPngBuffer')
-  const type = movingType(png.animation, job)
-  if (!type) {
-    const still = resize(await decoding(contentType, frameOf(png, job)), png.animation, job).png()
-    return { ...(await write(job, contentType, still, timeLimitMs)), motion: motionOf(png.animation, job) }
+  const still = async () => {
+    const frame = await decoding(contentType, frameOf(png, job))
+    return await write(job, contentType, resize(frame, png.animation, job).png(), timeLimitMs)
   }
-  const moving = await decoding(contentType, allFrames(png, job, type))
-  return { ...(await write(job, contentType, moving, timeLimitMs)), motion: 'moving' }
+  const type = movingType(png.animation, job)
+  if (!type) return { ...(await still()), motion: motionOf(png.animation, job) }
+  return await movingOr(still, async () => {
+    const moving = await decoding(contentType, allFrames(png, job, type))
+    return await write(job, contentType, moving, timeLimitMs)
+  })
 }
 
 async function frameOf(png: AnimatedPng, job: ThumbnailJob): Promise<Sharp> {
