@@ -5,7 +5,7 @@ import { config } from './rows/config.ts'
 import { download } from './rows/download.ts'
 import { fetchMemory, firstByte, remoteFetch, sharedFetch } from './rows/fetch.ts'
 import { idleMemory, slowDownloadMemory, uploadMemory } from './rows/memory.ts'
-import { cachedThumbnail, generatedThumbnail } from './rows/thumbnail.ts'
+import { animatedThumbnail, cachedThumbnail, generatedThumbnail } from './rows/thumbnail.ts'
 import { reads, writes } from './records/queries.ts'
 import { records } from './rows/records.ts'
 import { s3Download, s3Upload } from './rows/s3.ts'
@@ -61,6 +61,7 @@ export const rows: readonly Row[] = [
   sharedFetch({ name: 'fetch-shared', bytes: 10 * MIB, askers: 200, aim: ONCE }),
   cachedThumbnail({ name: 'thumbnail-cached' }),
   generatedThumbnail({ name: 'thumbnail-generated' }),
+  animatedThumbnail({ name: 'thumbnail-animated', aim: ratio(0.8) }),
   xMatrix({ name: 'x-matrix', aim: atLeast(5000, 'requests/s') }),
   coldStart({ name: 'cold-start', aim: below(2000, 'ms') }),
   idleMemory({ name: 'memory-idle', aim: below(110, 'MiB') }),

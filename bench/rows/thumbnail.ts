@@ -15,6 +15,7 @@ import { openStage, type Stage } from '../stage.ts'
 const WARM_UP_SECONDS = 5
 /** How many are made for each second that a measurement is to last. */
 const PER_SECOND = 15
+const ANIMATED_PER_SECOND = 2
 const PHOTO = { width: 4000, height: 3000 }
 const WANTED = '?width=320&height=240&method=scale'
 
@@ -47,19 +48,52 @@ export function cachedThumbnail({ name }: { readonly name: string }): Row {
 
 /** Thumbnails of photos that nobody has asked for before, one after the other, against sharp alone on the same photo. */
 export function generatedThumbnail({ name }: { readonly name: string }): Row {
-  return {
+  return generated({
     name,
     title: 'thumbnail 320x240 made from a 12-megapixel JPEG, one at a time',
+    perSecond: PER_SECOND,
+    source: { type: 'image/jpeg', query: WANTED, make: photo, copy: withComment },
+  })
+}
+
+/** The same of an animation, that stays one. */
+export function animatedThumbnail({ name, aim }: Pick<Row, 'name' | 'aim'>): Row {
+  return generated({
+    name,
+    title: 'animated thumbnail 320x240 made from a GIF of 60 frames, one at a time',
+    perSecond: ANIMATED_PER_SECOND,
+    source: { type: 'image/gif', query: `${WANTED}&animated=true`, make: animation, copy: withTail },
+    aim,
+  })
+}
+
+interface Source {
+  readonly type: string
+  readonly query: string
+  readonly make: () => Promise<Buffer>
+  /** The same picture in other bytes. */
+  readonly copy: (picture: Buffer) => Buffer
+}
+
+interface Generated extends Pick<Row, 'name' | 'title' | 'aim'> {
+  readonly source: Source
+  /** How many are made for each second that a measurement is to last. */
+  readonly perSecond: number
+}
+
+function generated({ source, perSecond, ...row }: Generated): Row {
+  return {
+    ...row,
     unit: 'thumbnails/s',
     reference: 'sharp alone',
     async measure(setting) {
       await using stage = await openStage(setting)
-      const picture = await photo()
-      const file = join(stage.folder, 'photo.jpg')
+      const picture = await source.make()
+      const file = join(stage.folder, 'picture')
       await writeFile(file, picture)
-      await generate(stage, await uploadCopies(stage, picture, 3))
-      const each = PER_SECOND * setting.seconds
-      const paths = await uploadCopies(stage, picture, each * setting.rounds)
+      await generate(stage, await uploadCopies(stage, source, { picture, count: 3 }))
+      const each = perSecond * setting.seconds
+      const paths = await uploadCopies(stage, source, { picture, count: each * setting.rounds })
       return await inTurn({
         rounds: setting.rounds,
         serverPid: stage.server.pid,
@@ -68,6 +102,26 @@ export function generatedThumbnail({ name }: { readonly name: string }): Row {
       })
     },
   }
+}
+
+/** 60 frames of 400 x 300 pixels in 128 colours, 4 MB: soft shapes that wander, and noise of its own in each frame. */
+async function animation(): Promise<Buffer> {
+  const size = { width: 400, height: 300 }
+  const shapes = await noise({ width: 16, height: 9 }, 60).png().toBuffer()
+  const scene = await sharp(shapes).resize({ width: 640, height: 360, kernel: 'cubic' }).png().toBuffer()
+  const frames = Array.from({ length: 60 }, async (_, frame) => {
+    const grain = await noise(size, 9).png().toBuffer()
+    const cut = await sharp(scene)
+      .extract({ left: frame * 4, top: frame, ...size })
+      .png()
+      .toBuffer()
+    return await sharp(cut)
+      .composite([{ input: grain, blend: 'soft-light' }])
+      .png()
+      .toBuffer()
+  })
+  const whole = sharp(await Promise.all(frames), { join: { animated: true } })
+  return await whole.gif({ colours: 128, delay: Array<number>(60).fill(50) }).toBuffer()
 }
 
 /** A picture of 4000 x 3000 pixels and some 2.5 MB, as a telephone takes them: soft shapes and a sensor's noise. */
@@ -87,15 +141,28 @@ function noise(size: typeof PHOTO, sigma: number): Sharp {
   return sharp({ create: { ...size, channels: 3, background: 'grey', noise: gaussian } })
 }
 
-/** The same picture as `count` different files: each has another comment. */
-async function uploadCopies(stage: Stage, picture: Buffer, count: number): Promise<string[]> {
+/** The same picture as `count` different files. */
+async function uploadCopies(
+  stage: Stage,
+  { type, query, copy }: Source,
+  { picture, count }: { readonly picture: Buffer; readonly count: number },
+): Promise<string[]> {
   const paths: string[] = []
-  for (let copy = 0; copy < count; copy++) {
-    const comment = Buffer.concat([Buffer.from([0xff, 0xfe, 0, 18]), randomBytes(16)])
-    const bytes = Buffer.concat([picture.subarray(0, 2), comment, picture.subarray(2)])
-    paths.push((await stage.upload({ bytes, type: 'image/jpeg' }, 'thumbnail')) + WANTED)
+  for (let made = 0; made < count; made++) {
+    paths.push((await stage.upload({ bytes: copy(picture), type }, 'thumbnail')) + query)
   }
   return paths
+}
+
+/** A JPEG with another comment. */
+function withComment(picture: Buffer): Buffer {
+  const comment = Buffer.concat([Buffer.from([0xff, 0xfe, 0, 18]), randomBytes(16)])
+  return Buffer.concat([picture.subarray(0, 2), comment, picture.subarray(2)])
+}
+
+/** A GIF with other bytes after its end, which nobody reads. */
+function withTail(picture: Buffer): Buffer {
+  return Buffer.concat([picture, randomBytes(16)])
 }
 
 async function generate(stage: Stage, paths: readonly string[]): Promise<Measured> {

@@ -10,16 +10,29 @@ export interface ThumbnailKey {
   readonly variant: string
 }
 
+/** A thumbnail to look for. */
+export interface WantedThumbnail extends ThumbnailKey {
+  /** Other variants that would do, the best first. */
+  readonly orElse?: readonly string[]
+}
+
 /** A thumbnail that is stored. Its object may be the source itself, where that is small enough. */
 export interface ThumbnailRecord extends StoredObject, Partial<ObjectState> {
   readonly contentType: string
 }
 
-/** The stored thumbnail, if there is one. */
-export const findThumbnail = async (db: Queryable, key: ThumbnailKey): Promise<ThumbnailRecord | undefined> =>
-  (await thumbnailByKey(db, key))[0]
+/** The stored thumbnail, if there is one; of several variants that would do, the best. */
+export async function findThumbnail(db: Queryable, wanted: WantedThumbnail): Promise<ThumbnailRecord | undefined> {
+  const found = await thumbnailsOfSize(db, wanted)
+  for (const variant of [wanted.variant, ...(wanted.orElse ?? [])]) {
+    const row = found.find((thumbnail) => thumbnail.variant === variant)
+    if (row) return row
+  }
+  return undefined
+}
 
-const thumbnailByKey = compiled((db, key: ThumbnailKey) =>
+/** All variants: they are next to each other in the index, and few. */
+const thumbnailsOfSize = compiled((db, key: WantedThumbnail) =>
   db
     .selectFrom('thumbnails')
     .innerJoin('objects', 'objects.sha256', 'thumbnails.sha256')
@@ -31,12 +44,12 @@ const thumbnailByKey = compiled((db, key: ThumbnailKey) =>
       'objects.lost_at as lostAt',
       'objects.damaged_at as damagedAt',
       'thumbnails.content_type as contentType',
+      'thumbnails.variant as variant',
     ])
     .where('thumbnails.source_sha256', '=', key.sourceSha256)
     .where('thumbnails.width', '=', key.width)
     .where('thumbnails.height', '=', key.height)
-    .where('thumbnails.method', '=', key.method)
-    .where('thumbnails.variant', '=', key.variant),
+    .where('thumbnails.method', '=', key.method),
 )
 
 export interface CommittedThumbnail extends ThumbnailKey {

@@ -16,6 +16,8 @@ import { type Endpoint, mayRedirect } from './redirect.ts'
 
 const DEFAULT_TIMEOUT_MS = 20_000
 const LONGEST_TIMEOUT_MS = 60_000
+/** Of thumbnails' names, where it is not `png`. */
+const EXTENSIONS: Readonly<Record<string, string>> = { 'image/jpeg': 'jpg', 'image/gif': 'gif', 'image/webp': 'webp' }
 
 type Handler = (parts: HttpParts, call: Call) => Promise<Answer>
 
@@ -68,12 +70,12 @@ export function thumbnail(endpoint: Endpoint): Handler {
 
 async function answerThumbnail(parts: HttpParts, call: Call, endpoint: Endpoint): Promise<Answer> {
   const link = linkFor(parts, call, endpoint)
+  const { defaultAnimated } = call.homeserver.thumbnails
   const asked = {
     width: side(call, 'width'),
     height: side(call, 'height'),
     method: method(call),
-    // Read for its errors: animation comes with a later version, and the specification lets a server answer with a still.
-    animated: call.flag('animated', call.flag('org.matrix.msc2705.animated', false)),
+    animated: call.flag('animated', call.flag('org.matrix.msc2705.animated', defaultAnimated)),
   }
   const record = await findAllowed(parts, call, wanted(parts, call, endpoint))
   mediaAccessed(parts.events, { ageMs: parts.clock.now() - record.createdAt })
@@ -84,7 +86,7 @@ async function answerThumbnail(parts: HttpParts, call: Call, endpoint: Endpoint)
     tag: made.sha256,
     contentType: made.contentType,
     disposition: 'inline',
-    fileName: `thumbnail.${made.contentType === 'image/jpeg' ? 'jpg' : 'png'}`,
+    fileName: `thumbnail.${EXTENSIONS[made.contentType] ?? 'png'}`,
     link: (present) => link(made, present),
     atHand: () => parts.cache.get(made)?.bytes,
     open: (part) => openObject(fromCache(parts), call, made, part),

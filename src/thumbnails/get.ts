@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { MediaRecord } from '../db/media.ts'
 import type { OfferedObject, StoredObject } from '../db/objects.ts'
-import { commitThumbnail, type ThumbnailKey, type ThumbnailRecord } from '../db/thumbnails.ts'
+import { commitThumbnail, type ThumbnailKey, type ThumbnailRecord, type WantedThumbnail } from '../db/thumbnails.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Refused } from '../lib/errors.ts'
 import { type EventParts, thumbnailGenerated } from '../lib/events.ts'
@@ -15,9 +15,15 @@ import { type DownloadParts, findBytes } from '../media/download.ts'
 import { isMarkedLost } from '../media/lost.ts'
 import { type ObjectParts, storeObject } from '../media/objects.ts'
 import type { Records } from '../media/records.ts'
-import type { Generated } from './job.ts'
+import type { AnimationType, Generated } from './job.ts'
 import type { ThumbnailPool } from './pool.ts'
 import { chooseSize, type ThumbnailSize } from './sizes.ts'
+import { animationWanted, variantOf, variantsFor } from './variants.ts'
+
+export interface AskedThumbnail extends ThumbnailSize {
+  /** Whether it may move, if the source does and the options allow it. */
+  readonly animated: boolean
+}
 
 export interface ThumbnailParts extends ObjectParts, Pick<DownloadParts, 'lost'> {
   readonly clock: Clock
@@ -40,31 +46,45 @@ export async function getThumbnail(
   parts: ThumbnailParts,
   ctx: Context,
   media: MediaRecord,
-  asked: ThumbnailSize,
+  asked: AskedThumbnail,
 ): Promise<ThumbnailRecord> {
-  const { width, height, method } = chooseSize(ctx.homeserver.thumbnails, asked)
-  const key: ThumbnailKey = { sourceSha256: media.sha256, width, height, method, variant: 'still' }
-  const found = await parts.records.findThumbnail(key)
+  const options = ctx.homeserver.thumbnails
+  const { width, height, method } = chooseSize(options, asked)
+  const animateAs = animationWanted(options, asked.animated, media.size)
+  const variants = variantsFor(options, animateAs)
+  const wanted: WantedThumbnail = { sourceSha256: media.sha256, width, height, method, ...variants }
+  const found = await parts.records.findThumbnail(wanted)
   // A lost one is made anew, and takes the lost one's place.
   if (found && !isMarkedLost(found)) return found
   // Options decide what may be decoded, so only requests under the same options share.
-  const { types, maxPixels, maxSourceBytes } = ctx.homeserver.thumbnails
-  const work = JSON.stringify([key, types, maxPixels, maxSourceBytes])
-  return await parts.thumbnailsUnderWay.run(work, ctx.signal, (signal) => make(parts, ctx, media, key, signal))
+  const { types, maxPixels, maxSourceBytes, stillFrame } = options
+  const work = JSON.stringify([wanted, types, maxPixels, maxSourceBytes, stillFrame])
+  return await parts.thumbnailsUnderWay.run(work, ctx.signal, (signal) =>
+    make(parts, ctx, media, { wanted, ...(animateAs ? { animateAs } : {}) }, signal),
+  )
+}
+
+/** What is made, and for which request. */
+interface Making {
+  readonly wanted: WantedThumbnail
+  readonly animateAs?: AnimationType
 }
 
 async function make(
   parts: ThumbnailParts,
   ctx: Context,
   media: MediaRecord,
-  key: ThumbnailKey,
+  making: Making,
   signal: AbortSignal,
 ): Promise<ThumbnailRecord> {
   const began = parts.clock.now()
   const target = join(parts.scratch, randomUUID())
   await using cleanUp = new AsyncDisposableStack()
   cleanUp.defer(() => rm(target, { force: true }))
-  const generated = await generate(parts, ctx, media, { key, target, signal })
+  const generated = await generate(parts, ctx, media, { ...making, target, signal })
+  const { sourceSha256, width, height, method } = making.wanted
+  const variant = variantOf(ctx.homeserver.thumbnails, generated)
+  const key: ThumbnailKey = { sourceSha256, width, height, method, variant }
   const record =
     generated.kind === 'original'
       ? await keep(parts, key, generated, { ...media, fresh: false })
@@ -72,10 +92,10 @@ async function make(
   thumbnailGenerated(parts.events, {
     origin: media.origin,
     mediaId: media.mediaId,
-    width: key.width,
-    height: key.height,
-    method: key.method,
-    animated: false,
+    width,
+    height,
+    method,
+    animated: generated.motion === 'moving',
     durationMs: parts.clock.now() - began,
   })
   return record
@@ -85,15 +105,15 @@ async function generate(
   parts: ThumbnailParts,
   ctx: Context,
   media: MediaRecord,
-  { key, target, signal }: { readonly key: ThumbnailKey; readonly target: string; readonly signal: AbortSignal },
+  { wanted, animateAs, target, signal }: Making & { readonly target: string; readonly signal: AbortSignal },
 ): Promise<Generated> {
   // Opened for what opening finds out: a lost object is the server's trouble, not the picture's.
   const { object, opened } = await findBytes(parts, ctx, media)
   await using _ = opened
   await using source = await parts.datastores.localFile(object, opened)
-  const { maxSourceBytes, maxPixels, types } = ctx.homeserver.thumbnails
-  const { width, height } = key
-  const method = key.method === 'crop' ? 'crop' : 'scale'
+  const { maxSourceBytes, maxPixels, types, stillFrame } = ctx.homeserver.thumbnails
+  const { width, height } = wanted
+  const method = wanted.method === 'crop' ? 'crop' : 'scale'
   const job = {
     source: source.path,
     target,
@@ -102,6 +122,8 @@ async function generate(
     method,
     limits: { maxSourceBytes, maxPixels },
     types,
+    stillFrame,
+    ...(animateAs ? { animateAs } : {}),
   } as const
   return await parts.thumbnailPool.generate(job, signal)
 }

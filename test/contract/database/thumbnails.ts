@@ -23,6 +23,22 @@ export function thumbnailsContract(open: OpenDatabase): void {
       for (const other of others) expect(await findThumbnail(db.read, { ...made, ...other })).toBeUndefined()
     })
 
+    test('are found by several variants that would do, the best first', async () => {
+      await using under = await open()
+      const { db } = under
+      const source = media()
+      await db.write(commitMedia, source)
+      const still = thumbnail(source, { variant: 'still', object: object('still') })
+      const animated = thumbnail(source, { variant: 'animated', object: object('animated') })
+      const find = (variant: string, ...orElse: string[]) => findThumbnail(db.read, { ...still, variant, orElse })
+      await db.write(commitThumbnail, still)
+      expect(await find('animated', 'frame', 'still')).toMatchObject(placeOf(still.object))
+      expect(await find('animated', 'frame')).toBeUndefined()
+      await db.write(commitThumbnail, animated)
+      expect(await find('animated', 'frame', 'still')).toMatchObject(placeOf(animated.object))
+      expect(await find('still', 'animated')).toMatchObject(placeOf(still.object))
+    })
+
     test('made anew take the place of those before', async () => {
       await using under = await open()
       const { db } = under
