@@ -158,7 +158,10 @@ function atLeastOne(pixels: number): number {
 
 /** Metadata is left out and colours become sRGB, which is what sharp does unless told otherwise. */
 function encode(image: Sharp, { opaque }: Picture, header: Metadata): Sharp {
-  return opaque === 'jpeg' && !header.hasAlpha ? image.jpeg({ quality: 85 }) : image.png()
+  // Except that it leaves pictures of 16 bits with a profile in Display P3, and does not say so.
+  const wide = header.depth === 'ushort' && header.hasProfile
+  const coloured = wide ? image.withIccProfile('srgb', { attach: false }) : image
+  return opaque === 'jpeg' && !header.hasAlpha ? coloured.jpeg({ quality: 85 }) : coloured.png()
 }
 
 /** sharp counts in whole seconds, from 1; the process is ended soon after if that does not help. */
