@@ -30,6 +30,31 @@ function logOfLines() {
   return { lines, log: pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) }) }
 }
 
+async function run(script: string, options: Partial<ProgramRun> = {}): Promise<string> {
+  const place = await programs({ djxl: `[ "$1" = --version ] && echo 1.0 && exit\n${script}` })
+  const found = await findPrograms([place, ...(process.env['PATH'] ?? '').split(delimiter)].join(delimiter), stays)
+  let printed = ''
+  await runProgram(
+    { programs: found, memoryLimitBytes: 2 ** 30 },
+    {
+      program: 'djxl',
+      args: ['a b', '$(exit 9)'],
+      folder: place,
+      maxOutputBytes: 100_000,
+      onOutput: (piece) => (printed += piece.toString()),
+      signal: stays,
+      ...options,
+    },
+  )
+  return printed
+}
+const refusal = (message: RegExp, cause = /./) =>
+  expect.objectContaining({
+    reason: 'not_thumbnailable',
+    message: expect.stringMatching(message),
+    cause: expect.objectContaining({ message: expect.stringMatching(cause) }),
+  })
+
 describe('programs of the machine are looked for', () => {
   test('in the folders of PATH, in their order, and say their versions', async () => {
     const first = await programs({ djxl: 'echo djxl v0.7.0 [AVX2]' })
@@ -82,31 +107,6 @@ describe('programs of the machine are looked for', () => {
 })
 
 describe.skipIf(process.platform !== 'linux')('a program that decodes a file', () => {
-  async function run(script: string, options: Partial<ProgramRun> = {}): Promise<string> {
-    const place = await programs({ djxl: `[ "$1" = --version ] && echo 1.0 && exit\n${script}` })
-    const found = await findPrograms([place, ...(process.env['PATH'] ?? '').split(delimiter)].join(delimiter), stays)
-    let printed = ''
-    await runProgram(
-      { programs: found, memoryLimitBytes: 2 ** 30 },
-      {
-        program: 'djxl',
-        args: ['a b', '$(exit 9)'],
-        folder: place,
-        maxOutputBytes: 100_000,
-        onOutput: (piece) => (printed += piece.toString()),
-        signal: stays,
-        ...options,
-      },
-    )
-    return printed
-  }
-  const refusal = (message: RegExp, cause = /./) =>
-    expect.objectContaining({
-      reason: 'not_thumbnailable',
-      message: expect.stringMatching(message),
-      cause: expect.objectContaining({ message: expect.stringMatching(cause) }),
-    })
-
   test('gets its arguments as they are, an empty environment, and nothing to read', async () => {
     process.env['CELLARIUM_TEST_SECRET'] = 'a secret'
     try {
