@@ -7,6 +7,8 @@ import { gif } from './generators/gif.ts'
 import { heif } from './generators/heif.ts'
 import { jpeg } from './generators/jpeg.ts'
 import { jxl } from './generators/jxl.ts'
+import { media } from './generators/media.ts'
+import { pdf } from './generators/pdf.ts'
 import { png } from './generators/png.ts'
 import { svg } from './generators/svg.ts'
 import { tiff } from './generators/tiff.ts'
@@ -16,7 +18,7 @@ import type { Outside } from './run-program.ts'
 import { sniff } from './sniff.ts'
 
 /** Everything that can make thumbnails. A new type is one file in `generators/` and one entry here. */
-const generators: readonly Generator[] = [jpeg, png, apng, gif, webp, avif, tiff, bmp, heif, jxl, svg]
+const generators: readonly Generator[] = [jpeg, png, apng, gif, webp, avif, tiff, bmp, heif, jxl, svg, media, pdf]
 
 /** Makes this process ready to decode; for worker processes, as it blocks decoders for the whole process. */
 export function prepareGenerators(): void {

@@ -19,6 +19,8 @@ export const SERVICES = [
   'strace',
   'mount',
   'versitygw',
+  'ffmpeg',
+  'pdftoppm',
   'imagemagick',
   'heif-enc',
   'cjxl',
@@ -43,6 +45,8 @@ export const HOW_TO_GET: Readonly<Record<Service, string>> = {
   imagemagick: 'install ImageMagick (Debian: imagemagick)',
   'heif-enc': 'install the tools of libheif (Debian: libheif-examples)',
   cjxl: 'install the tools of libjxl (Debian: libjxl-tools)',
+  ffmpeg: 'install ffmpeg',
+  pdftoppm: 'install poppler-utils',
   mount: 'run the tests on Linux as root with the right to mount (CAP_SYS_ADMIN): small disks that can be filled',
 }
 
