@@ -64,7 +64,7 @@ export const thumbnails = section('Small pictures of larger files.', {
   types: option(z.array(text()), TYPES, {
     ...anywhere,
     description:
-      'Types of files to make thumbnails of, as their bytes tell, not their senders; docs/thumbnails.md has all that there are. Drawings (image/svg+xml) are not listed by default.',
+      'Types of files to make thumbnails of, as their bytes tell, not their senders; docs/thumbnails.md has all that there are. Drawings (image/svg+xml), films (video/mp4, video/webm, video/quicktime, video/ogg), audio/mp4 and application/pdf are not listed by default.',
   }),
   maxAnimateSizeBytes: option(whole({ min: 0 }), 10_485_760, {
     ...anywhere,
