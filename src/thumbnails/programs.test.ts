@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { media } from './generators/media.ts'
+import { pdf } from './generators/pdf.ts'
 import { findPrograms, lookForPrograms, reportPrograms } from './programs.ts'
 import { type ProgramRun, runProgram } from './run-program.ts'
 
@@ -90,6 +92,17 @@ describe('programs of the machine are looked for', () => {
       [40, 'the program ffprobe is not installed: no thumbnails of video/mp4, audio/ogg'],
       [40, 'the program pdftoppm is not installed: no thumbnails of application/pdf'],
     ])
+  })
+
+  test.each([
+    ['ffmpeg', media],
+    ['pdftoppm', pdf],
+  ] as const)('and %s is missed for every type that needs it', (program, generator) => {
+    for (const name of [...generator.types.values()].flat()) {
+      const { lines, log } = logOfLines()
+      reportPrograms(log, {}, [name])
+      expect(lines).toContainEqual(expect.objectContaining({ program, msg: expect.stringContaining(name) }))
+    }
   })
 
   test('and are not missed when nothing enabled needs them', () => {
