@@ -45,7 +45,7 @@ import type { TaskKind } from './tasks/run-task.ts'
 import { TaskRunner } from './tasks/runner.ts'
 import { startSchedule } from './tasks/schedule.ts'
 import { transferKind, type TransferTaskParts } from './tasks/transfer.ts'
-import { openThumbnailPool } from './thumbnails/pool.ts'
+import { openThumbnailPool, type ThumbnailPool } from './thumbnails/pool.ts'
 import { lookForPrograms } from './thumbnails/programs.ts'
 
 /** A running server. Disposing it ends everything, in the reverse order of how it was begun. */
@@ -109,16 +109,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   )
 
   const reads = parts.use(new Reads({ db, clock, log }))
-  const thumbnailTypes = config.current().homeservers.flatMap(({ thumbnails }) => thumbnails.types)
-  const programs = parts.use(lookForPrograms(environment['PATH'] ?? '', thumbnailTypes, log))
-  const thumbnailPool = openThumbnailPool({
-    workers: Math.min(main.thumbnails.numWorkers, availableParallelism()),
-    jobTimeoutMs: THUMBNAIL_TIMEOUT_MS,
-    queueLimit: THUMBNAILS_WAITING,
-    programs: programs.found,
-    log,
-  })
-  parts.defer(() => thumbnailPool.close())
+  const thumbnailPool = openThumbnails(parts, config, environment['PATH'] ?? '', log)
   const scratch = await mkdtemp(join(tmpdir(), 'cellarium-'))
   parts.defer(() => rm(scratch, { recursive: true, force: true }))
 
@@ -206,6 +197,22 @@ function startBackground(parts: AsyncDisposableStack, config: ConfigStore, of: B
   parts.use(startSchedule({ ...leased, random: Math.random }, jobs))
   parts.use(startStagingSweep(of))
   parts.use(new TaskRunner(leased, taskKinds(of), { atATime: main.tasks.numWorkers }))
+}
+
+/** What makes thumbnails. The start does not wait for the search for programs; the first thumbnail does. */
+function openThumbnails(parts: AsyncDisposableStack, config: ConfigStore, path: string, log: Log): ThumbnailPool {
+  const { main, homeservers } = config.current()
+  const types = homeservers.flatMap(({ thumbnails }) => thumbnails.types)
+  const programs = parts.use(lookForPrograms(path, types, log))
+  const pool = openThumbnailPool({
+    workers: Math.min(main.thumbnails.numWorkers, availableParallelism()),
+    jobTimeoutMs: THUMBNAIL_TIMEOUT_MS,
+    queueLimit: THUMBNAILS_WAITING,
+    programs: programs.found,
+    log,
+  })
+  parts.defer(() => pool.close())
+  return pool
 }
 
 interface KeysNeed extends Pick<RemoteKeysParts, 'clock' | 'events'> {

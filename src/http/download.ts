@@ -7,6 +7,7 @@ import { USER_AGENT } from '../matrix/client.ts'
 import { isMediaId, isServerName } from '../matrix/ids.ts'
 import { findAllowed, findOrFetch, linkTo, openObject, refuseLost, type Wanted, whole } from '../media/download.ts'
 import { getThumbnail } from '../thumbnails/get.ts'
+import { namedPicture } from './accept.ts'
 import type { Answer, FileAnswer } from './answers.ts'
 import { identifyIfPossible, isRepositoryAdmin } from './auth.ts'
 import type { Call } from './call.ts'
@@ -17,7 +18,12 @@ import { type Endpoint, mayRedirect } from './redirect.ts'
 const DEFAULT_TIMEOUT_MS = 20_000
 const LONGEST_TIMEOUT_MS = 60_000
 /** Of thumbnails' names, where it is not `png`. */
-const EXTENSIONS: Readonly<Record<string, string>> = { 'image/jpeg': 'jpg', 'image/gif': 'gif', 'image/webp': 'webp' }
+const EXTENSIONS: Readonly<Record<string, string>> = {
+  'image/jpeg': 'jpg',
+  'image/gif': 'gif',
+  'image/webp': 'webp',
+  'image/avif': 'avif',
+}
 
 type Handler = (parts: HttpParts, call: Call) => Promise<Answer>
 
@@ -70,12 +76,16 @@ export function thumbnail(endpoint: Endpoint): Handler {
 
 async function answerThumbnail(parts: HttpParts, call: Call, endpoint: Endpoint): Promise<Answer> {
   const link = linkFor(parts, call, endpoint)
-  const { defaultAnimated } = call.homeserver.thumbnails
+  const { defaultAnimated, negotiate } = call.homeserver.thumbnails
+  // Other servers pass on what they get to clients of all kinds.
+  const negotiated = negotiate && endpoint !== 'federation'
+  const stillAs = negotiated ? namedPicture(call.request.headers.accept) : undefined
   const asked = {
     width: side(call, 'width'),
     height: side(call, 'height'),
     method: method(call),
     animated: call.flag('animated', call.flag('org.matrix.msc2705.animated', defaultAnimated)),
+    ...(stillAs ? { stillAs } : {}),
   }
   const record = await findAllowed(parts, call, wanted(parts, call, endpoint))
   mediaAccessed(parts.events, { ageMs: parts.clock.now() - record.createdAt })
@@ -86,6 +96,7 @@ async function answerThumbnail(parts: HttpParts, call: Call, endpoint: Endpoint)
     tag: made.sha256,
     contentType: made.contentType,
     disposition: 'inline',
+    ...(negotiated ? { vary: 'Accept' as const } : {}),
     fileName: `thumbnail.${EXTENSIONS[made.contentType] ?? 'png'}`,
     link: (present) => link(made, present),
     atHand: () => parts.cache.get(made)?.bytes,

@@ -64,7 +64,7 @@ export function presentedOf({ contentType, fileName, disposition: type }: Named)
 type Named = Pick<FileAnswer, 'contentType' | 'fileName' | 'disposition'>
 
 /** What a file is answered with, whichever part of it, and whoever sends the bytes. */
-export function fileHeaders(file: Named): string[] {
+export function fileHeaders(file: Named & Pick<FileAnswer, 'vary'>): string[] {
   const { contentType, disposition, cacheControl } = presentedOf(file)
   return [
     ...COMMON_HEADERS,
@@ -74,5 +74,11 @@ export function fileHeaders(file: Named): string[] {
     disposition,
     'Cache-Control',
     cacheControl,
+    ...varyHeader(file),
   ]
+}
+
+/** Tells caches which request header decides what is answered, where one does. */
+export function varyHeader({ vary }: Pick<FileAnswer, 'vary'>): readonly string[] {
+  return vary ? ['Vary', vary] : []
 }

@@ -2,7 +2,7 @@ import type { ByteRange } from '../datastores/datastore.ts'
 import { Refused } from '../lib/errors.ts'
 import type { FileAnswer } from './answers.ts'
 import type { Call } from './call.ts'
-import { COMMON_HEADERS, fileHeaders, MEDIA_CACHE_CONTROL, presentedOf } from './headers.ts'
+import { COMMON_HEADERS, fileHeaders, MEDIA_CACHE_CONTROL, presentedOf, varyHeader } from './headers.ts'
 import { proxyAnswersAlike } from './offload.ts'
 import { rangeOf } from './range.ts'
 import { sendRedirect } from './redirect.ts'
@@ -19,7 +19,8 @@ export async function sendFile(call: Exchange, file: FileAnswer, connection: rea
   const etag = `"${file.tag}"`
   const { headers, method } = call.request
   if (matches(headers['if-none-match'], etag)) {
-    call.response.writeHead(304, [...connection, ...COMMON_HEADERS, 'ETag', etag, 'Cache-Control', MEDIA_CACHE_CONTROL])
+    const kept = ['ETag', etag, 'Cache-Control', MEDIA_CACHE_CONTROL, ...varyHeader(file)]
+    call.response.writeHead(304, [...connection, ...COMMON_HEADERS, ...kept])
     call.response.end()
     return
   }

@@ -2,8 +2,13 @@ import { stat } from 'node:fs/promises'
 import { Refused } from '../lib/errors.ts'
 import { apng } from './generators/apng.ts'
 import { avif } from './generators/avif.ts'
+import { bmp } from './generators/bmp.ts'
 import { gif } from './generators/gif.ts'
+import { heif } from './generators/heif.ts'
 import { jpeg } from './generators/jpeg.ts'
+import { jxl } from './generators/jxl.ts'
+import { media } from './generators/media.ts'
+import { pdf } from './generators/pdf.ts'
 import { png } from './generators/png.ts'
 import { svg } from './generators/svg.ts'
 import { tiff } from './generators/tiff.ts'
@@ -13,7 +18,7 @@ import type { Outside } from './run-program.ts'
 import { sniff } from './sniff.ts'
 
 /** Everything that can make thumbnails. A new type is one file in `generators/` and one entry here. */
-const generators: readonly Generator[] = [jpeg, png, apng, gif, webp, avif, tiff, svg]
+const generators: readonly Generator[] = [jpeg, png, apng, gif, webp, avif, tiff, bmp, heif, jxl, svg, media, pdf]
 
 /** Makes this process ready to decode; for worker processes, as it blocks decoders for the whole process. */
 export function prepareGenerators(): void {

@@ -15,7 +15,7 @@ import { type DownloadParts, findBytes } from '../media/download.ts'
 import { isMarkedLost } from '../media/lost.ts'
 import { type ObjectParts, storeObject } from '../media/objects.ts'
 import type { Records } from '../media/records.ts'
-import type { AnimationType, Generated } from './job.ts'
+import type { AnimationType, Generated, StillType } from './job.ts'
 import type { ThumbnailPool } from './pool.ts'
 import { chooseSize, type ThumbnailSize } from './sizes.ts'
 import { animationWanted, variantOf, variantsFor } from './variants.ts'
@@ -23,6 +23,8 @@ import { animationWanted, variantOf, variantsFor } from './variants.ts'
 export interface AskedThumbnail extends ThumbnailSize {
   /** Whether it may move, if the source does and the options allow it. */
   readonly animated: boolean
+  /** The type of a still, where the client can show better than PNG and JPEG. */
+  readonly stillAs?: StillType
 }
 
 export interface ThumbnailParts extends ObjectParts, Pick<DownloadParts, 'lost'> {
@@ -40,7 +42,7 @@ export interface ThumbnailParts extends ObjectParts, Pick<DownloadParts, 'lost'>
  * The thumbnail of some media that the caller was allowed: found, or made once for everybody who asks at the same time.
  * Copies of one content share their thumbnails.
  *
- * @throws Refused `not_thumbnailable`, `too_large`, or `limited` when too many are being made
+ * @throws Refused `not_thumbnailable`, `too_large` (`remote_too_large` of other servers' media), or `limited` when too many are being made
  */
 export async function getThumbnail(
   parts: ThumbnailParts,
@@ -51,7 +53,8 @@ export async function getThumbnail(
   const options = ctx.homeserver.thumbnails
   const { width, height, method } = chooseSize(options, asked)
   const animateAs = animationWanted(options, asked.animated, media.size)
-  const variants = variantsFor(options, animateAs)
+  const { stillAs } = asked
+  const variants = variantsFor(options, animateAs, stillAs)
   const wanted: WantedThumbnail = { sourceSha256: media.sha256, width, height, method, ...variants }
   const found = await parts.records.findThumbnail(wanted)
   // A lost one is made anew, and takes the lost one's place.
@@ -59,15 +62,25 @@ export async function getThumbnail(
   // Options decide what may be decoded, so only requests under the same options share.
   const { types, maxPixels, maxSourceBytes, stillFrame } = options
   const work = JSON.stringify([wanted, types, maxPixels, maxSourceBytes, stillFrame])
-  return await parts.thumbnailsUnderWay.run(work, ctx.signal, (signal) =>
-    make(parts, ctx, media, { wanted, ...(animateAs ? { animateAs } : {}) }, signal),
-  )
+  const making = { wanted, ...(animateAs ? { animateAs } : {}), ...(stillAs ? { stillAs } : {}) }
+  try {
+    return await parts.thumbnailsUnderWay.run(work, ctx.signal, (signal) => make(parts, ctx, media, making, signal))
+  } catch (error) {
+    throw blamedOnOrigin(error, media)
+  }
+}
+
+/** What is too large counts as its server's doing, where it is another's. Source: specification, "Thumbnails" (413, 502). */
+function blamedOnOrigin(error: unknown, { kind }: MediaRecord): unknown {
+  if (kind !== 'remote' || !(error instanceof Refused) || error.reason !== 'too_large') return error
+  return new Refused('remote_too_large', error.message, { cause: error })
 }
 
 /** What is made, and for which request. */
 interface Making {
   readonly wanted: WantedThumbnail
   readonly animateAs?: AnimationType
+  readonly stillAs?: StillType
 }
 
 async function make(
@@ -83,7 +96,7 @@ async function make(
   cleanUp.defer(() => rm(target, { force: true }))
   const generated = await generate(parts, ctx, media, { ...making, target, signal })
   const { sourceSha256, width, height, method } = making.wanted
-  const variant = variantOf(ctx.homeserver.thumbnails, generated)
+  const variant = variantOf(ctx.homeserver.thumbnails, generated, making.stillAs)
   const key: ThumbnailKey = { sourceSha256, width, height, method, variant }
   const record =
     generated.kind === 'original'
@@ -105,7 +118,7 @@ async function generate(
   parts: ThumbnailParts,
   ctx: Context,
   media: MediaRecord,
-  { wanted, animateAs, target, signal }: Making & { readonly target: string; readonly signal: AbortSignal },
+  { wanted, animateAs, stillAs, target, signal }: Making & { readonly target: string; readonly signal: AbortSignal },
 ): Promise<Generated> {
   // Opened for what opening finds out: a lost object is the server's trouble, not the picture's.
   const { object, opened } = await findBytes(parts, ctx, media)
@@ -124,6 +137,7 @@ async function generate(
     types,
     stillFrame,
     ...(animateAs ? { animateAs } : {}),
+    ...(stillAs ? { stillAs } : {}),
   } as const
   return await parts.thumbnailPool.generate(job, signal)
 }

@@ -21,7 +21,12 @@ export interface ThumbnailJob extends ThumbnailSize {
   readonly stillFrame: number
   /** The type in which a source that moves is given moving; absent: as a still. */
   readonly animateAs?: AnimationType
+  /** The type of a still; absent: PNG or JPEG, which every client shows. */
+  readonly stillAs?: StillType
 }
+
+/** What a still can be for clients that say that they show it (`thumbnails.negotiate`). */
+export type StillType = 'image/webp' | 'image/avif'
 
 /** What every client of today shows moving. APNG is not among them: applications outside of browsers show its first picture. */
 export type AnimationType = 'image/webp' | 'image/gif'

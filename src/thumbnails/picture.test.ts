@@ -24,12 +24,23 @@ beforeAll(async () => {
   await writeFile(join(folder, 'svg'), '<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"/>')
 })
 afterAll(() => rm(folder, { recursive: true }))
-afterEach(() => void sharp.unblock({ operation: ['VipsForeignLoad'] }))
+afterEach(() => {
+  sharp.unblock({ operation: ['VipsForeignLoad'] })
+})
 
 function make(format: string, loader: Loader) {
   const source = join(folder, format)
   const limits = { maxSourceBytes: 0, maxPixels: 1_000_000 }
-  const job = { source, target: join(folder, 'target'), width: 32, height: 32, method: 'scale', limits, types: [] }
+  const job = {
+    source,
+    target: join(folder, 'target'),
+    width: 32,
+    height: 32,
+    method: 'scale',
+    limits,
+    types: [],
+    stillFrame: 0,
+  }
   const picture = { contentType: `image/${format}`, input: source, loader, opaque: 'png' } as const
   return makeStill({ ...job, method: 'scale', stillFrame: 0 }, picture, 10_000)
 }

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { media } from './generators/media.ts'
+import { pdf } from './generators/pdf.ts'
 import { findPrograms, lookForPrograms, reportPrograms } from './programs.ts'
 import { type ProgramRun, runProgram } from './run-program.ts'
 
@@ -29,6 +31,31 @@ function logOfLines() {
   const lines: { readonly level: number; readonly msg: string; readonly program?: string }[] = []
   return { lines, log: pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) }) }
 }
+
+async function run(script: string, options: Partial<ProgramRun> = {}): Promise<string> {
+  const place = await programs({ djxl: `[ "$1" = --version ] && echo 1.0 && exit\n${script}` })
+  const found = await findPrograms([place, ...(process.env['PATH'] ?? '').split(delimiter)].join(delimiter), stays)
+  let printed = ''
+  await runProgram(
+    { programs: found, memoryLimitBytes: 2 ** 30 },
+    {
+      program: 'djxl',
+      args: ['a b', '$(exit 9)'],
+      folder: place,
+      maxOutputBytes: 100_000,
+      onOutput: (piece) => (printed += piece.toString()),
+      signal: stays,
+      ...options,
+    },
+  )
+  return printed
+}
+const refusal = (message: RegExp, cause = /./) =>
+  expect.objectContaining({
+    reason: 'not_thumbnailable',
+    message: expect.stringMatching(message),
+    cause: expect.objectContaining({ message: expect.stringMatching(cause) }),
+  })
 
 describe('programs of the machine are looked for', () => {
   test('in the folders of PATH, in their order, and say their versions', async () => {
@@ -67,6 +94,17 @@ describe('programs of the machine are looked for', () => {
     ])
   })
 
+  test.each([
+    ['ffmpeg', media],
+    ['pdftoppm', pdf],
+  ] as const)('and %s is missed for every type that needs it', (program, generator) => {
+    for (const name of [...generator.types.values()].flat()) {
+      const { lines, log } = logOfLines()
+      reportPrograms(log, {}, [name])
+      expect(lines).toContainEqual(expect.objectContaining({ program, msg: expect.stringContaining(name) }))
+    }
+  })
+
   test('and are not missed when nothing enabled needs them', () => {
     const { lines, log } = logOfLines()
     reportPrograms(log, {}, ['image/png'])
@@ -82,31 +120,6 @@ describe('programs of the machine are looked for', () => {
 })
 
 describe.skipIf(process.platform !== 'linux')('a program that decodes a file', () => {
-  async function run(script: string, options: Partial<ProgramRun> = {}): Promise<string> {
-    const place = await programs({ djxl: `[ "$1" = --version ] && echo 1.0 && exit\n${script}` })
-    const found = await findPrograms([place, ...(process.env['PATH'] ?? '').split(delimiter)].join(delimiter), stays)
-    let printed = ''
-    await runProgram(
-      { programs: found, memoryLimitBytes: 2 ** 30 },
-      {
-        program: 'djxl',
-        args: ['a b', '$(exit 9)'],
-        folder: place,
-        maxOutputBytes: 100_000,
-        onOutput: (piece) => (printed += piece.toString()),
-        signal: stays,
-        ...options,
-      },
-    )
-    return printed
-  }
-  const refusal = (message: RegExp, cause = /./) =>
-    expect.objectContaining({
-      reason: 'not_thumbnailable',
-      message: expect.stringMatching(message),
-      cause: expect.objectContaining({ message: expect.stringMatching(cause) }),
-    })
-
   test('gets its arguments as they are, an empty environment, and nothing to read', async () => {
     process.env['CELLARIUM_TEST_SECRET'] = 'a secret'
     try {

@@ -1,5 +1,5 @@
 import type { WantedThumbnail } from '../db/thumbnails.ts'
-import type { AnimationType, Generated, Motion } from './job.ts'
+import type { AnimationType, Generated, Motion, StillType } from './job.ts'
 
 /** The options that decide whether a caller gets an animation, and of what kind; from `thumbnails`. */
 export interface MotionOptions {
@@ -32,21 +32,27 @@ export function animationWanted(
 export function variantsFor(
   options: MotionOptions,
   animateAs: AnimationType | undefined,
+  stillAs?: StillType,
 ): Required<Pick<WantedThumbnail, 'variant' | 'orElse'>> {
-  const still = nameOf(options, undefined)
-  const hopeless = nameOf(options, 'cannot')
+  const still = nameOf(options, undefined, stillAs)
+  const hopeless = nameOf(options, 'cannot', stillAs)
   if (animateAs) return { variant: nameOf(options, 'moving'), orElse: [still, hopeless] }
-  return { variant: still, orElse: [nameOf(options, 'can'), hopeless] }
+  return { variant: still, orElse: [nameOf(options, 'can', stillAs), hopeless] }
 }
 
 /** The name under which to store what was made. */
-export function variantOf(options: MotionOptions, { motion }: Pick<Generated, 'motion'>): string {
-  return nameOf(options, motion)
+export function variantOf(options: MotionOptions, { motion }: Pick<Generated, 'motion'>, stillAs?: StillType): string {
+  return nameOf(options, motion, stillAs)
 }
 
-function nameOf({ animationFormat, stillFrame, maxPixels }: MotionOptions, motion: Motion | undefined): string {
+function nameOf(options: MotionOptions, motion: Motion | undefined, stillAs?: StillType): string {
+  if (motion === 'moving') return `animated ${options.animationFormat}`
+  const name = stillNameOf(options, motion)
+  return stillAs ? `${name} as ${stillAs}` : name
+}
+
+function stillNameOf({ stillFrame, maxPixels }: MotionOptions, motion: 'can' | 'cannot' | undefined): string {
   if (motion === undefined) return 'still'
-  if (motion === 'moving') return `animated ${animationFormat}`
   // What is too much for an animation under this limit may not be under the next.
   return motion === 'can' ? `frame ${stillFrame}` : `frame ${stillFrame}, still within ${maxPixels} pixels`
 }

@@ -5,7 +5,7 @@ import { ALICE, BOB, eventually } from '../support/app.ts'
 import { begin, downloadOf, type Federated, halved, readWhole, startFederated, thumbnailOf } from '../support/remote.ts'
 import { mixed } from '../support/scripted-origin.ts'
 import { describeWith } from '../support/services.ts'
-import { noise } from '../support/images.ts'
+import { noise, pngBomb } from '../support/images.ts'
 
 const { token } = ALICE
 const MEBIBYTE = 1024 * 1024
@@ -136,6 +136,14 @@ describeWith('openssl', 'A file of another server', () => {
     const { status, headers } = await world.app.ask(thumbnailOf(media), { token })
     expect([status, headers['content-type']]).toEqual([200, expect.stringMatching(/^image\//)])
     expect(world.remote.asked(media)).toBe(1)
+  })
+
+  test("that is too large for a thumbnail is the other server's doing", async () => {
+    const media = world.remote.put(pngBomb(30_000, 30_000))
+    for (const path of [thumbnailOf(media), thumbnailOf(await world.app.upload(pngBomb(30_000, 30_000)))]) {
+      const { status, json } = await world.app.ask(path, { token })
+      expect([status, json['errcode']]).toEqual([path.includes(world.remote.name) ? 502 : 413, 'M_TOO_LARGE'])
+    }
   })
 
   test('is fetched by a HEAD, with all that a later one says', async () => {

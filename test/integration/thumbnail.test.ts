@@ -143,12 +143,75 @@ describe('A thumbnail', () => {
     ['image/jpeg', 'jpeg 96x64', async () => await (await quarters({ width: 600, height: 400 })).jpeg().toBuffer()],
     ['image/gif', 'png 96x64', async () => await (await quarters({ width: 600, height: 400 })).gif().toBuffer()],
     ['image/webp', 'jpeg 96x64', async () => await (await quarters({ width: 600, height: 400 })).webp().toBuffer()],
+    ['image/avif', 'jpeg 96x64', async () => await (await quarters({ width: 600, height: 400 })).avif().toBuffer()],
+    ['image/tiff', 'jpeg 96x64', async () => await (await quarters({ width: 600, height: 400 })).tiff().toBuffer()],
   ])('of %s is %s, whatever its sender called it', async (_, expected, make) => {
     for (const type of ['image/png', 'application/octet-stream']) {
       const wanted = await app.upload(await make(), { type, name: type })
       expect(await sizeOf((await get(wanted, 'width=96&height=96')).body)).toBe(expected)
     }
   })
+})
+
+describe('With thumbnails.negotiate, a still', () => {
+  let negotiating: TestApp
+  beforeAll(async () => {
+    negotiating = await startApp({ config: { ...CONFIG, thumbnails: { ...CONFIG.thumbnails, negotiate: true } } })
+  })
+  afterAll(() => negotiating[Symbol.asyncDispose]())
+  const accepting = (wanted: string, accept?: string) =>
+    negotiating.ask(`${CLIENT}/${wanted}?width=96&height=96`, { token: BOB.token, headers: accept ? { accept } : {} })
+
+  test('is AVIF or WebP for clients that name them, and PNG or JPEG for others, each made once', async () => {
+    const wanted = await negotiating.upload(await png(600, 400))
+    const before = generated(negotiating)
+    for (let round = 0; round < 2; round++) {
+      for (const [accept, type] of [
+        ['image/webp', 'webp'],
+        ['image/avif,image/webp', 'avif'],
+        ['image/*,*/*', 'png'],
+        [undefined, 'png'],
+      ] as const) {
+        const { body, headers, status } = await accepting(wanted, accept)
+        expect([status, await sizeOf(body)]).toEqual([200, `${type === 'avif' ? 'heif' : type} 96x64`])
+        expect(headers).toMatchObject({
+          'content-type': `image/${type}`,
+          'content-disposition': `inline; filename=thumbnail.${type}`,
+          vary: 'Accept',
+        })
+        expect(await coloursOf(body)).toEqual(UPRIGHT)
+      }
+    }
+    expect(generated(negotiating)).toBe(before + 3)
+  })
+
+  test('that is small already is itself, and 304 says on what it depends', async () => {
+    const small = await png(20, 10)
+    const wanted = await negotiating.upload(small)
+    const { body, headers } = await accepting(wanted, 'image/webp')
+    expect(body.equals(small)).toBe(true)
+    const again = { token: BOB.token, headers: { accept: 'image/webp', 'if-none-match': String(headers['etag']) } }
+    const answer = await negotiating.ask(`${CLIENT}/${wanted}?width=96&height=96`, again)
+    expect(answer).toMatchObject({ status: 304, headers: { vary: 'Accept' } })
+  })
+
+  test('keeps its transparency', async () => {
+    const see = await (await quarters({ width: 200, height: 200, alpha: true })).png().toBuffer()
+    const wanted = await negotiating.upload(see)
+    for (const accept of ['image/webp', 'image/avif']) {
+      const { data } = await sharp((await accepting(wanted, accept)).body)
+        .raw()
+        .toBuffer({ resolveWithObject: true })
+      expect([data[3], data.at(-1)]).toEqual([255, 0])
+    }
+  })
+})
+
+test('Without thumbnails.negotiate a still is PNG or JPEG, whatever the client accepts', async () => {
+  const headers = { accept: 'image/avif,image/webp' }
+  const answer = await app.ask(`${CLIENT}/${media}?width=96&height=96`, { token: BOB.token, headers })
+  expect(answer.headers).toMatchObject({ 'content-type': 'image/png' })
+  expect(answer.headers['vary']).toBeUndefined()
 })
 
 describe('What cannot be', () => {
@@ -198,6 +261,18 @@ describe('What cannot be', () => {
     const wanted = await strict.upload(await noise({ width: 200, height: 200 }).png().toBuffer())
     const answer = await strict.ask(`${CLIENT}/${wanted}?width=32&height=32`, { token: ALICE.token })
     expect(answer).toMatchObject(refusal(413, 'M_TOO_LARGE'))
+  })
+
+  test('(types that are not listed: SVG) is refused, and made where they are', async () => {
+    const drawing = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="300" height="200"/>')
+    const types = { types: ['image/png', 'image/svg+xml'] }
+    await using other = await startApp({ config: { ...CONFIG, thumbnails: types } })
+    const asked = `${CLIENT}/${await other.upload(drawing, { type: 'text/plain' })}?width=96&height=96`
+    expect(await sizeOf((await other.ask(asked, { token: BOB.token })).body)).toBe('png 96x64')
+    const jpeg = await other.upload(await noise({ width: 200, height: 200 }).jpeg().toBuffer(), { type: 'image/png' })
+    expect(await other.ask(`${CLIENT}/${jpeg}?width=96&height=96`, { token: BOB.token })).toMatchObject(
+      refusal(400, 'M_UNKNOWN'),
+    )
   })
 
   test('(unknown media) is not found', async () => {

@@ -39,6 +39,8 @@ export interface AppOptions {
   readonly s3Patience?: S3Patience
   /** Adds so many ms to the time of day. */
   readonly clock?: HeldClock
+  /** The process's environment: none, unless given. */
+  readonly environment?: OpenAppOptions['environment']
   /** Network and DNS other than the real ones, for federation. */
   readonly network?: OpenAppOptions['network']
 }

@@ -19,6 +19,11 @@ export const SERVICES = [
   'strace',
   'mount',
   'versitygw',
+  'ffmpeg',
+  'pdftoppm',
+  'imagemagick',
+  'heif-enc',
+  'cjxl',
 ] as const
 export type Service = (typeof SERVICES)[number]
 
@@ -37,6 +42,11 @@ export const HOW_TO_GET: Readonly<Record<Service, string>> = {
   strace: 'install strace',
   versitygw:
     'install Go and run .ci/run once, or put versitygw (github.com/versity/versitygw) into PATH, or set CELLARIUM_TEST_VERSITYGW to it',
+  imagemagick: 'install ImageMagick (Debian: imagemagick)',
+  'heif-enc': 'install the tools of libheif (Debian: libheif-examples)',
+  cjxl: 'install the tools of libjxl (Debian: libjxl-tools)',
+  ffmpeg: 'install ffmpeg',
+  pdftoppm: 'install poppler-utils',
   mount: 'run the tests on Linux as root with the right to mount (CAP_SYS_ADMIN): small disks that can be filled',
 }
 
@@ -51,6 +61,8 @@ export function findService(service: Service, environment = process.env): string
   if (service === 'postgres') return environment['CELLARIUM_TEST_POSTGRES'] || undefined
   if (service === 'synapse') return findSynapse(environment)
   if (service === 'versitygw') return findVersitygw(environment)
+  // What is called convert may be anything; these are its names since version 7, and before that on Debian.
+  if (service === 'imagemagick') return findProgram('magick') ?? findProgram('convert-im6.q16')
   if (service === 'mount' && !mayMount()) return undefined
   // Debian keeps daemons in sbin, which is not in everybody's PATH.
   return findProgram(service) ?? findProgram(service, ['/usr/sbin', '/usr/local/sbin'])

@@ -23,6 +23,8 @@ const TYPES = [
   'image/heif',
   'image/heic',
   'image/webp',
+  'image/avif',
+  'image/jxl',
   'image/bmp',
   'image/tiff',
   'audio/mpeg',
@@ -62,7 +64,7 @@ export const thumbnails = section('Small pictures of larger files.', {
   types: option(z.array(text()), TYPES, {
     ...anywhere,
     description:
-      'Types of files to make thumbnails of. This version knows JPEG, PNG, GIF and WebP; the others are accepted and follow. image/svg+xml and video/mp4 can be added, too.',
+      'Types of files to make thumbnails of, as their bytes tell, not their senders; docs/thumbnails.md has all that there are. Drawings (image/svg+xml), films (video/mp4, video/webm, video/quicktime, video/ogg), audio/mp4 and application/pdf are not listed by default.',
   }),
   maxAnimateSizeBytes: option(whole({ min: 0 }), 10_485_760, {
     ...anywhere,
@@ -100,8 +102,8 @@ export const thumbnails = section('Small pictures of larger files.', {
   }),
   negotiate: option(flag(), false, {
     ...anywhere,
-    planned: true,
-    description: 'Send WebP or AVIF to clients whose Accept header asks for them.',
+    description:
+      'Send stills as WebP or AVIF to clients whose Accept header names these types; image/* is not enough. Smaller answers, more thumbnails to make and keep.',
   }),
   preGenerate: option(flag(), false, {
     ...anywhere,

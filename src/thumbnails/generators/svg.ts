@@ -1,7 +1,7 @@
 import { stat, readFile } from 'node:fs/promises'
 import { Refused } from '../../lib/errors.ts'
 import type { Generated, Generator, ThumbnailJob } from '../job.ts'
-import { checkPixels, makeStill, type Picture, prepareLibvips, readHeader } from '../picture.ts'
+import { makeStill, type Picture, prepareLibvips, readHeader } from '../picture.ts'
 import type { Size } from '../sizes.ts'
 
 /** A drawing is text; what is larger is hardly one, and it is held in memory. */
@@ -30,7 +30,6 @@ async function generate(job: ThumbnailJob, contentType: string, timeLimitMs: num
   // width and height if it has them, else its viewBox.
   const { width, height } = await readHeader(drawing)
   const size = { width, height }
-  checkPixels(size, job)
   return await makeStill(job, { ...drawing, size, options: { density: densityFor(size, job) } }, timeLimitMs)
 }
 
