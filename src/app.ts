@@ -135,6 +135,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
     config.onChange((next) => {
       configureMetrics(metrics, next)
       federation.configure(next.main.federation)
+      remote.forgetFailures()
       cache.configure(next.main.downloads.cache)
       redis
         .configure(next.main.redis)

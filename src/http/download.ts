@@ -3,6 +3,7 @@ import type { MediaRecord } from '../db/media.ts'
 import type { StoredObject } from '../db/objects.ts'
 import { Refused } from '../lib/errors.ts'
 import { mediaAccessed } from '../lib/events.ts'
+import { USER_AGENT } from '../matrix/client.ts'
 import { isMediaId, isServerName } from '../matrix/ids.ts'
 import { findAllowed, findOrFetch, linkTo, openObject, refuseLost, type Wanted, whole } from '../media/download.ts'
 import { getThumbnail } from '../thumbnails/get.ts'
@@ -131,9 +132,12 @@ function wanted(parts: HttpParts, call: Call, endpoint: Endpoint): Wanted {
   }
 }
 
-/** Others get from us what is ours. The newer endpoints of clients have no such parameter. */
+/**
+ * Others get from us what is ours, also a Cellarium (this one, maybe) that was sent to an older path by a third server: else each
+ * file there could lead us to the next, without an end. The newer endpoints of clients have no such parameter.
+ */
 function mayFetch(call: Call, endpoint: Endpoint): boolean {
-  if (endpoint === 'federation') return false
+  if (endpoint === 'federation' || call.request.headers['user-agent'] === USER_AGENT) return false
   return endpoint === 'client' || call.flag('allow_remote', true)
 }
 

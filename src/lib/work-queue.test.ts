@@ -82,3 +82,46 @@ test('One key takes no more than half of the places, and what waits is counted f
   await Promise.all(all)
   expect(begun).toHaveLength(7)
 })
+
+test('A place is lent while its holder waits for others, and taken again before the holder goes on', async () => {
+  const queue = new FairWorkQueue({ atATime: 1, waiting: 3, retryMs: 700, what: 'loaves are baked' })
+  const [answer, gate] = [Promise.withResolvers<string>(), Promise.withResolvers<void>()]
+  const done: string[] = []
+  const waiting = queue.run('silent', never, async ({ lend }) => void done.push(await lend(1, answer.promise)))
+  const lent = Promise.withResolvers<void>()
+  const other = queue.run('other', never, async () => {
+    lent.resolve()
+    await gate.promise
+    done.push('other')
+  })
+  await lent.promise
+  answer.resolve('silent')
+  await turn()
+  expect(done, 'its place is somebody else\u2019s').toEqual([])
+  gate.resolve()
+  await Promise.all([waiting, other])
+  expect(done).toEqual(['other', 'silent'])
+})
+
+test('A lent place is not needed to fail or to leave, and nobody loses one by it', async () => {
+  const queue = new FairWorkQueue({ atATime: 1, waiting: 3, retryMs: 700, what: 'loaves are baked' })
+  const [failing, gate] = [Promise.withResolvers<string>(), Promise.withResolvers<void>()]
+  const leaving = new AbortController()
+  const failed = queue.run('one', never, ({ lend }) => lend(1, failing.promise))
+  const left = queue.run('two', leaving.signal, ({ lend }) =>
+    lend(
+      1,
+      Promise.resolve(gate.promise).then(() => 'late'),
+    ),
+  )
+  const third = queue.run('three', never, async () => {
+    failing.reject(new Error('no answer'))
+    await expect(failed).rejects.toThrow('no answer')
+    gate.resolve()
+    await turn()
+    leaving.abort(new Error('gone'))
+    await expect(left).rejects.toThrow('gone')
+  })
+  await third
+  expect(await queue.run('four', never, async () => 'free')).toBe('free')
+})

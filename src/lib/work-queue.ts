@@ -58,6 +58,15 @@ export class WorkQueue {
   }
 }
 
+/** Somebody's place among what is worked on. */
+export interface Place {
+  /**
+   * Waits for something that is done elsewhere, such as another server's answer. If that takes longer than `afterMs`, others
+   * have the place meanwhile; it is taken again before going on.
+   */
+  readonly lend: <Result>(afterMs: number, waiting: Promise<Result>) => Promise<Result>
+}
+
 /**
  * The same for work with keys, of which one key may have half of what is done at a time: where that takes long, the others still
  * get on. What may wait counts for all keys together.
@@ -73,8 +82,8 @@ export class FairWorkQueue {
     this.#all = new WorkQueue({ ...options, waiting: Infinity })
   }
 
-  /** As `WorkQueue.run`. */
-  async run<Result>(key: string, signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
+  /** As `WorkQueue.run`. A place that is lent is still one of its key's. */
+  async run<Result>(key: string, signal: AbortSignal, work: (place: Place) => Promise<Result>): Promise<Result> {
     const { atATime, waiting } = this.#options
     if (this.#users >= atATime + waiting) throw tooMany(this.#options, this.#users - atATime)
     const own = this.#byKey.get(key) ?? { queue: this.#forOne(), users: 0 }
@@ -82,12 +91,43 @@ export class FairWorkQueue {
     own.users++
     this.#users++
     try {
-      return await own.queue.run(signal, () => this.#all.run(signal, work))
+      return await own.queue.run(signal, () => this.#inPlace(signal, work))
     } finally {
       this.#users--
       own.users--
       if (own.users === 0) this.#byKey.delete(key)
     }
+  }
+
+  async #inPlace<Result>(signal: AbortSignal, work: (place: Place) => Promise<Result>): Promise<Result> {
+    let release = await this.#takePlace(signal)
+    const lend: Place['lend'] = async (afterMs, waiting) => {
+      let isLent = false
+      const timer = setTimeout(() => {
+        isLent = true
+        release()
+      }, afterMs)
+      const result = await waiting.finally(() => clearTimeout(timer))
+      if (isLent) release = await this.#takePlace(signal)
+      return result
+    }
+    try {
+      return await work({ lend })
+    } finally {
+      release()
+    }
+  }
+
+  /** Waits for a place, and gives what makes it free again. */
+  async #takePlace(signal: AbortSignal): Promise<() => void> {
+    const [taken, freed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const held = this.#all.run(signal, async () => {
+      taken.resolve()
+      await freed.promise
+    })
+    held.catch(taken.reject)
+    await taken.promise
+    return () => freed.resolve()
   }
 
   #forOne(): WorkQueue {

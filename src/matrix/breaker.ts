@@ -39,6 +39,8 @@ export interface Verdict<T> {
 export class Breaker {
   readonly #parts: BreakerParts
   #failures = 0
+  /** How many have broken off after a good beginning, since one came whole. */
+  #brokenOff = 0
   /** 0 while calls go through. */
   #pauseMs = 0
   #pauseEnds = 0
@@ -72,6 +74,29 @@ export class Breaker {
       else this.#failed(backoffAt, error)
       throw error
     }
+  }
+
+  /**
+   * What came after a good beginning broke off. So many in a row count like calls that failed; each further one doubles the
+   * pause, also where the beginnings go on being good.
+   */
+  brokeOff(backoffAt: number, error: unknown): void {
+    this.#brokenOff += 1
+    const beyond = this.#brokenOff - backoffAt
+    if (backoffAt <= 0 || beyond < 0 || this.#pauseMs > 0) return
+    this.#lastFailure = error
+    this.#open(Math.min(FIRST_PAUSE_MS * 2 ** beyond, LONGEST_PAUSE_MS), error)
+  }
+
+  /** It is known from elsewhere that it works again. What it has asked for itself (`holdFor`) counts on. */
+  answers(): void {
+    this.#brokenOff = 0
+    this.#succeeded()
+  }
+
+  /** Something has come from its beginning to its end. */
+  cameWhole(): void {
+    this.#brokenOff = 0
   }
 
   /** The other side has asked to be left alone for so long (`Retry-After`), in ms. */

@@ -49,6 +49,8 @@ const MOST_ORIGINS = 10_000
 const LONGEST_HOLD_MS = 3_600_000
 /** Of an answer that reports an error, what is read to see which. */
 const ERROR_BODY_BYTES = 64 * 1024
+/** undici's for a body that was destroyed here. */
+const LEFT_UNREAD = 'UND_ERR_ABORTED'
 /** What a connection that was kept too long ends with: the request was probably not seen. */
 const LOST_CONNECTION = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'])
 const BREAKER_EVENTS = {
@@ -67,7 +69,8 @@ export class Origins {
 
   /**
    * Sends a request to a server by its name. No answer and 5xx count as failures, of which `federation.backoffAt` in a row
-   * stop further requests for a while; other answers do not, nor does 504 `M_NOT_YET_UPLOADED`. `Retry-After` is heeded.
+   * stop further requests for a while, and so do as many files that break off; other answers do not, nor does 504
+   * `M_NOT_YET_UPLOADED`. `Retry-After` is heeded.
    *
    * @throws {BreakerOpen} while the server is left alone; its cause is what went wrong last
    * @throws {Error} when it cannot be found or reached, or does not answer in time
@@ -81,11 +84,21 @@ export class Origins {
     const { headers, status } = response
     const waitMs = retryAfterMs(headers['retry-after'], this.#parts.clock.now())
     if (waitMs !== undefined && (status === 429 || status === 503)) breaker.holdFor(Math.min(waitMs, LONGEST_HOLD_MS))
+    if (status === 200) this.#watch(response.body, breaker, request.signal)
     return { status, headers, body: response.body }
   }
 
+  /** A server that begins each answer well and ends none would be asked for ever. */
+  #watch(body: Readable, breaker: Breaker, signal: AbortSignal | undefined): void {
+    body.once('end', () => breaker.cameWhole())
+    body.once('error', (error) => {
+      if (!signal?.aborted && codeOf(error) !== LEFT_UNREAD) breaker.brokeOff(this.#parts.backoffAt(), error)
+    })
+  }
+
   /**
-   * Finds and asks a server anew, whatever is known of it and however it has failed, and tells each step.
+   * Finds and asks a server anew, whatever is known of it and however it has failed, and tells each step. If it answers, it is
+   * not left alone any longer.
    *
    * @throws {Error} as `request`
    */
@@ -105,6 +118,7 @@ export class Origins {
         ask,
         statusOf,
       )
+      if (response.statusCode < 500) this.#breakers.get(origin)?.answers()
       return { destination, response: { ...response, status: response.statusCode } }
     } finally {
       pool.close().catch(() => {})
@@ -152,7 +166,11 @@ function send(pool: Pool, destination: Destination, request: OriginRequest): Pro
 const statusOf = ({ statusCode }: Dispatcher.ResponseData) => statusCode
 
 function isLostConnection(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && LOST_CONNECTION.has(String(error.code))
+  return LOST_CONNECTION.has(codeOf(error))
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : ''
 }
 
 /** Reads the begin of what a failing server says: a file that is only not there yet is no failure of the server. */

@@ -82,8 +82,9 @@ export class RemoteFailures {
     this.#kept.set(of.key, { origin: of.origin, refusal: asRefusal(error), until, sha256 })
   }
 
-  /** Forgets what is kept of a server. */
-  forget(origin: string): void {
+  /** Forgets what is kept of a server, or of all. */
+  forget(origin?: string): void {
+    if (origin === undefined) return this.#kept.clear()
     for (const [key, kept] of this.#kept.entries()) if (kept.origin === origin) this.#kept.delete(key)
   }
 

@@ -4,8 +4,10 @@ import type { StagedFile } from '../datastores/staging.ts'
 import type { Lease } from '../db/leases.ts'
 import { findMedia, type MediaRecord } from '../db/media.ts'
 import { canBeBlocked, commitFetched, type FetchedResult, type SizeRange } from '../db/remote.ts'
+import { LeaseLost } from '../db/with-lease.ts'
 import { Refused, StorageUnavailable } from '../lib/errors.ts'
 import { downloaded, type EventParts } from '../lib/events.ts'
+import type { Place } from '../lib/work-queue.ts'
 import type { RemoteBody, RemoteWish } from '../matrix/federation.ts'
 import type { Mxc } from '../matrix/ids.ts'
 import { RemoteMediaError } from '../matrix/remote-error.ts'
@@ -16,6 +18,9 @@ import { storeObject } from './objects.ts'
 import { asRefusal, RemoteFileRefused } from './remote-failures.ts'
 import type { FetchProgress } from './shared-fetch.ts'
 import { fetchShared, type FetchingHomeserver, type SharedRemoteParts } from './shared-remote.ts'
+
+/** By then most servers have answered that are going to. */
+const LENT_AFTER_MS = 1000
 
 export interface RemoteFetchParts extends SharedRemoteParts, ByteLimitParts {
   readonly events: Pick<EventParts, 'log' | 'metrics'>
@@ -33,6 +38,8 @@ export interface FetchJob {
   /** Who is charged for what has to be fetched. */
   readonly payer: Payer
   readonly lease: Lease
+  /** Its place among the files that are fetched at the same time. */
+  readonly place: Place
   /** How long the origin may wait for a file that is announced and not there yet, in ms. */
   readonly timeoutMs: number
   /** How long nothing may come, in ms. */
@@ -86,7 +93,8 @@ async function fetchFromOrigin(
   const { maxBytes } = homeserver.downloads
   await chargeFetch(parts, payer, undefined)
   const wish = { mediaId: mxc.mediaId, timeoutMs, maxBytes, idleMs, signal }
-  const remote = await parts.federationClient.fetch(homeserver.name, mxc.origin, wish)
+  // Servers that are gone would keep others waiting: no answer comes for as long as it takes to give up on them.
+  const remote = await job.place.lend(LENT_AFTER_MS, parts.federationClient.fetch(homeserver.name, mxc.origin, wish))
   try {
     const charge = await chargeFetch(parts, payer, remote.size ?? remote.about?.atLeast)
     return await receive(parts, job, { remote, lost, charge })
@@ -174,8 +182,9 @@ function refuseUnlessStored({ outcome }: FetchedResult, sha256: string): void {
       throw new RemoteFileRefused(outcome, sha256)
     case 'deleted':
       throw new Refused('not_found', 'Not found')
-    case 'object_gone':
     case 'lease_lost':
+      throw new LeaseLost('another instance took the file over before it was stored')
+    case 'object_gone':
       throw new StorageUnavailable('the file could not be stored in time; please try again', { retryAfterMs: 1000 })
     default:
       throw new Error(`unexpected outcome ${outcome}`)

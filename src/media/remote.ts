@@ -1,10 +1,10 @@
 import type { Notifier } from '../coordination/notifier.ts'
 import { isLeased, type Lease } from '../db/leases.ts'
 import { findMedia, type MediaRecord } from '../db/media.ts'
-import { withLease } from '../db/with-lease.ts'
+import { type Leased, LeaseLost, withLease } from '../db/with-lease.ts'
 import { CallerGone, Refused, Unavailable } from '../lib/errors.ts'
 import { fetchFailed } from '../lib/events.ts'
-import { FairWorkQueue } from '../lib/work-queue.ts'
+import { FairWorkQueue, type Place } from '../lib/work-queue.ts'
 import { formatMxc, type Mxc } from '../matrix/ids.ts'
 import { RemoteMediaError } from '../matrix/remote-error.ts'
 import type { Payer } from './byte-limit.ts'
@@ -38,7 +38,7 @@ const LEASE_MS = 10_000
 const GRACE_MS = 10_000
 /** For each fetch at a time, so many wait: a page full of pictures from a slow server. */
 const WAITING_PER_WORKER = 50
-/** Of somebody whose turn comes after others who may not. */
+/** Of somebody whose turn comes after others who may not, or who loses it. */
 const ATTEMPTS = 3
 const RETRY_WHEN_FULL_MS = 5000
 
@@ -89,11 +89,10 @@ export class RemoteMedia implements AsyncDisposable {
     const key = `${ctx.homeserver.name} ${ctx.homeserver.freezeUnauthenticatedMedia} ${formatMxc(asked)}`
     for (let attempt = 1; ; attempt++) {
       this.#failures.throwIfKept(key)
-      const timeoutMs = Math.max(1, deadline - clock.now())
       const shared = this.#underWay.get(key)
-      const fetch = shared && !shared.isStopped ? shared : this.#begin(key, ctx, { ...asked, timeoutMs }, shared)
+      const fetch = shared && !shared.isStopped ? shared : this.#begin(key, ctx, { ...asked, deadline }, shared)
       try {
-        return await fetch.join(ctx.signal, timeoutMs + this.#options.graceMs)
+        return await fetch.join(ctx.signal, this.#leftOf(deadline) + this.#options.graceMs)
       } catch (error) {
         const isOurOwn = fetch !== shared
         if (isOurOwn || !mayDoBetter(error, attempt) || clock.now() >= deadline) throw asRefusal(error)
@@ -101,9 +100,14 @@ export class RemoteMedia implements AsyncDisposable {
     }
   }
 
-  /** Lets what failed be tried again at once: an administrator has looked after this server. */
-  forgetFailures(origin: string): void {
+  /** Lets what failed be tried again at once: an administrator has looked after this server, or after the configuration. */
+  forgetFailures(origin?: string): void {
     this.#failures.forget(origin)
+  }
+
+  /** At least 1: 0 could mean to others that nobody said how long. */
+  #leftOf(deadline: number): number {
+    return Math.max(1, deadline - this.#parts.clock.now())
   }
 
   /** One that was stopped has to let go of its lease first. */
@@ -140,10 +144,14 @@ export class RemoteMedia implements AsyncDisposable {
     const { asked, progress, signal } = fetching
     const name = `remote ${formatMxc(asked)}`
     const options = { ms: this.#options.leaseMs, signal }
-    for (;;) {
-      const { outcome } = await this.#queue.run(asked.origin, signal, () =>
-        withLease(this.#parts, name, options, (lease, held) => this.#work(lease, { ...fetching, signal: held })),
-      )
+    for (let attempt = 1; ; attempt++) {
+      const { outcome } = await this.#queue
+        .run(asked.origin, signal, (place) =>
+          withLease(this.#parts, name, options, (lease, held) =>
+            this.#work(lease, place, { ...fetching, signal: held }),
+          ),
+        )
+        .catch((error: unknown) => standAside(error, progress, attempt))
       if (outcome === 'done') return
       progress.answered()
       const record = await this.#waitForOther(name, asked, signal)
@@ -151,13 +159,14 @@ export class RemoteMedia implements AsyncDisposable {
     }
   }
 
-  async #work(lease: Lease, { asked, homeserver, payer, progress, signal }: Fetching): Promise<void> {
+  async #work(lease: Lease, place: Place, { asked, homeserver, payer, progress, signal }: Fetching): Promise<void> {
     const { record, isFetched } = await fetchOnce(this.#parts, {
       mxc: asked,
       homeserver,
       payer,
       lease,
-      timeoutMs: asked.timeoutMs,
+      place,
+      timeoutMs: this.#leftOf(asked.deadline),
       idleMs: homeserver.timeouts.federationTimeoutSeconds * 1000,
       progress,
       signal,
@@ -202,7 +211,8 @@ export class RemoteMedia implements AsyncDisposable {
   }
 }
 
-type Asked = Mxc & { readonly timeoutMs: number }
+/** `deadline`: until when whoever asks waits for a file that is announced and not there yet, in ms since 1970. */
+type Asked = Mxc & { readonly deadline: number }
 
 interface Fetching {
   readonly asked: Asked
@@ -218,6 +228,12 @@ interface Fetching {
 function mayDoBetter(error: unknown, attempt: number): boolean {
   if (error instanceof RemoteMediaError) return error.reason === 'not_yet_uploaded'
   return error instanceof Refused && error.reason === 'limited' && attempt < ATTEMPTS
+}
+
+/** Who loses the lease before anybody has got a byte waits for whoever has it now, as all others do. */
+function standAside(error: unknown, { hasBegun }: FetchProgress, attempt: number): Leased<void> {
+  if (error instanceof LeaseLost && !hasBegun && attempt < ATTEMPTS) return { outcome: 'busy' }
+  throw error
 }
 
 function reasonOf(error: unknown): string {

@@ -18,6 +18,8 @@ export type Fetched =
 
 /** What is said by whoever fetches, to those who wait. */
 export interface FetchProgress {
+  /** Somebody may have got a part of it: what is fetched anew cannot be put behind that. */
+  readonly hasBegun: boolean
   /** The file is on its way, here or to another instance: from now on it comes when it comes. */
   answered(): void
   /** It can be read as it grows. */
@@ -42,6 +44,7 @@ export class SharedFetch implements FetchProgress {
   readonly #answered = Promise.withResolvers<void>()
   readonly #first = Promise.withResolvers<Fetched>()
   readonly #stored = Promise.withResolvers<MediaRecord>()
+  #hasBegun = false
   #waiting = 0
   #share = 0
 
@@ -49,6 +52,10 @@ export class SharedFetch implements FetchProgress {
   constructor(work: (progress: FetchProgress, signal: AbortSignal) => Promise<void>) {
     for (const { promise } of [this.#first, this.#stored]) promise.catch(() => {})
     this.ended = work(this, this.#stop.signal).catch((error: unknown) => this.#fail(error))
+  }
+
+  get hasBegun(): boolean {
+    return this.#hasBegun
   }
 
   /** Everybody has left: it is not worth joining any more. */
@@ -80,6 +87,7 @@ export class SharedFetch implements FetchProgress {
   }
 
   arrives(file: ArrivingFile): void {
+    this.#hasBegun = true
     this.#first.resolve({ kind: 'arriving', file, stored: this.#stored.promise })
     this.answered()
   }

@@ -24,6 +24,10 @@ const saying =
   (status: number, body = '', headers: Record<string, string> = {}): Handler =>
   (_, response) =>
     void response.writeHead(status, headers).end(body)
+const breaking: Handler = (_, response) => {
+  response.writeHead(200, { 'content-length': 1000 })
+  response.write('the beginning', () => response.destroy())
+}
 const asked = () => internet.requests.length
 
 describeWith('openssl', 'Another server', () => {
@@ -100,6 +104,18 @@ describeWith('openssl', 'Another server', () => {
     ])
   })
 
+  test('that was left alone is asked again at once when it has answered a test', async () => {
+    handler = saying(500)
+    for (let time = 0; time < 3; time++) await ask()
+    const request = { method: 'GET', path: '/x', idleMs: 20_000 } as const
+    await origins.probe(NAME, request, () => {})
+    await expect(ask(), 'it has failed the test').rejects.toThrow(BreakerOpen)
+    handler = okay
+    const { response } = await origins.probe(NAME, request, () => {})
+    await response.body.toArray()
+    expect((await ask()).status).toBe(200)
+  })
+
   test('that cannot be connected to is left alone as well, and is asked by one request at first', async () => {
     internet.remove(SERVER, 8448)
     for (let time = 0; time < 3; time++) await expect(ask()).rejects.toThrow('ECONNREFUSED')
@@ -164,6 +180,39 @@ describeWith('openssl', 'Another server', () => {
     handler = () => {}
     for (let time = 0; time < 3; time++) await expect(ask({ idleMs: 100 })).rejects.toThrow(/timeout/i)
     await expect(ask()).rejects.toThrow(BreakerOpen)
+  })
+
+  test('whose files all break off is left alone for longer and longer, until one comes whole', async () => {
+    const breaks = () => expect(ask()).rejects.toThrow(/terminated|other side closed|aborted/)
+    handler = breaking
+    for (let time = 0; time < 2; time++) await breaks()
+    handler = okay
+    expect(await ask(), 'two are not three in a row').toMatchObject({ status: 200 })
+    handler = breaking
+    for (let time = 0; time < 3; time++) await breaks()
+    for (const pauseMs of [500, 1000, 2000]) {
+      await expect(ask()).rejects.toMatchObject({ name: 'BreakerOpen', retryAfterMs: pauseMs })
+      internet.clock.wait(pauseMs)
+      await breaks()
+    }
+    internet.clock.wait(4000)
+    handler = okay
+    for (let time = 0; time < 3; time++) expect((await ask()).status).toBe(200)
+  })
+
+  test('is not to blame for a file that nobody reads to its end', async () => {
+    handler = (_, response) => void response.writeHead(200, { 'content-length': 1_000_000 }).write('the beginning')
+    for (let time = 0; time < 6; time++) {
+      const leaving = new AbortController()
+      const left = origins.request(NAME, { method: 'GET', path: '/x', idleMs: 20_000, signal: leaving.signal })
+      const { body } = await left
+      body.on('error', () => {})
+      if (time % 2 === 0) leaving.abort()
+      else body.destroy()
+      await new Promise((resolve) => body.once('close', resolve))
+    }
+    handler = okay
+    expect((await ask()).status).toBe(200)
   })
 
   test('is not harmed by the failures of others', async () => {

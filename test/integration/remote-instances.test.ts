@@ -9,7 +9,7 @@ import { startHomeserver } from '../support/homeserver.ts'
 import { mediaClient } from '../support/media-client.ts'
 import { startRedis } from '../support/redis.ts'
 import { asking, downloadOf, halved, startFederated, startRemoteServer } from '../support/remote.ts'
-import { mixed } from '../support/scripted-origin.ts'
+import { mixed, response } from '../support/scripted-origin.ts'
 import { startServer } from '../support/server.ts'
 import { describeWith, freshDatabase } from '../support/services.ts'
 import { startVersitygw } from '../support/versitygw.ts'
@@ -93,6 +93,39 @@ describeWith(['postgres', 'openssl'], 'Two servers on one database that fetch fi
     expect(await pair.query(record)).toEqual([before])
     expect((await pair.client(pair.first).download(media)).body.equals(bytes)).toBe(true)
     expect(pair.remote.asked(media)).toBe(2)
+  })
+
+  test('wait for each other also when they stood still before the first byte came', async () => {
+    const bytes = randomBytes(MEBIBYTE)
+    const asked = Promise.withResolvers<void>()
+    let isFirst = true
+    const media = pair.remote.put(async (talk) => {
+      if (!isFirst) return await talk.send(mixed(bytes))
+      isFirst = false
+      asked.resolve()
+      await talk.onceHungUp
+    })
+    const here = pair.client(pair.first).download(media, 60_000)
+    await asked.promise
+    pair.first.signal('SIGSTOP')
+    expect((await pair.client(pair.second).download(media, 60_000)).body.equals(bytes)).toBe(true)
+    pair.first.signal('SIGCONT')
+    expect((await here).body.equals(bytes)).toBe(true)
+    expect(pair.remote.asked(media)).toBe(2)
+  })
+
+  test('wait no longer than all in all they were told to for what is not uploaded yet', async () => {
+    const asked = Promise.withResolvers<void>()
+    const media = pair.remote.put(async (talk) => {
+      asked.resolve()
+      await pause(3000)
+      await talk.send(response(504, { errcode: 'M_NOT_YET_UPLOADED', error: 'later' }))
+    })
+    const here = pair.client(pair.first).download(media, 10_000)
+    await asked.promise
+    const there = await pair.client(pair.second).download(media, 2_000)
+    expect([(await here).status, there.status]).toEqual([504, 504])
+    expect(Number(pair.remote.timeouts(media)[1]), 'its time was over while it waited').toBe(1)
   })
 
   // The last one: it kills.

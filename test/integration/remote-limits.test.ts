@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { ALICE, type Asked, BOB, eventually, heldClock } from '../support/app.ts'
 import { downloadOf, type Federated, halved, startFederated } from '../support/remote.ts'
-import { head, mixed, response, type Script } from '../support/scripted-origin.ts'
+import { head, mixed, response, type Script, startScriptedOrigin } from '../support/scripted-origin.ts'
 import { describeWith } from '../support/services.ts'
 
 const { token } = ALICE
@@ -87,6 +87,20 @@ describeWith('openssl', 'What a server does not give', () => {
     expect(Number(world.remote.timeouts(media)[2])).toBeLessThanOrEqual(60_000)
   })
 
+  test.each(['GET', 'HEAD'])('has not been uploaded yet: so says each path (%s)', async (method) => {
+    await world.app.reload({ repo: { freezeUnauthenticatedMedia: false }, federation: { disallowedNetworks: [] } })
+    const paths = ['client/v1/media/download', 'media/v3/download', 'media/r0/download', 'media/v1/download']
+    const size = 'width=32&height=32&'
+    for (const path of [...paths, ...paths.map((one) => one.replace('download', 'thumbnail'))]) {
+      const media = says(504, 'M_NOT_YET_UPLOADED')
+      const query = `?${path.includes('thumbnail') ? size : ''}timeout_ms=2000`
+      const answer = await world.app.ask(`/_matrix/${path}/${media}${query}`, { token, method })
+      expect([path, answer.status]).toEqual([path, 504])
+      if (method === 'GET') expect([path, answer.json['errcode']]).toEqual([path, 'M_NOT_YET_UPLOADED'])
+      expect(Number(world.remote.timeouts(media)[0]), path).toBeLessThanOrEqual(2000)
+    }
+  })
+
   test('is waited for by who has more patience than who asked first', async () => {
     const bytes = randomBytes(1000)
     const impatient = Promise.withResolvers<void>()
@@ -150,6 +164,23 @@ describeWith('openssl', 'A server that fetches one file at a time', () => {
     expect(refused).toHaveLength(10)
     expect(refused[0]?.headers['retry-after']).toBe('5')
     expect(refused[0]?.json).toMatchObject({ errcode: 'M_LIMIT_EXCEEDED', retry_after_ms: 5000 })
+  })
+
+  test('does not wait for servers that do not answer before it asks others', async () => {
+    const answer = Promise.withResolvers<void>()
+    const script: Script = async (talk) => {
+      await answer.promise
+      await talk.send(mixed('late'))
+    }
+    const certificate = await world.remote.authority.issue('127.0.0.1')
+    await using silent = await startScriptedOrigin({ certificate, script })
+    let isOver = false
+    const waiting = download(`127.0.0.1:${silent.port}/a?timeout_ms=60000`).finally(() => void (isOver = true))
+    await eventually(() => silent.requests.length === 1)
+    expect(await download(world.remote.put(randomBytes(100)))).toMatchObject({ status: 200 })
+    expect(isOver).toBe(false)
+    answer.resolve()
+    expect((await waiting).body.toString()).toBe('late')
   })
 
   test('ends in good order with a fetch under way', async () => {

@@ -14,7 +14,7 @@ import {
   startFederated,
   thumbnailOf,
 } from '../support/remote.ts'
-import { mixed } from '../support/scripted-origin.ts'
+import { mixed, response, type Script, startScriptedOrigin } from '../support/scripted-origin.ts'
 import { describeWith } from '../support/services.ts'
 
 const { token } = ALICE
@@ -84,11 +84,49 @@ describeWith('openssl', 'Files of other servers', () => {
     expect(await download(media)).toMatchObject({ status: 200 })
   })
 
+  test('are asked for anew once the configuration has changed, whatever was kept of a failure', async () => {
+    const media = world.remote.put(randomBytes(100))
+    await configure({ federation: {} })
+    for (let round = 0; round < 2; round++) expect(await download(media)).toMatchObject({ status: 502 })
+    await configure({})
+    expect(await download(media)).toMatchObject({ status: 200 })
+  })
+
   test('are not looked for elsewhere under a name of ours, however it is spelt', async () => {
     for (const name of ['example.org', 'Example.ORG']) {
       expect(await download(`${name}/not_here`)).toMatchObject({ status: 404 })
     }
-    expect(world.app.log()).not.toContain('could not be fetched from its origin')
+    const lines = world.app.log().split('\n')
+    expect(lines.filter((line) => line.includes('not_here') && line.includes('from its origin'))).toEqual([])
+  })
+
+  test('do not lead us from one to the next through our own older paths, by whatever name they call us', async () => {
+    const { remote, app } = world
+    // Frozen, they would not be fetched for anybody without a token anyway.
+    await configure({ repo: { freezeUnauthenticatedMedia: false } })
+    const seen: string[] = []
+    // What stands for us in public, under a name that is none of our homeservers: as our proxy, it passes on who asks.
+    const front: Script = async (talk, { target, headers }) => {
+      seen.push(target)
+      if (seen.length > 10) return talk.reset()
+      const host = 'example.org'
+      const { status, body } = await app.ask(target, { headers: { host, 'user-agent': headers['user-agent'] ?? '' } })
+      await talk.send(response(status, body))
+    }
+    await using ours = await startScriptedOrigin({
+      certificate: await remote.authority.issue('127.0.0.1'),
+      script: front,
+    })
+    const next: Script = async (talk) => {
+      const location = `https://127.0.0.1:${ours.port}${legacyDownloadOf(remote.put(next))}`
+      await talk.send(mixed('', { headers: [`Location: ${location}`] }))
+    }
+    const media = remote.put(next)
+    expect(await download(media)).toMatchObject({ status: 502 })
+    expect(seen).toHaveLength(1)
+    expect(await legacy(remote.put(randomBytes(100)), '', { headers: { 'user-agent': 'Element' } })).toMatchObject({
+      status: 200,
+    })
   })
 })
 

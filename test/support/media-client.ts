@@ -7,8 +7,8 @@ export interface MediaClient {
   readonly create: () => Promise<string>
   /** Uploads to a reserved id and gives the status. */
   readonly fill: (media: string, bytes: Uint8Array) => Promise<number>
-  /** Downloads; waits for what is still to be uploaded. */
-  readonly download: (media: string) => Promise<{ readonly status: number; readonly body: Buffer }>
+  /** Downloads; waits for what is still to be uploaded, half a minute if not told how long (in ms). */
+  readonly download: (media: string, timeoutMs?: number) => Promise<{ readonly status: number; readonly body: Buffer }>
   /** Asks for a small thumbnail and gives the status. */
   readonly thumbnail: (media: string) => Promise<number>
   readonly logout: () => Promise<number>
@@ -42,8 +42,8 @@ export function mediaClient(server: { readonly url: string }, token: string, hos
     async fill(media, body) {
       return await statusOf(await call(`/media/v3/upload/${media}`, { method: 'PUT', body }))
     },
-    async download(media) {
-      const answer = await call(`/client/v1/media/download/${media}?timeout_ms=30000`)
+    async download(media, timeoutMs = 30_000) {
+      const answer = await call(`/client/v1/media/download/${media}?timeout_ms=${timeoutMs}`)
       return { status: answer.status, body: Buffer.from(await answer.arrayBuffer()) }
     },
     async thumbnail(media) {

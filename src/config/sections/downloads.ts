@@ -8,7 +8,7 @@ export const downloads = section('What users may fetch, and from where.', {
   numWorkers: option(whole({ min: 1 }), 10, {
     ...atStart,
     description:
-      'Most files fetched from other servers at a time, half of them from one server. Fifty times as many may wait for their turn; whoever asks for more is answered 429.',
+      'Most files fetched from other servers at a time, half of them from one server; servers that have not answered after a second do not count. Fifty times as many may wait for their turn; whoever asks for more is answered 429.',
   }),
   failureCacheMinutes: option(whole({ min: 0 }), 5, {
     ...anywhere,
