@@ -45,3 +45,17 @@ test('a record made under other options answers only where they change nothing',
   expect(answers('cannot', { maxPixels: 1 })).toEqual([false, false])
   expect(answers(undefined, { stillFrame: 0, maxPixels: 1, animationFormat: 'gif' })).toEqual([true, true])
 })
+
+test('a still for clients that show WebP or AVIF answers nobody else; an animation answers all who want one', () => {
+  for (const motion of ['can', 'cannot', undefined] as const) {
+    const webp = variantOf(OPTIONS, motion ? { motion } : {}, 'image/webp')
+    for (const stillAs of [undefined, 'image/avif'] as const) {
+      const { variant, orElse } = variantsFor(OPTIONS, undefined, stillAs)
+      expect([variant, ...orElse]).not.toContain(webp)
+    }
+    const { variant, orElse } = variantsFor(OPTIONS, undefined, 'image/webp')
+    expect([variant, ...orElse]).toContain(webp)
+  }
+  const moving = variantOf(OPTIONS, { motion: 'moving' }, 'image/webp')
+  expect(variantsFor(OPTIONS, 'image/webp').variant).toBe(moving)
+})

@@ -24,15 +24,17 @@ async function generate(
   outside: Outside,
 ): Promise<Generated> {
   const picture: Picture = { contentType, input: job.source, loader: 'VipsForeignLoadHeifFile', opaque: 'jpeg' }
-  const { width, height, compression, pages = 1, pagePrimary = 0 } = await readHeader(picture)
+  const { width, height, hasAlpha, compression, pages = 1, pagePrimary = 0 } = await readHeader(picture)
   if (compression === 'av1') return await makeStill(job, picture, timeLimitMs)
+  const as = hasAlpha ? 'png' : 'jpg'
   const foreign = {
     contentType,
     // The program decodes all pictures of a file and numbers them from 1.
     size: { width, height: height * pages },
     program: 'heif-dec',
-    args: (target: string) => ['--quiet', job.source, target],
-    ...(pages > 1 ? { written: `picture-${pagePrimary + 1}.png` } : {}),
+    as,
+    args: (target: string) => ['--quiet', '-q', '95', job.source, target],
+    ...(pages > 1 ? { written: `picture-${pagePrimary + 1}.${as}` } : {}),
   } as const
   return await makeStillElsewhere(job, foreign, timeLimitMs, outside)
 }

@@ -22,7 +22,7 @@ async function generate(
   const size = await readSize(job.source, contentType)
   // No --bits_per_sample: version 0.7 makes noise of pictures with 16 bits when it is told 8.
   const args = (target: string) => [job.source, target, '--num_threads=1', '--quiet']
-  return await makeStillElsewhere(job, { contentType, size, program: 'djxl', args }, timeLimitMs, outside)
+  return await makeStillElsewhere(job, { contentType, size, program: 'djxl', as: 'png', args }, timeLimitMs, outside)
 }
 
 async function readSize(path: string, contentType: string): Promise<Size> {
