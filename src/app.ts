@@ -45,6 +45,7 @@ import type { TaskKind } from './tasks/run-task.ts'
 import { TaskRunner } from './tasks/runner.ts'
 import { startSchedule } from './tasks/schedule.ts'
 import { transferKind, type TransferTaskParts } from './tasks/transfer.ts'
+import { Placeholders } from './thumbnails/placeholders.ts'
 import { openThumbnailPool } from './thumbnails/pool.ts'
 
 /** A running server. Disposing it ends everything, in the reverse order of how it was begun. */
@@ -165,6 +166,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         records: new Records({ db, notifier }),
         thumbnailPool,
         thumbnailsUnderWay: new SharedWork<ThumbnailRecord>(),
+        placeholders: new Placeholders({ thumbnailPool, scratch, log }),
         scratch,
         events,
         clock,

@@ -14,6 +14,7 @@ import type { Records } from '../media/records.ts'
 import type { RemoteMedia } from '../media/remote.ts'
 import type { UploadParts } from '../media/upload.ts'
 import type { ThumbnailParts } from '../thumbnails/get.ts'
+import type { Placeholders } from '../thumbnails/placeholders.ts'
 import type { ServerLimits } from './server-limits.ts'
 
 /** Everything that requests need. Handlers pass it on to use-cases, each of which says which few parts it takes. */
@@ -28,6 +29,7 @@ export interface HttpParts extends UploadParts, DownloadParts, PendingParts, Thu
   readonly remoteKeys: RemoteKeys
   readonly remote: RemoteMedia
   readonly serverLimits: ServerLimits
+  readonly placeholders: Placeholders
   /** What separates the parts of an answer: at least 128 random bits, as letters and digits. */
   readonly newBoundary: () => string
   readonly events: EventParts

@@ -19,7 +19,8 @@ export async function sendFile(call: Exchange, file: FileAnswer, connection: rea
   const etag = `"${file.tag}"`
   const { headers, method } = call.request
   if (matches(headers['if-none-match'], etag)) {
-    call.response.writeHead(304, [...connection, ...COMMON_HEADERS, 'ETag', etag, 'Cache-Control', MEDIA_CACHE_CONTROL])
+    const { cacheControl = MEDIA_CACHE_CONTROL } = file
+    call.response.writeHead(304, [...connection, ...COMMON_HEADERS, 'ETag', etag, 'Cache-Control', cacheControl])
     call.response.end()
     return
   }
