@@ -44,6 +44,7 @@ import { standingJobs } from './tasks/jobs.ts'
 import type { TaskKind } from './tasks/run-task.ts'
 import { TaskRunner } from './tasks/runner.ts'
 import { startSchedule } from './tasks/schedule.ts'
+import { thumbnailsJob } from './tasks/thumbnails.ts'
 import { transferKind, type TransferTaskParts } from './tasks/transfer.ts'
 import { Placeholders } from './thumbnails/placeholders.ts'
 import { openThumbnailPool } from './thumbnails/pool.ts'
@@ -199,6 +200,7 @@ function startBackground(parts: AsyncDisposableStack, config: ConfigStore, of: B
     ...standingJobs(of),
     ...careJobs(of, () => config.current().main.storage.scrubBytesPerHour),
     remoteCacheJob(of, () => config.current().main.downloads.maxStoredBytes),
+    thumbnailsJob(of, () => config.current().main.thumbnails.expireAfterDays),
   ]
   parts.use(startSchedule({ ...leased, random: Math.random }, jobs))
   parts.use(startStagingSweep(of))

@@ -5,7 +5,7 @@ import { Refused } from '../lib/errors.ts'
 import { mediaAccessed } from '../lib/events.ts'
 import { isMediaId, isServerName } from '../matrix/ids.ts'
 import { findAllowed, findOrFetch, linkTo, openObject, refuseLost, type Wanted, whole } from '../media/download.ts'
-import { getThumbnail } from '../thumbnails/get.ts'
+import { getThumbnail, openThumbnail } from '../thumbnails/get.ts'
 import type { ThumbnailSize } from '../thumbnails/sizes.ts'
 import type { Answer, FileAnswer } from './answers.ts'
 import { identifyIfPossible, isRepositoryAdmin } from './auth.ts'
@@ -113,7 +113,7 @@ async function answerThumbnail(
     fileName: `thumbnail.${made.contentType === 'image/jpeg' ? 'jpg' : 'png'}`,
     link: (present) => link(made, present),
     atHand: () => parts.cache.get(made)?.bytes,
-    open: (part) => openObject(fromCache(parts), call, made, part),
+    open: (part) => openThumbnail({ ...parts, opening: fromCache(parts) }, call, { media: record, asked, made }, part),
     openRangeBytes: 0,
   }
 }

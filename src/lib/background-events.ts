@@ -141,3 +141,9 @@ export function remoteCacheTrimmed(
   metrics.remoteTrimmed.of().add(removed)
   log.info({ removed, bytes }, 'media of other servers that were not used for longest are removed')
 }
+
+/** Thumbnails that nobody had used for `thumbnails.expireAfterDays` were removed. */
+export function thumbnailsExpired({ log, metrics }: LogAndMetrics, { removed }: { readonly removed: number }): void {
+  metrics.thumbnailsExpired.of().add(removed)
+  log.info({ removed }, 'thumbnails that were not used for long are removed')
+}

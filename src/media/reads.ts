@@ -1,5 +1,6 @@
 import type { Database } from '../db/connect.ts'
 import { touchMedia } from '../db/media.ts'
+import { type ThumbnailKey, touchThumbnails } from '../db/thumbnails.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 
@@ -14,16 +15,23 @@ interface ReadMedia {
   readonly accessedAt: number | null
 }
 
+interface ReadsParts {
+  readonly db: Pick<Database, 'write'>
+  readonly clock: Clock
+  readonly log: Log
+}
+
 /**
- * Notes when media were last read, and writes that down in batches: a write for each read would make every download wait for
- * the disk.
+ * Notes when media and thumbnails were last read, and writes that down in batches: a write for each read would make every
+ * download wait for the disk.
  */
 export class Reads implements AsyncDisposable {
-  readonly #parts: { readonly db: Pick<Database, 'write'>; readonly clock: Clock; readonly log: Log }
+  readonly #parts: ReadsParts
   readonly #timer: NodeJS.Timeout
-  #noted = new Map<string, { readonly origin: string; readonly mediaId: string; readonly at: number }>()
+  #media = new Map<string, { readonly origin: string; readonly mediaId: string; readonly at: number }>()
+  #thumbnails = new Map<string, ThumbnailKey & { readonly at: number }>()
 
-  constructor(parts: { readonly db: Pick<Database, 'write'>; readonly clock: Clock; readonly log: Log }) {
+  constructor(parts: ReadsParts) {
     this.#parts = parts
     this.#timer = setInterval(() => void this.flush(), WRITE_EVERY_MS).unref()
   }
@@ -31,18 +39,28 @@ export class Reads implements AsyncDisposable {
   note({ origin, mediaId, accessedAt }: ReadMedia): void {
     const at = this.#parts.clock.now()
     if (accessedAt !== null && at - accessedAt < EXACT_TO_MS) return
-    if (this.#noted.size < KEPT_AT_MOST) this.#noted.set(`${origin}/${mediaId}`, { origin, mediaId, at })
+    if (this.#media.size < KEPT_AT_MOST) this.#media.set(`${origin}/${mediaId}`, { origin, mediaId, at })
+  }
+
+  /** `usedAt`: when it was last used as far as its record says, in ms since 1970. */
+  noteThumbnail(key: ThumbnailKey, usedAt: number): void {
+    const at = this.#parts.clock.now()
+    if (at - usedAt < EXACT_TO_MS || this.#thumbnails.size >= KEPT_AT_MOST) return
+    const { sourceSha256, width, height, method, variant } = key
+    this.#thumbnails.set(`${sourceSha256} ${width}x${height} ${method} ${variant}`, { ...key, at })
   }
 
   /** Writes down what was noted. A failure costs some times of access, and is only logged. */
   async flush(): Promise<void> {
-    if (this.#noted.size === 0) return
-    const reads = [...this.#noted.values()]
-    this.#noted = new Map()
+    const [media, thumbnails] = [[...this.#media.values()], [...this.#thumbnails.values()]]
+    this.#media = new Map()
+    this.#thumbnails = new Map()
     try {
-      await this.#parts.db.write(touchMedia, reads)
+      if (media.length > 0) await this.#parts.db.write(touchMedia, media)
+      if (thumbnails.length > 0) await this.#parts.db.write(touchThumbnails, thumbnails)
     } catch (error) {
-      this.#parts.log.warn({ err: error, count: reads.length }, 'could not note when media were last read')
+      const count = media.length + thumbnails.length
+      this.#parts.log.warn({ err: error, count }, 'could not note when media were last read')
     }
   }
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { ByteRange, OpenObject } from '../datastores/datastore.ts'
 import type { MediaRecord } from '../db/media.ts'
 import type { OfferedObject, StoredObject } from '../db/objects.ts'
 import { commitThumbnail, type ThumbnailKey, type ThumbnailRecord } from '../db/thumbnails.ts'
@@ -11,7 +12,7 @@ import { type EventParts, thumbnailGenerated } from '../lib/events.ts'
 import type { SharedWork } from '../lib/shared-work.ts'
 import { chooseDatastore } from '../media/choose.ts'
 import type { Context } from '../media/context.ts'
-import { type DownloadParts, findBytes } from '../media/download.ts'
+import { type DownloadParts, findBytes, type OpeningParts, openObject } from '../media/download.ts'
 import { isMarkedLost } from '../media/lost.ts'
 import { type ObjectParts, storeObject } from '../media/objects.ts'
 import type { Records } from '../media/records.ts'
@@ -19,7 +20,9 @@ import type { Generated } from './job.ts'
 import type { ThumbnailPool } from './pool.ts'
 import { chooseSize, type ThumbnailSize } from './sizes.ts'
 
-export interface ThumbnailParts extends ObjectParts, Pick<DownloadParts, 'lost'> {
+const ASK_AGAIN_MS = 1000
+
+export interface ThumbnailParts extends ObjectParts, Pick<DownloadParts, 'lost' | 'reads'> {
   readonly clock: Clock
   readonly events: EventParts
   readonly records: Pick<Records, 'findThumbnail'>
@@ -32,7 +35,7 @@ export interface ThumbnailParts extends ObjectParts, Pick<DownloadParts, 'lost'>
 
 /**
  * The thumbnail of some media that the caller was allowed: found, or made once for everybody who asks at the same time.
- * Copies of one content share their thumbnails.
+ * Copies of one content share their thumbnails. `gone` is one that was found and could not be opened: it is made anew.
  *
  * @throws Refused `not_thumbnailable`, `too_large`, or `limited` when too many are being made
  */
@@ -41,16 +44,50 @@ export async function getThumbnail(
   ctx: Context,
   media: MediaRecord,
   asked: ThumbnailSize,
+  gone?: StoredObject,
 ): Promise<ThumbnailRecord> {
   const { width, height, method } = chooseSize(ctx.homeserver.thumbnails, asked)
   const key: ThumbnailKey = { sourceSha256: media.sha256, width, height, method, variant: 'still' }
   const found = await parts.records.findThumbnail(key)
   // A lost one is made anew, and takes the lost one's place.
-  if (found && !isMarkedLost(found)) return found
+  if (found && !isMarkedLost(found) && !(gone && samePlace(found, gone))) {
+    parts.reads.noteThumbnail(key, found.usedAt)
+    return found
+  }
   // Options decide what may be decoded, so only requests under the same options share.
   const { types, maxPixels, maxSourceBytes } = ctx.homeserver.thumbnails
   const work = JSON.stringify([key, types, maxPixels, maxSourceBytes])
   return await parts.thumbnailsUnderWay.run(work, ctx.signal, (signal) => make(parts, ctx, media, key, signal))
+}
+
+/**
+ * Opens a thumbnail's bytes, or `part` of them. Where they are gone, the thumbnail is made anew.
+ *
+ * @throws Refused as `getThumbnail`; `not_found` when the source is gone too; `storage_unavailable` when the new one is
+ *   another than what the caller was going to send: asking again gets it
+ */
+export async function openThumbnail(
+  parts: ThumbnailParts & { readonly opening: OpeningParts },
+  ctx: Context,
+  {
+    media,
+    asked,
+    made,
+  }: { readonly media: MediaRecord; readonly asked: ThumbnailSize; readonly made: ThumbnailRecord },
+  part?: ByteRange,
+): Promise<OpenObject> {
+  try {
+    return await openObject(parts.opening, ctx, made, part)
+  } catch (error) {
+    if (!(error instanceof Refused) || error.reason !== 'not_found') throw error
+    const again = await getThumbnail(parts, ctx, media, asked, made)
+    if (again.sha256 === made.sha256 && again.size === made.size)
+      return await openObject(parts.opening, ctx, again, part)
+    throw new Refused('storage_unavailable', 'This thumbnail was lost and has been made anew; please ask again', {
+      cause: error,
+      retryAfterMs: ASK_AGAIN_MS,
+    })
+  }
 }
 
 async function make(
@@ -119,7 +156,7 @@ async function store(
   const result = await storeObject(parts, staged, { datastore, contentType }, (object) =>
     commit(parts, key, generated, object),
   )
-  return recordOf(result, generated)
+  return recordOf(parts, result, generated)
 }
 
 /** The original is its own thumbnail; that is written down too, so that it is not decoded again to find out. */
@@ -129,7 +166,7 @@ async function keep(
   generated: Generated,
   object: OfferedObject,
 ): Promise<ThumbnailRecord> {
-  return recordOf(await commit(parts, key, generated, object), generated)
+  return recordOf(parts, await commit(parts, key, generated, object), generated)
 }
 
 function commit(parts: ThumbnailParts, key: ThumbnailKey, { contentType }: Generated, object: OfferedObject) {
@@ -143,9 +180,14 @@ function commit(parts: ThumbnailParts, key: ThumbnailKey, { contentType }: Gener
 }
 
 function recordOf(
+  { clock }: Pick<ThumbnailParts, 'clock'>,
   result: { readonly outcome: string; readonly object?: StoredObject },
   { contentType }: Generated,
 ): ThumbnailRecord {
   if (!result.object) throw new Refused('not_found', 'the media was deleted while its thumbnail was made')
-  return { ...result.object, contentType }
+  return { ...result.object, contentType, usedAt: clock.now() }
+}
+
+function samePlace(a: StoredObject, b: StoredObject): boolean {
+  return a.datastore === b.datastore && a.location === b.location
 }

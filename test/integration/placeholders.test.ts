@@ -32,6 +32,8 @@ const ask = (what: string, asked: { readonly method?: string; readonly headers?:
 const askDownload = () => ask(`download/${media}`)
 const askThumbnail = (query = 'width=96&height=96&method=crop') => ask(`thumbnail/${media}?${query}`)
 
+const statuses = async () => [(await askDownload()).status, (await askThumbnail()).status]
+
 async function lookOf(body: Buffer): Promise<{ size: string; middle: string; corner: string }> {
   const { data, info } = await sharp(body).removeAlpha().raw().toBuffer({ resolveWithObject: true })
   const at = (x: number, y: number) => [...data.subarray((y * info.width + x) * 3, (y * info.width + x) * 3 + 3)].join()
@@ -90,7 +92,6 @@ describe('In place of quarantined media', () => {
   })
 
   test('each option counts for its own', async () => {
-    const statuses = async () => [(await askDownload()).status, (await askThumbnail()).status]
     await app.reload(config({}))
     expect(await statuses()).toEqual([404, 200])
     await app.reload(config({ replaceThumbnails: false, replaceDownloads: true }))

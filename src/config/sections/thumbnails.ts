@@ -88,8 +88,8 @@ export const thumbnails = section('Small pictures of larger files.', {
   }),
   expireAfterDays: option(wholeFromZero(), 0, {
     ...mainOnly,
-    planned: true,
-    description: 'Remove thumbnails after this many days without use; 0 = never.',
+    description:
+      'Remove thumbnails after this many days without use; 0 = never. They are made again when somebody asks for them.',
   }),
   negotiate: option(flag(), false, {
     ...anywhere,
