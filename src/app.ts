@@ -48,6 +48,7 @@ import { thumbnailsJob } from './tasks/thumbnails.ts'
 import { transferKind, type TransferTaskParts } from './tasks/transfer.ts'
 import { Placeholders } from './thumbnails/placeholders.ts'
 import { openThumbnailPool } from './thumbnails/pool.ts'
+import { lookForPrograms } from './thumbnails/programs.ts'
 
 /** A running server. Disposing it ends everything, in the reverse order of how it was begun. */
 export interface App extends AsyncDisposable {
@@ -110,10 +111,13 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   )
 
   const reads = parts.use(new Reads({ db, clock, log }))
+  const thumbnailTypes = config.current().homeservers.flatMap(({ thumbnails }) => thumbnails.types)
+  const programs = parts.use(lookForPrograms(environment['PATH'] ?? '', thumbnailTypes, log))
   const thumbnailPool = openThumbnailPool({
     workers: Math.min(main.thumbnails.numWorkers, availableParallelism()),
     jobTimeoutMs: THUMBNAIL_TIMEOUT_MS,
     queueLimit: THUMBNAILS_WAITING,
+    programs: programs.found,
     log,
   })
   parts.defer(() => thumbnailPool.close())

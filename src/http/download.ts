@@ -5,30 +5,24 @@ import { Refused } from '../lib/errors.ts'
 import { mediaAccessed } from '../lib/events.ts'
 import { isMediaId, isServerName } from '../matrix/ids.ts'
 import { findAllowed, findOrFetch, linkTo, openObject, refuseLost, type Wanted, whole } from '../media/download.ts'
-import { getThumbnail, openThumbnail } from '../thumbnails/get.ts'
-import type { ThumbnailSize } from '../thumbnails/sizes.ts'
+import { getThumbnail } from '../thumbnails/get.ts'
 import type { Answer, FileAnswer } from './answers.ts'
 import { identifyIfPossible, isRepositoryAdmin } from './auth.ts'
 import type { Call } from './call.ts'
 import { dispositionOf } from './headers.ts'
 import type { HttpParts } from './parts.ts'
-import { placeholderFor } from './placeholder.ts'
 import { type Endpoint, mayRedirect } from './redirect.ts'
 
 const DEFAULT_TIMEOUT_MS = 20_000
 const LONGEST_TIMEOUT_MS = 60_000
+/** Of thumbnails' names, where it is not `png`. */
+const EXTENSIONS: Readonly<Record<string, string>> = { 'image/jpeg': 'jpg', 'image/gif': 'gif', 'image/webp': 'webp' }
 
 type Handler = (parts: HttpParts, call: Call) => Promise<Answer>
 
 /** `GET download`, on authenticated and legacy paths alike. Source: specification, "Content repository". */
 export function download(endpoint: Endpoint): Handler {
-  return async (parts, call) => {
-    try {
-      return await answerDownload(parts, call, endpoint)
-    } catch (error) {
-      return await placeholderFor(parts, call, { endpoint }, error)
-    }
-  }
+  return (parts, call) => answerDownload(parts, call, endpoint)
 }
 
 async function answerDownload(parts: HttpParts, call: Call, endpoint: Endpoint): Promise<Answer> {
@@ -70,37 +64,18 @@ function fileAnswer(parts: HttpParts, call: Call, link: ReturnType<typeof linkFo
 
 /** `GET thumbnail`. Source: specification, "Thumbnails". */
 export function thumbnail(endpoint: Endpoint): Handler {
-  return async (parts, call) => {
-    const asked = thumbnailAsked(call)
-    try {
-      return await answerThumbnail(parts, call, endpoint, asked)
-    } catch (error) {
-      return await placeholderFor(parts, call, { endpoint, thumbnail: asked }, error)
-    }
-  }
+  return (parts, call) => answerThumbnail(parts, call, endpoint)
 }
 
-interface AskedThumbnail extends ThumbnailSize {
-  readonly animated: boolean
-}
-
-function thumbnailAsked(call: Call): AskedThumbnail {
-  return {
+async function answerThumbnail(parts: HttpParts, call: Call, endpoint: Endpoint): Promise<Answer> {
+  const link = linkFor(parts, call, endpoint)
+  const { defaultAnimated } = call.homeserver.thumbnails
+  const asked = {
     width: side(call, 'width'),
     height: side(call, 'height'),
     method: method(call),
-    // Read for its errors: animation comes with a later version, and the specification lets a server answer with a still.
-    animated: call.flag('animated', call.flag('org.matrix.msc2705.animated', false)),
+    animated: call.flag('animated', call.flag('org.matrix.msc2705.animated', defaultAnimated)),
   }
-}
-
-async function answerThumbnail(
-  parts: HttpParts,
-  call: Call,
-  endpoint: Endpoint,
-  asked: AskedThumbnail,
-): Promise<Answer> {
-  const link = linkFor(parts, call, endpoint)
   const record = await findAllowed(parts, call, wanted(parts, call, endpoint))
   mediaAccessed(parts.events, { ageMs: parts.clock.now() - record.createdAt })
   const made = await getThumbnail(parts, call, record, asked)
@@ -110,10 +85,10 @@ async function answerThumbnail(
     tag: made.sha256,
     contentType: made.contentType,
     disposition: 'inline',
-    fileName: `thumbnail.${made.contentType === 'image/jpeg' ? 'jpg' : 'png'}`,
+    fileName: `thumbnail.${EXTENSIONS[made.contentType] ?? 'png'}`,
     link: (present) => link(made, present),
     atHand: () => parts.cache.get(made)?.bytes,
-    open: (part) => openThumbnail({ ...parts, opening: fromCache(parts) }, call, { media: record, asked, made }, part),
+    open: (part) => openObject(fromCache(parts), call, made, part),
     openRangeBytes: 0,
   }
 }

@@ -2,7 +2,7 @@ import { lastUsed } from '../lib/last-used.ts'
 import type { Notifier } from '../coordination/notifier.ts'
 import type { Database } from '../db/connect.ts'
 import { findMedia, type MediaRecord } from '../db/media.ts'
-import { findThumbnail, type ThumbnailKey, type ThumbnailRecord } from '../db/thumbnails.ts'
+import { findThumbnail, type ThumbnailRecord, type WantedThumbnail } from '../db/thumbnails.ts'
 import { isMarkedLost } from './lost.ts'
 
 const KEPT_AT_MOST = 2000
@@ -76,8 +76,8 @@ export class Records {
   }
 
   /** The thumbnail's record as it is now, if it was made. */
-  async findThumbnail(key: ThumbnailKey): Promise<ThumbnailRecord | undefined> {
-    const name = `${key.sourceSha256} ${key.width}x${key.height} ${key.method} ${key.variant}`
+  async findThumbnail(key: WantedThumbnail): Promise<ThumbnailRecord | undefined> {
+    const name = `${key.sourceSha256} ${key.width}x${key.height} ${key.method} ${[key.variant, ...(key.orElse ?? [])].join()}`
     const kept = this.#mayUse() ? this.#thumbnails.get(name) : undefined
     if (kept) return kept.record
     const isStill = this.#watch()

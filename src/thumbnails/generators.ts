@@ -1,11 +1,19 @@
 import { stat } from 'node:fs/promises'
-import { fileTypeFromFile } from 'file-type'
 import { Refused } from '../lib/errors.ts'
-import { images } from './generators/image.ts'
+import { apng } from './generators/apng.ts'
+import { avif } from './generators/avif.ts'
+import { gif } from './generators/gif.ts'
+import { jpeg } from './generators/jpeg.ts'
+import { png } from './generators/png.ts'
+import { svg } from './generators/svg.ts'
+import { tiff } from './generators/tiff.ts'
+import { webp } from './generators/webp.ts'
 import type { Generated, Generator, ThumbnailJob } from './job.ts'
+import type { Outside } from './run-program.ts'
+import { sniff } from './sniff.ts'
 
 /** Everything that can make thumbnails. A new type is one file in `generators/` and one entry here. */
-const generators: readonly Generator[] = [images]
+const generators: readonly Generator[] = [jpeg, png, apng, gif, webp, avif, tiff, svg]
 
 /** Makes this process ready to decode; for worker processes, as it blocks decoders for the whole process. */
 export function prepareGenerators(): void {
@@ -18,10 +26,13 @@ export function prepareGenerators(): void {
  *
  * @throws Refused `too_large` (bytes or pixels), `not_thumbnailable` (type unknown, not enabled, or damaged).
  */
-export async function generateThumbnail(job: ThumbnailJob, timeLimitMs: number): Promise<Generated> {
+export async function generateThumbnail(job: ThumbnailJob, timeLimitMs: number, outside: Outside): Promise<Generated> {
   await checkBytes(job)
   const contentType = await sniff(job.source)
-  return pickGenerator(contentType, job.types).generate(job, contentType, timeLimitMs)
+  if (!contentType) {
+    throw new Refused('not_thumbnailable', 'Cannot make a thumbnail: this file is of no type known to have one')
+  }
+  return pickGenerator(contentType, job.types).generate(job, contentType, timeLimitMs, outside)
 }
 
 async function checkBytes({ source, limits }: ThumbnailJob): Promise<void> {
@@ -32,13 +43,6 @@ async function checkBytes({ source, limits }: ThumbnailJob): Promise<void> {
       `This file has ${size} bytes; thumbnails are made of files up to ${limits.maxSourceBytes} bytes`,
     )
   }
-}
-
-async function sniff(path: string): Promise<string> {
-  const type = await fileTypeFromFile(path)
-  if (!type)
-    throw new Refused('not_thumbnailable', 'Cannot make a thumbnail: this file is of no type known to have one')
-  return type.mime
 }
 
 function pickGenerator(contentType: string, enabled: readonly string[]): Generator {

@@ -2,27 +2,30 @@ import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ByteRange, OpenObject } from '../datastores/datastore.ts'
 import type { MediaRecord } from '../db/media.ts'
 import type { OfferedObject, StoredObject } from '../db/objects.ts'
-import { commitThumbnail, type ThumbnailKey, type ThumbnailRecord } from '../db/thumbnails.ts'
+import { commitThumbnail, type ThumbnailKey, type ThumbnailRecord, type WantedThumbnail } from '../db/thumbnails.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Refused } from '../lib/errors.ts'
 import { type EventParts, thumbnailGenerated } from '../lib/events.ts'
 import type { SharedWork } from '../lib/shared-work.ts'
 import { chooseDatastore } from '../media/choose.ts'
 import type { Context } from '../media/context.ts'
-import { type DownloadParts, findBytes, type OpeningParts, openObject } from '../media/download.ts'
+import { type DownloadParts, findBytes } from '../media/download.ts'
 import { isMarkedLost } from '../media/lost.ts'
 import { type ObjectParts, storeObject } from '../media/objects.ts'
 import type { Records } from '../media/records.ts'
-import type { Generated } from './job.ts'
+import type { AnimationType, Generated } from './job.ts'
 import type { ThumbnailPool } from './pool.ts'
 import { chooseSize, type ThumbnailSize } from './sizes.ts'
+import { animationWanted, variantOf, variantsFor } from './variants.ts'
 
-const ASK_AGAIN_MS = 1000
+export interface AskedThumbnail extends ThumbnailSize {
+  /** Whether it may move, if the source does and the options allow it. */
+  readonly animated: boolean
+}
 
-export interface ThumbnailParts extends ObjectParts, Pick<DownloadParts, 'lost' | 'reads'> {
+export interface ThumbnailParts extends ObjectParts, Pick<DownloadParts, 'lost'> {
   readonly clock: Clock
   readonly events: EventParts
   readonly records: Pick<Records, 'findThumbnail'>
@@ -35,7 +38,7 @@ export interface ThumbnailParts extends ObjectParts, Pick<DownloadParts, 'lost' 
 
 /**
  * The thumbnail of some media that the caller was allowed: found, or made once for everybody who asks at the same time.
- * Copies of one content share their thumbnails. `gone` is one that was found and could not be opened: it is made anew.
+ * Copies of one content share their thumbnails.
  *
  * @throws Refused `not_thumbnailable`, `too_large`, or `limited` when too many are being made
  */
@@ -43,65 +46,45 @@ export async function getThumbnail(
   parts: ThumbnailParts,
   ctx: Context,
   media: MediaRecord,
-  asked: ThumbnailSize,
-  gone?: StoredObject,
+  asked: AskedThumbnail,
 ): Promise<ThumbnailRecord> {
-  const { width, height, method } = chooseSize(ctx.homeserver.thumbnails, asked)
-  const key: ThumbnailKey = { sourceSha256: media.sha256, width, height, method, variant: 'still' }
-  const found = await parts.records.findThumbnail(key)
+  const options = ctx.homeserver.thumbnails
+  const { width, height, method } = chooseSize(options, asked)
+  const animateAs = animationWanted(options, asked.animated, media.size)
+  const variants = variantsFor(options, animateAs)
+  const wanted: WantedThumbnail = { sourceSha256: media.sha256, width, height, method, ...variants }
+  const found = await parts.records.findThumbnail(wanted)
   // A lost one is made anew, and takes the lost one's place.
-  if (found && !isMarkedLost(found) && !(gone && samePlace(found, gone))) {
-    parts.reads.noteThumbnail(key, found.usedAt)
-    return found
-  }
+  if (found && !isMarkedLost(found)) return found
   // Options decide what may be decoded, so only requests under the same options share.
-  const { types, maxPixels, maxSourceBytes } = ctx.homeserver.thumbnails
-  const work = JSON.stringify([key, types, maxPixels, maxSourceBytes])
-  return await parts.thumbnailsUnderWay.run(work, ctx.signal, (signal) => make(parts, ctx, media, key, signal))
+  const { types, maxPixels, maxSourceBytes, stillFrame } = options
+  const work = JSON.stringify([wanted, types, maxPixels, maxSourceBytes, stillFrame])
+  return await parts.thumbnailsUnderWay.run(work, ctx.signal, (signal) =>
+    make(parts, ctx, media, { wanted, ...(animateAs ? { animateAs } : {}) }, signal),
+  )
 }
 
-/**
- * Opens a thumbnail's bytes, or `part` of them. Where they are gone, the thumbnail is made anew.
- *
- * @throws Refused as `getThumbnail`; `not_found` when the source is gone too; `storage_unavailable` when the new one is
- *   another than what the caller was going to send: asking again gets it
- */
-export async function openThumbnail(
-  parts: ThumbnailParts & { readonly opening: OpeningParts },
-  ctx: Context,
-  {
-    media,
-    asked,
-    made,
-  }: { readonly media: MediaRecord; readonly asked: ThumbnailSize; readonly made: ThumbnailRecord },
-  part?: ByteRange,
-): Promise<OpenObject> {
-  try {
-    return await openObject(parts.opening, ctx, made, part)
-  } catch (error) {
-    if (!(error instanceof Refused) || error.reason !== 'not_found') throw error
-    const again = await getThumbnail(parts, ctx, media, asked, made)
-    if (again.sha256 === made.sha256 && again.size === made.size)
-      return await openObject(parts.opening, ctx, again, part)
-    throw new Refused('storage_unavailable', 'This thumbnail was lost and has been made anew; please ask again', {
-      cause: error,
-      retryAfterMs: ASK_AGAIN_MS,
-    })
-  }
+/** What is made, and for which request. */
+interface Making {
+  readonly wanted: WantedThumbnail
+  readonly animateAs?: AnimationType
 }
 
 async function make(
   parts: ThumbnailParts,
   ctx: Context,
   media: MediaRecord,
-  key: ThumbnailKey,
+  making: Making,
   signal: AbortSignal,
 ): Promise<ThumbnailRecord> {
   const began = parts.clock.now()
   const target = join(parts.scratch, randomUUID())
   await using cleanUp = new AsyncDisposableStack()
   cleanUp.defer(() => rm(target, { force: true }))
-  const generated = await generate(parts, ctx, media, { key, target, signal })
+  const generated = await generate(parts, ctx, media, { ...making, target, signal })
+  const { sourceSha256, width, height, method } = making.wanted
+  const variant = variantOf(ctx.homeserver.thumbnails, generated)
+  const key: ThumbnailKey = { sourceSha256, width, height, method, variant }
   const record =
     generated.kind === 'original'
       ? await keep(parts, key, generated, { ...media, fresh: false })
@@ -109,10 +92,10 @@ async function make(
   thumbnailGenerated(parts.events, {
     origin: media.origin,
     mediaId: media.mediaId,
-    width: key.width,
-    height: key.height,
-    method: key.method,
-    animated: false,
+    width,
+    height,
+    method,
+    animated: generated.motion === 'moving',
     durationMs: parts.clock.now() - began,
   })
   return record
@@ -122,15 +105,15 @@ async function generate(
   parts: ThumbnailParts,
   ctx: Context,
   media: MediaRecord,
-  { key, target, signal }: { readonly key: ThumbnailKey; readonly target: string; readonly signal: AbortSignal },
+  { wanted, animateAs, target, signal }: Making & { readonly target: string; readonly signal: AbortSignal },
 ): Promise<Generated> {
   // Opened for what opening finds out: a lost object is the server's trouble, not the picture's.
   const { object, opened } = await findBytes(parts, ctx, media)
   await using _ = opened
   await using source = await parts.datastores.localFile(object, opened)
-  const { maxSourceBytes, maxPixels, types } = ctx.homeserver.thumbnails
-  const { width, height } = key
-  const method = key.method === 'crop' ? 'crop' : 'scale'
+  const { maxSourceBytes, maxPixels, types, stillFrame } = ctx.homeserver.thumbnails
+  const { width, height } = wanted
+  const method = wanted.method === 'crop' ? 'crop' : 'scale'
   const job = {
     source: source.path,
     target,
@@ -139,6 +122,8 @@ async function generate(
     method,
     limits: { maxSourceBytes, maxPixels },
     types,
+    stillFrame,
+    ...(animateAs ? { animateAs } : {}),
   } as const
   return await parts.thumbnailPool.generate(job, signal)
 }
@@ -156,7 +141,7 @@ async function store(
   const result = await storeObject(parts, staged, { datastore, contentType }, (object) =>
     commit(parts, key, generated, object),
   )
-  return recordOf(parts, result, generated)
+  return recordOf(result, generated)
 }
 
 /** The original is its own thumbnail; that is written down too, so that it is not decoded again to find out. */
@@ -166,7 +151,7 @@ async function keep(
   generated: Generated,
   object: OfferedObject,
 ): Promise<ThumbnailRecord> {
-  return recordOf(parts, await commit(parts, key, generated, object), generated)
+  return recordOf(await commit(parts, key, generated, object), generated)
 }
 
 function commit(parts: ThumbnailParts, key: ThumbnailKey, { contentType }: Generated, object: OfferedObject) {
@@ -180,14 +165,9 @@ function commit(parts: ThumbnailParts, key: ThumbnailKey, { contentType }: Gener
 }
 
 function recordOf(
-  { clock }: Pick<ThumbnailParts, 'clock'>,
   result: { readonly outcome: string; readonly object?: StoredObject },
   { contentType }: Generated,
 ): ThumbnailRecord {
   if (!result.object) throw new Refused('not_found', 'the media was deleted while its thumbnail was made')
-  return { ...result.object, contentType, usedAt: clock.now() }
-}
-
-function samePlace(a: StoredObject, b: StoredObject): boolean {
-  return a.datastore === b.datastore && a.location === b.location
+  return { ...result.object, contentType }
 }

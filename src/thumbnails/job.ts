@@ -1,3 +1,4 @@
+import type { Outside } from './run-program.ts'
 import type { ThumbnailSize } from './sizes.ts'
 
 /** What is checked before a file is decoded. */
@@ -16,11 +17,25 @@ export interface ThumbnailJob extends ThumbnailSize {
   readonly limits: ThumbnailLimits
   /** `thumbnails.types`: the source types that the administrator lets be decoded. */
   readonly types: readonly string[]
+  /** `thumbnails.stillFrame`: which frame stands for a source that moves, from 0 (the first) to 1 (the last). */
+  readonly stillFrame: number
+  /** The type in which a source that moves is given moving; absent: as a still. */
+  readonly animateAs?: AnimationType
 }
+
+/** What every client of today shows moving. APNG is not among them: applications outside of browsers show its first picture. */
+export type AnimationType = 'image/webp' | 'image/gif'
+
+/**
+ * What a thumbnail of a source with frames is: `moving`, or a still of one that `can` be had moving under the limits of its
+ * job, or of one that `cannot` (too many frames or pixels, too long; a video).
+ */
+export type Motion = 'moving' | 'can' | 'cannot'
 
 /**
  * What came of a job: a thumbnail in the target, or the answer that the original, being no larger than asked, is the
- * thumbnail. `contentType` is what the bytes are, whatever their sender called them. Sizes in pixels.
+ * thumbnail. `contentType` is what the bytes are, whatever their sender called them. Sizes in pixels. No `motion`: the source
+ * has one picture.
  */
 export type Generated =
   | {
@@ -29,8 +44,15 @@ export type Generated =
       readonly width: number
       readonly height: number
       readonly bytes: number
+      readonly motion?: Motion
     }
-  | { readonly kind: 'original'; readonly contentType: string; readonly width: number; readonly height: number }
+  | {
+      readonly kind: 'original'
+      readonly contentType: string
+      readonly width: number
+      readonly height: number
+      readonly motion?: Motion
+    }
 
 /** Makes thumbnails of some types. One file in `generators/` each, listed in `generators.ts`. */
 export interface Generator {
@@ -43,7 +65,8 @@ export interface Generator {
    *
    * @param contentType the type of the source's bytes, one of `types`
    * @param timeLimitMs when to give up
+   * @param outside programs of the machine, for types that need them
    * @throws Refused `too_large`, or `not_thumbnailable` when the file cannot be decoded
    */
-  generate(job: ThumbnailJob, contentType: string, timeLimitMs: number): Promise<Generated>
+  generate(job: ThumbnailJob, contentType: string, timeLimitMs: number, outside: Outside): Promise<Generated>
 }

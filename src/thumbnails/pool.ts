@@ -4,6 +4,7 @@ import { Refused } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { WorkQueue } from '../lib/work-queue.ts'
 import type { Generated, ThumbnailJob } from './job.ts'
+import type { Programs } from './programs.ts'
 import { WorkerProcess } from './worker-process.ts'
 
 export interface ThumbnailPoolOptions {
@@ -15,6 +16,8 @@ export interface ThumbnailPoolOptions {
   readonly memoryLimitBytes?: number
   /** How many jobs may wait for a worker. */
   readonly queueLimit: number
+  /** Programs of the machine for the types that need them; none if not given. Never rejects. */
+  readonly programs?: Promise<Programs>
   readonly log: Log
   /** How long a worker without work is kept; a minute if not given. */
   readonly idleMs?: number
@@ -94,7 +97,8 @@ export class ThumbnailPool {
       memoryLimitBytes = defaultMemoryLimitBytes,
       workerFile: file = ownWorkerFile(),
     } = this.#options
-    const worker = await WorkerProcess.start({ file, jobTimeoutMs, memoryLimitBytes, log })
+    const programs = (await this.#options.programs) ?? {}
+    const worker = await WorkerProcess.start({ file, jobTimeoutMs, memoryLimitBytes, programs, log })
     this.#workers.add(worker)
     void worker.ended.then(() => this.#forget(worker))
     if (!this.#closed) return worker

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { Refused, StorageUnavailable } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Generated, ThumbnailJob } from './job.ts'
+import type { Programs } from './programs.ts'
 import type { WorkerAnswer, WorkerTask } from './worker.ts'
 
 export interface WorkerOptions {
@@ -13,6 +14,7 @@ export interface WorkerOptions {
   readonly file: URL
   readonly jobTimeoutMs: number
   readonly memoryLimitBytes: number
+  readonly programs: Programs
   readonly log: Log
 }
 
@@ -82,14 +84,14 @@ export class WorkerProcess {
    */
   async run(job: ThumbnailJob, signal: AbortSignal): Promise<Generated> {
     signal.throwIfAborted()
-    const { jobTimeoutMs: timeLimitMs, memoryLimitBytes } = this.#options
+    const { jobTimeoutMs: timeLimitMs, memoryLimitBytes, programs } = this.#options
     const tooLong = new Refused('not_thumbnailable', `Cannot make a thumbnail: it takes longer than ${timeLimitMs} ms`)
     const timers = [setTimeout(() => this.#giveUp(tooLong), timeLimitMs)]
     const leave = () => timers.push(setTimeout(() => this.#end(toError(signal.reason)), graceMs))
     signal.addEventListener('abort', leave, { once: true })
     try {
       const answer = this.#nextAnswer()
-      this.#send({ job, timeLimitMs, memoryLimitBytes })
+      this.#send({ job, timeLimitMs, memoryLimitBytes, programs })
       const result = await this.#read(await answer)
       signal.throwIfAborted()
       return result
@@ -169,6 +171,8 @@ export class WorkerProcess {
   async #cleanUp(gone: Promise<string>, folder: string): Promise<void> {
     const { log } = this.#options
     const how = await gone
+    // It may have left a program running.
+    killGroup(this.#child)
     this.#how = how
     this.#receive({ kind: 'gone', how })
     if (!this.#endedBy) log.warn({ pid: this.pid, how, stderr: this.#stderr }, 'a thumbnail worker ended by itself')

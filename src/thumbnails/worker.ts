@@ -4,6 +4,7 @@ import { Refused } from '../lib/errors.ts'
 import type { Reason } from '../lib/errors.ts'
 import { generateThumbnail, prepareGenerators } from './generators.ts'
 import type { Generated, ThumbnailJob } from './job.ts'
+import type { Programs } from './programs.ts'
 
 /**
  * The process in which files from strangers are decoded, one at a time. Started by `worker-process.ts` with an empty
@@ -14,6 +15,7 @@ export interface WorkerTask {
   readonly job: ThumbnailJob
   readonly timeLimitMs: number
   readonly memoryLimitBytes: number
+  readonly programs: Programs
 }
 
 /** `residentBytes`: what the process holds after the job. `out_of_memory` is its last word. */
@@ -32,10 +34,10 @@ process.on('message', (task: WorkerTask) => void work(task).then(answer))
 await offerMyselfToTheOutOfMemoryKiller()
 answer({ kind: 'ready' })
 
-async function work({ job, timeLimitMs, memoryLimitBytes }: WorkerTask): Promise<WorkerAnswer> {
+async function work({ job, timeLimitMs, memoryLimitBytes, programs }: WorkerTask): Promise<WorkerAnswer> {
   const watch = setInterval(() => checkMemory(memoryLimitBytes), memoryCheckMs)
   try {
-    const generated = await generateThumbnail(job, timeLimitMs)
+    const generated = await generateThumbnail(job, timeLimitMs, { programs, memoryLimitBytes })
     return { kind: 'done', generated, residentBytes: process.memoryUsage.rss() }
   } catch (error) {
     return describe(error)
@@ -72,9 +74,9 @@ function leave(): void {
   }
 }
 
-/** exit() would wait for the decoder's threads; nobody is left to wait for them. */
+/** With the program that it runs, if any. exit() would wait for the decoder's threads; nobody is left to wait for them. */
 function killMyself(): void {
-  process.kill(process.pid, 'SIGKILL')
+  process.kill(process.platform === 'win32' ? process.pid : -process.pid, 'SIGKILL')
 }
 
 /** When the machine runs out of memory, Linux shall end a decoder rather than the server. Elsewhere there is no such file. */

@@ -48,7 +48,7 @@ async function file(bytes: Buffer): Promise<string> {
 function job(source: string, asked: Partial<ThumbnailJob> = {}): ThumbnailJob {
   const types = ['image/jpeg', 'image/png', 'image/gif', 'image/webp']
   const target = join(folder, `target-${++count}`)
-  return { source, target, width: 32, height: 32, method: 'scale', limits, types, ...asked }
+  return { source, target, width: 32, height: 32, method: 'scale', limits, types, stillFrame: 0, ...asked }
 }
 
 const does = (behaviour: string) => job('', { types: [behaviour] })

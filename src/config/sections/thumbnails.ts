@@ -2,6 +2,7 @@ import { z } from 'zod'
 import {
   anywhere,
   atStart,
+  choice,
   decimal,
   flag,
   mainOnly,
@@ -51,7 +52,8 @@ export const thumbnails = section('Small pictures of larger files.', {
   }),
   maxPixels: option(whole({ min: 1 }), 32_000_000, {
     ...anywhere,
-    description: 'Most pixels (width × height) of a picture to make a thumbnail of.',
+    description:
+      'Most pixels (width × height) of a picture to make a thumbnail of. An animation whose frames have more together gives a still.',
   }),
   numWorkers: option(whole({ min: 1 }), 100, {
     ...atStart,
@@ -64,8 +66,7 @@ export const thumbnails = section('Small pictures of larger files.', {
   }),
   maxAnimateSizeBytes: option(whole({ min: 0 }), 10_485_760, {
     ...anywhere,
-    planned: true,
-    description: 'Largest file to make an animated thumbnail of, in bytes.',
+    description: 'Largest file to make an animated thumbnail of, in bytes; 0 = no limit. Larger ones give a still.',
   }),
   sizes: option(z.array(size).min(1), SIZES, {
     ...anywhere,
@@ -75,15 +76,21 @@ export const thumbnails = section('Small pictures of larger files.', {
     ...anywhere,
     description: 'Make any size that clients ask for. Costs disk and time, and lets strangers make you work.',
   }),
-  allowAnimated: option(flag(), true, { ...anywhere, planned: true, description: 'Offer animated thumbnails.' }),
+  allowAnimated: option(flag(), true, {
+    ...anywhere,
+    description: 'Make animated thumbnails of animated GIF, PNG and WebP files, for clients that ask for them.',
+  }),
+  animationFormat: option(choice(['webp', 'gif']), 'webp', {
+    ...anywhere,
+    description:
+      'What animated thumbnails are: webp, smaller and with all colours, or gif, which also very old clients show moving.',
+  }),
   defaultAnimated: option(flag(), false, {
     ...anywhere,
-    planned: true,
     description: 'Send animated thumbnails to clients that do not say what they want.',
   }),
   stillFrame: option(decimal({ min: 0, max: 1 }), 0.5, {
     ...anywhere,
-    planned: true,
     description: 'Which frame of an animation stands for it: 0 = the first, 1 = the last.',
   }),
   expireAfterDays: option(wholeFromZero(), 0, {

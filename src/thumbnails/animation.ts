@@ -1,0 +1,73 @@
+import type { Sharp } from 'sharp'
+import { type Animation, chooseFrame, mayMove } from './frames.ts'
+import type { AnimationType, Generated, Generator, Motion, ThumbnailJob } from './job.ts'
+import {
+  checkPixels,
+  fitsAsItIs,
+  makeStill,
+  open,
+  type Picture,
+  prepareLibvips,
+  readHeader,
+  resize,
+  write,
+} from './picture.ts'
+
+/** A generator for a type with one or more frames that libvips reads from its file as it is. */
+export function animations(
+  types: Readonly<Record<string, readonly string[]>>,
+  { loader, opaque }: Pick<Picture, 'loader' | 'opaque'>,
+): Generator {
+  return {
+    types: new Map(Object.entries(types)),
+    prepare: prepareLibvips,
+    generate: (job, contentType, timeLimitMs) =>
+      generate(job, { contentType, input: job.source, loader, opaque }, timeLimitMs),
+  }
+}
+
+async function generate(job: ThumbnailJob, picture: Picture, timeLimitMs: number): Promise<Generated> {
+  const { width, height, pages: frames = 1, delay: delays = [], orientation = 1 } = await readHeader(picture)
+  // libvips does not turn animations upright; those that say that they lie on their side are rare enough to stand still.
+  if (frames === 1 || orientation > 1) return await makeStill(job, picture, timeLimitMs)
+  const animation = { width, height, frames, delays }
+  checkPixels(animation, job)
+  const type = movingType(animation, job)
+  if (!type) {
+    const options = { page: chooseFrame(animation, job) }
+    return { ...(await makeStill(job, { ...picture, options }, timeLimitMs)), motion: motionOf(animation, job) }
+  }
+  const { contentType } = picture
+  if (mayBeServed(animation, contentType, job)) return { kind: 'original', contentType, width, height, motion: 'moving' }
+  const all = open({ ...picture, options: { pages: -1 } }, job.limits.maxPixels)
+  const moving = encodeMoving(resize(all, animation, job), type)
+  return { ...(await write(job, contentType, moving, timeLimitMs)), motion: 'moving' }
+}
+
+/** The type in which this animation is given moving; undefined for a still. */
+export function movingType(animation: Animation, { animateAs, limits }: ThumbnailJob): AnimationType | undefined {
+  return mayMove(animation, limits) ? animateAs : undefined
+}
+
+/** What a still of this animation is to be called. */
+export function motionOf(animation: Animation, { limits }: ThumbnailJob): Motion {
+  return mayMove(animation, limits) ? 'can' : 'cannot'
+}
+
+/** What the file says of time where libvips does not read it. */
+export interface Timing {
+  /** How long each frame is shown, in ms. */
+  readonly delay?: number[]
+  /** How often all of them are; 0: for ever. */
+  readonly loop?: number
+}
+
+export function encodeMoving(image: Sharp, type: AnimationType, timing: Timing = {}): Sharp {
+  // Less effort makes WebP a quarter larger, more makes it a twentieth smaller and takes half as long again.
+  return type === 'image/webp' ? image.webp({ effort: 2, ...timing }) : image.gif(timing)
+}
+
+/** Whether an animation that is small enough already can itself be the answer: in a type that every client shows moving. */
+function mayBeServed(animation: Animation, contentType: string, job: ThumbnailJob): boolean {
+  return fitsAsItIs(animation, job) && (contentType === 'image/gif' || contentType === job.animateAs)
+}

@@ -1,0 +1,3 @@
+import { animations } from '../animation.ts'
+
+export const gif = animations({ 'image/gif': ['image/gif'] }, { loader: 'VipsForeignLoadNsgifFile', opaque: 'png' })

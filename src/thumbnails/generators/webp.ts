@@ -1,0 +1,3 @@
+import { animations } from '../animation.ts'
+
+export const webp = animations({ 'image/webp': ['image/webp'] }, { loader: 'VipsForeignLoadWebpFile', opaque: 'jpeg' })

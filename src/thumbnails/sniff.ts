@@ -1,0 +1,30 @@
+import { open } from 'node:fs/promises'
+import { fileTypeFromFile } from 'file-type'
+
+const SNIFFED_BYTES = 4096
+
+/**
+ * The type of a file as its bytes tell it; undefined when they tell nothing. What its sender called it is not asked.
+ */
+export async function sniff(path: string): Promise<string | undefined> {
+  const type = await fileTypeFromFile(path)
+  // file-type knows what begins with bytes of its own. SVG is text.
+  if (type && type.mime !== 'application/xml') return type.mime
+  return isSvg(await firstText(path)) ? 'image/svg+xml' : type?.mime
+}
+
+/** What may stand before the first element: space, declarations and instructions, comments, a document type. */
+const PROLOG = /^(?:\s+|<\?[^>]*\?>|<!--[^]*?-->|<!DOCTYPE\s[^[>]*(?:\[[^\]]*\]\s*)?>)/i
+
+/** Whether a document's first element is `svg`. Source: SVG 2, XML 1.0 section 2.8. */
+export function isSvg(text: string): boolean {
+  let rest = text.replace(/^\uFEFF/, '')
+  for (let found = PROLOG.exec(rest); found; found = PROLOG.exec(rest)) rest = rest.slice(found[0].length)
+  return /^<(?:[\w-]+:)?svg[\s/>]/.test(rest)
+}
+
+async function firstText(path: string): Promise<string> {
+  await using file = await open(path)
+  const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(SNIFFED_BYTES) })
+  return buffer.toString('utf8', 0, bytesRead)
+}
