@@ -12,6 +12,7 @@ import { ObjectCache } from './datastores/cache.ts'
 import { type DatastoresParts, Datastores } from './datastores/datastores.ts'
 import type { S3Patience } from './datastores/s3/bucket.ts'
 import { type Database, openDatabase } from './db/connect.ts'
+import type { DescriptionRecord } from './db/descriptions.ts'
 import { repositoryId } from './db/repository.ts'
 import type { ThumbnailRecord } from './db/thumbnails.ts'
 import { startMetricsListener } from './http/metrics-listener.ts'
@@ -171,6 +172,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         records: new Records({ db, notifier }),
         thumbnailPool,
         thumbnailsUnderWay: new SharedWork<ThumbnailRecord>(),
+        descriptionsUnderWay: new SharedWork<DescriptionRecord>(),
         placeholders: new Placeholders({ thumbnailPool, scratch, log }),
         scratch,
         events,

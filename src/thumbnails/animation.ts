@@ -38,10 +38,13 @@ async function generate(job: ThumbnailJob, picture: Picture, timeLimitMs: number
     return { ...(await makeStill(job, { ...picture, options }, timeLimitMs)), motion: motionOf(animation, job) }
   }
   const { contentType } = picture
-  if (mayBeServed(animation, contentType, job)) return { kind: 'original', contentType, width, height, motion: 'moving' }
+  const source = { width, height }
+  if (mayBeServed(animation, contentType, job)) {
+    return { kind: 'original', contentType, ...source, motion: 'moving', source }
+  }
   const all = open({ ...picture, options: { pages: -1 } }, job.limits.maxPixels)
   const moving = encodeMoving(resize(all, animation, job), type)
-  return { ...(await write(job, contentType, moving, timeLimitMs)), motion: 'moving' }
+  return { ...(await write(job, contentType, moving, timeLimitMs)), motion: 'moving', source }
 }
 
 /** The type in which this animation is given moving; undefined for a still. */

@@ -67,11 +67,12 @@ export async function makeStill(job: ThumbnailJob, picture: Picture, timeLimitMs
   const upright = picture.size ?? (picture.upright ? header : header.autoOrient)
   const { width, height } = upright
   if (fitsAsItIs(upright, job) && mayBeServed(picture.contentType, header)) {
-    return { kind: 'original', contentType: picture.contentType, width, height }
+    return { kind: 'original', contentType: picture.contentType, width, height, source: { width, height } }
   }
   const opened = open(picture, job.limits.maxPixels)
   const resized = resize(picture.upright ? opened : opened.autoOrient(), upright, job)
-  return await write(job, picture.contentType, encode(resized, picture, header), timeLimitMs)
+  const made = await write(job, picture.contentType, encode(resized, picture, header), timeLimitMs)
+  return { ...made, source: { width, height } }
 }
 
 /** Does what is planned with an image, and writes what comes out into the job's target. */

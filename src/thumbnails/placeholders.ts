@@ -81,7 +81,7 @@ export class Placeholders {
     await using cleanUp = new AsyncDisposableStack()
     cleanUp.defer(() => rm(target, { force: true }))
     const limits = { maxSourceBytes: ownBytesAtMost, maxPixels: ownPixelsAtMost }
-    const job = { source, target, ...size, limits, types: ownTypes }
+    const job = { source, target, ...size, limits, types: ownTypes, stillFrame: 0 }
     const { kind, contentType } = await this.#parts.thumbnailPool.generate(job, forEverybody())
     return kind === 'original' ? await whole(source) : pictureOf(await readFile(target), contentType)
   }
