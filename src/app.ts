@@ -49,6 +49,7 @@ import { thumbnailsJob } from './tasks/thumbnails.ts'
 import { transferKind, type TransferTaskParts } from './tasks/transfer.ts'
 import { Placeholders } from './thumbnails/placeholders.ts'
 import { openThumbnailPool } from './thumbnails/pool.ts'
+import { PreGeneration } from './thumbnails/pre-generate.ts'
 import { lookForPrograms } from './thumbnails/programs.ts'
 
 /** A running server. Disposing it ends everything, in the reverse order of how it was begun. */
@@ -173,6 +174,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         thumbnailPool,
         thumbnailsUnderWay: new SharedWork<ThumbnailRecord>(),
         descriptionsUnderWay: new SharedWork<DescriptionRecord>(),
+        preGeneration: parts.use(new PreGeneration()),
         placeholders: new Placeholders({ thumbnailPool, scratch, log }),
         scratch,
         events,

@@ -16,6 +16,7 @@ import type { UploadParts } from '../media/upload.ts'
 import type { DescribeParts } from '../thumbnails/describe.ts'
 import type { ThumbnailParts } from '../thumbnails/get.ts'
 import type { Placeholders } from '../thumbnails/placeholders.ts'
+import type { PreGeneration } from '../thumbnails/pre-generate.ts'
 import type { ServerLimits } from './server-limits.ts'
 
 /** Everything that requests need. Handlers pass it on to use-cases, each of which says which few parts it takes. */
@@ -32,6 +33,7 @@ export interface HttpParts
   readonly remote: RemoteMedia
   readonly serverLimits: ServerLimits
   readonly placeholders: Placeholders
+  readonly preGeneration: PreGeneration
   /** What separates the parts of an answer: at least 128 random bits, as letters and digits. */
   readonly newBoundary: () => string
   readonly events: EventParts

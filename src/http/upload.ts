@@ -18,6 +18,7 @@ export async function upload(parts: HttpParts, call: Call): Promise<Answer> {
   const received = incoming(call)
   const stored = await uploads.receive(parts, call, received)
   tell(parts, call, stored, { contentType: received.contentType, began })
+  thumbnailsAfterAnswer(parts, call, stored)
   return json({ content_uri: formatMxc(stored), ...(await blurhashFor(parts, call, stored)) })
 }
 
@@ -37,7 +38,19 @@ export async function fill(parts: HttpParts, call: Call): Promise<Answer> {
   const began = parts.clock.now()
   const stored = await uploads.fill(parts, call, mediaId, () => incoming(call))
   tell(parts, call, stored, { contentType: mediaTypeOf(call.request.headers['content-type']), began })
+  thumbnailsAfterAnswer(parts, call, stored)
   return json(await blurhashFor(parts, call, stored))
+}
+
+/** Makes thumbnails in advance, where that is wanted, once the uploader has its answer. */
+function thumbnailsAfterAnswer(parts: HttpParts, call: Call, { origin, mediaId }: uploads.Uploaded): void {
+  if (!call.homeserver.thumbnails.preGenerate) return
+  call.response.once('close', () => {
+    parts.records
+      .find(origin, mediaId)
+      .then((record) => record && parts.preGeneration.add(parts, call, record))
+      .catch((error: unknown) => call.log.warn({ err: error, mediaId }, 'could not make thumbnails of an upload'))
+  })
 }
 
 /**

@@ -147,3 +147,9 @@ export function thumbnailsExpired({ log, metrics }: LogAndMetrics, { removed }: 
   metrics.thumbnailsExpired.of().add(removed)
   log.info({ removed }, 'thumbnails that were not used for long are removed')
 }
+
+/** Thumbnails of an upload were not made in advance, because others waited for thumbnails; they are made when asked for. */
+export function preGenerationDropped({ log, metrics }: LogAndMetrics): void {
+  metrics.preGenerationsDropped.of().add()
+  log.debug('thumbnails of an upload are not made in advance: others wait for thumbnails')
+}

@@ -105,7 +105,7 @@ export const thumbnails = section('Small pictures of larger files.', {
   }),
   preGenerate: option(flag(), false, {
     ...anywhere,
-    planned: true,
-    description: 'Make all configured sizes when a file is uploaded.',
+    description:
+      'Make thumbnails when a file is uploaded: all `sizes` scaled, square ones cropped too. After the answer, one at a time, and only while nobody waits for a thumbnail; what is left out is made when somebody asks.',
   }),
 })
