@@ -113,18 +113,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   )
 
   const reads = parts.use(new Reads({ db, clock, log }))
-  const thumbnailTypes = config.current().homeservers.flatMap(({ thumbnails }) => thumbnails.types)
-  const programs = parts.use(lookForPrograms(environment['PATH'] ?? '', thumbnailTypes, log))
-  const thumbnailPool = openThumbnailPool({
-    workers: Math.min(main.thumbnails.numWorkers, availableParallelism()),
-    jobTimeoutMs: THUMBNAIL_TIMEOUT_MS,
-    queueLimit: THUMBNAILS_WAITING,
-    programs: programs.found,
-    log,
-  })
-  parts.defer(() => thumbnailPool.close())
-  const scratch = await mkdtemp(join(tmpdir(), 'cellarium-'))
-  parts.defer(() => rm(scratch, { recursive: true, force: true }))
+  const thumbnails = await openThumbnails(parts, config, environment['PATH'] ?? '', log)
 
   startBackground(parts, config, { db, datastores, notifier, clock, events, log })
   // Requests have ended by then. What the background is at may end well in a moment; S3 that is away must not hold it up.
@@ -171,12 +160,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         lost,
         reads,
         records: new Records({ db, notifier }),
-        thumbnailPool,
-        thumbnailsUnderWay: new SharedWork<ThumbnailRecord>(),
-        descriptionsUnderWay: new SharedWork<DescriptionRecord>(),
-        preGeneration: parts.use(new PreGeneration()),
-        placeholders: new Placeholders({ thumbnailPool, scratch, log }),
-        scratch,
+        ...thumbnails,
         events,
         clock,
         log,
@@ -213,6 +197,31 @@ function startBackground(parts: AsyncDisposableStack, config: ConfigStore, of: B
   parts.use(startSchedule({ ...leased, random: Math.random }, jobs))
   parts.use(startStagingSweep(of))
   parts.use(new TaskRunner(leased, taskKinds(of), { atATime: main.tasks.numWorkers }))
+}
+
+/** What makes thumbnails. The start does not wait for the search for programs; the first thumbnail does. */
+async function openThumbnails(parts: AsyncDisposableStack, config: ConfigStore, path: string, log: Log) {
+  const { main, homeservers } = config.current()
+  const types = homeservers.flatMap(({ thumbnails }) => thumbnails.types)
+  const programs = parts.use(lookForPrograms(path, types, log))
+  const thumbnailPool = openThumbnailPool({
+    workers: Math.min(main.thumbnails.numWorkers, availableParallelism()),
+    jobTimeoutMs: THUMBNAIL_TIMEOUT_MS,
+    queueLimit: THUMBNAILS_WAITING,
+    programs: programs.found,
+    log,
+  })
+  parts.defer(() => thumbnailPool.close())
+  const scratch = await mkdtemp(join(tmpdir(), 'cellarium-'))
+  parts.defer(() => rm(scratch, { recursive: true, force: true }))
+  return {
+    thumbnailPool,
+    scratch,
+    thumbnailsUnderWay: new SharedWork<ThumbnailRecord>(),
+    descriptionsUnderWay: new SharedWork<DescriptionRecord>(),
+    placeholders: new Placeholders({ thumbnailPool, scratch, log }),
+    preGeneration: parts.use(new PreGeneration()),
+  }
 }
 
 interface KeysNeed extends Pick<RemoteKeysParts, 'clock' | 'events'> {

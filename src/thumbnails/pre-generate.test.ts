@@ -39,7 +39,6 @@ test('Nothing is made in advance while somebody waits for a thumbnail, nor of wh
   const sizes = [32, 48, 64].map((width) => ({ width, height: 1 }))
   const thumbnails = { preGenerate: true, types: ['image/png'], sizes, dynamicSizing: false }
   const ctx = { log, homeserver: { thumbnails } } as unknown as Context
-  const media = (contentType: string) => ({ contentType, sha256: 'a', size: 1 }) as MediaRecord
   {
     await using making = new PreGeneration()
     making.add(parts, ctx, media('text/plain'))
@@ -52,3 +51,5 @@ test('Nothing is made in advance while somebody waits for a thumbnail, nor of wh
     return metrics.preGenerationsDropped.of().value
   }
 })
+
+const media = (contentType: string) => ({ contentType, sha256: 'a', size: 1 }) as MediaRecord
