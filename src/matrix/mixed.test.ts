@@ -101,6 +101,10 @@ describe('What is no answer', () => {
     await expect(readAll(text)).rejects.toBeInstanceOf(BadMultipart)
   })
 
+  test('an end before the first part is refused at once, though the connection stays open', async () => {
+    await expect(readMixed(open(Buffer.from('\r\n--b--\r\n')), 'b')).rejects.toBeInstanceOf(BadMultipart)
+  }, 10_000)
+
   test('an error of the connection is passed on as it is', async () => {
     const broken = new Error('reset')
     const file = await readMixed(breaking(Buffer.from('--b\r\n\r\n{}\r\n--b\r\n\r\nthe fi'), broken), 'b')
@@ -202,6 +206,12 @@ async function* inChunks(bytes: Buffer, sizes: Iterator<number>): AsyncGenerator
     yield bytes.subarray(position, position + size)
     position += size
   }
+}
+
+/** Sends these bytes, and then neither more nor an end. */
+async function* open(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes
+  await new Promise(() => {})
 }
 
 async function* breaking(bytes: Buffer, error: Error): AsyncGenerator<Uint8Array> {

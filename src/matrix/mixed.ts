@@ -108,7 +108,10 @@ class Reader {
     for (;;) {
       const line = await this.#line('before the first boundary')
       if (!line.bytes.subarray(0, this.#dashes.length).equals(this.#dashes)) continue
-      if (!isPadding(line.bytes.subarray(this.#dashes.length))) continue
+      const rest = line.bytes.subarray(this.#dashes.length)
+      // Synapse 1.163 sends this for a file of no bytes, announces more than it sends, and keeps the connection open.
+      if (isClosing(rest)) throw new BadMultipart('it ends before its first part')
+      if (!isPadding(rest)) continue
       this.#delimiter = Buffer.concat([Buffer.from(line.end), this.#dashes])
       return
     }
@@ -267,6 +270,11 @@ function headersOf(lines: readonly string[]): PartHeaders {
 
 function isPadding(bytes: Uint8Array): boolean {
   return bytes.every((byte) => byte === SPACE || byte === TAB)
+}
+
+/** What makes a boundary the last one. */
+function isClosing([first, second]: Uint8Array): boolean {
+  return first === DASH && second === DASH
 }
 
 function brokeOff(where: string): BadMultipart {

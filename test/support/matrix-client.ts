@@ -34,12 +34,14 @@ export function nextPicture(client: MatrixClient): Promise<MatrixEvent> {
   })
 }
 
+export interface Size {
+  readonly width: number
+  readonly height: number
+  readonly method: 'crop' | 'scale'
+}
+
 /** Where the client would fetch a file, or a thumbnail of it, with its token. */
-export function addressOf(
-  client: MatrixClient,
-  mxc: string,
-  thumbnail?: { readonly width: number; readonly height: number; readonly method: 'crop' | 'scale' },
-): string {
+export function addressOf(client: MatrixClient, mxc: string, thumbnail?: Size): string {
   const { width, height, method } = thumbnail ?? {}
   const address = client.mxcUrlToHttp(mxc, width, height, method, false, true, true)
   if (!address) throw new Error(`the client finds no address for ${mxc}`)
@@ -47,8 +49,10 @@ export function addressOf(
 }
 
 /** Fetches with the client's token, as clients do for authenticated media. */
-export function fetchAs(client: MatrixClient, address: string): Promise<Response> {
-  return fetch(address, { headers: { Authorization: `Bearer ${client.getAccessToken() ?? ''}` } })
+export function fetchAs(client: MatrixClient, address: string, options: RequestInit = {}): Promise<Response> {
+  const headers = new Headers(options.headers)
+  headers.set('Authorization', `Bearer ${client.getAccessToken() ?? ''}`)
+  return fetch(address, { ...options, headers })
 }
 
 const silent: Logger = {

@@ -1,7 +1,8 @@
 /** A real nginx for tests, with the very configuration that `docs/reverse-proxy.md` gives administrators. */
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Agent } from 'undici'
+import type { Certificate } from './authority.ts'
 import { adapt, documentedBlock } from './documented.ts'
 import { makeCertificate } from './certificate.ts'
 import { startProgram, untilReady } from './processes.ts'
@@ -16,6 +17,10 @@ export interface NginxOptions {
   readonly serverName: string
   /** The datastore whose files it sends (`offload: nginx:/internal/`), if any. */
   readonly mediaFolder?: string
+  /** Where other homeservers come; a free port, if not given. */
+  readonly federationPort?: number
+  /** With the names that it has for others; without it, one for 127.0.0.1 that nobody has signed. */
+  readonly certificate?: Certificate & { readonly authority: string }
 }
 
 export interface Nginx extends AsyncDisposable {
@@ -24,18 +29,20 @@ export interface Nginx extends AsyncDisposable {
   readonly federationUrl: string
   /** Trusts the certificate, for undici's `fetch` and `request`; closed with the server. */
   readonly agent: Agent
-  /** PEM text, for connections made otherwise. */
+  /** What to trust, as PEM text, for connections made otherwise. */
   readonly certificate: string
   /** What its error log says. */
   readonly lines: readonly string[]
+  /** What was asked of it and how it ended, as `GET /path?query 200`; a line is there a moment after its answer. */
+  readonly asked: () => Promise<readonly string[]>
 }
 
 /** Starts nginx and waits until it listens. Needs `describeWith(['nginx', 'openssl'], …)`. */
 export async function startNginx(options: NginxOptions): Promise<Nginx> {
   await using cleanup = new AsyncDisposableStack()
   const folder = cleanup.use(await temporaryFolder()).path
-  const ports = { client: await freePort(), federation: await freePort() }
-  const certificate = await makeCertificate(folder)
+  const ports = { client: await freePort(), federation: options.federationPort ?? (await freePort()) }
+  const certificate = await certify(folder, options.certificate)
   await mkdir(join(folder, 'logs'))
   await writeFile(join(folder, 'matrix.conf'), await configuration(folder, ports, options))
   await writeFile(join(folder, 'nginx.conf'), mainConfiguration(folder))
@@ -57,8 +64,17 @@ export async function startNginx(options: NginxOptions): Promise<Nginx> {
     agent,
     certificate,
     lines: nginx.lines,
+    asked: async () => (await readFile(join(folder, 'access.log'), 'utf8')).split('\n').slice(0, -1),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
+}
+
+/** Puts the certificate where the configuration has it; gives the PEM text of what its callers have to trust. */
+async function certify(folder: string, given: NginxOptions['certificate']): Promise<string> {
+  if (!given) return await makeCertificate(folder)
+  await writeFile(join(folder, 'key.pem'), given.key)
+  await writeFile(join(folder, 'certificate.pem'), given.cert)
+  return given.authority
 }
 
 /** Puts in what an administrator puts in: names, ports, the certificate, and the media if nginx sends them. */
@@ -92,7 +108,8 @@ pid ${join(folder, 'nginx.pid')};
 error_log stderr warn;
 events { worker_connections 512; }
 http {
-  access_log off;
+  log_format asked '$request_method $request_uri $status';
+  access_log ${join(folder, 'access.log')} asked;
   ${temporary.map((name) => `${name}_temp_path ${join(folder, name)};`).join('\n  ')}
   include ${join(folder, 'matrix.conf')};
 }

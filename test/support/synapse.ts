@@ -1,4 +1,7 @@
-/** A real Synapse for tests: SQLite, no federation, no media repository of its own, one temporary folder, one free port. */
+/**
+ * A real Synapse for tests: SQLite, one temporary folder, one free port; without federation and a media repository of its own,
+ * if not asked for.
+ */
 import { createHmac, randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -9,6 +12,10 @@ import { freePort, requireService } from './services.ts'
 
 export interface SynapseOptions {
   readonly serverName: string
+  /** It federates: with servers that have these addresses, by host name, and certificates of this authority (a file). */
+  readonly federation?: { readonly hosts: Readonly<Record<string, string>>; readonly authorityFile: string }
+  /** It serves media itself. */
+  readonly servesMedia?: boolean
 }
 
 export interface Registered {
@@ -22,6 +29,8 @@ export interface Synapse extends AsyncDisposable {
   readonly port: number
   /** Base URL of the client-server API, without a path. */
   readonly url: string
+  /** Its key file. */
+  readonly signingKey: string
   /** What it logged so far. */
   readonly lines: readonly string[]
   /** Makes an account by the shared secret and logs it in. */
@@ -34,11 +43,17 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
   const folder = cleanup.use(await temporaryFolder()).path
   const port = await freePort()
   const secret = randomBytes(16).toString('hex')
-  const configFile = await writeConfig(folder, options.serverName, port, secret)
+  const configFile = await writeConfig({ folder, options, port, secret })
   const program = cleanup.use(
     await startProgram({
-      command: [requireService('synapse'), '-m', 'synapse.app.homeserver', '--config-path', configFile],
-      environment: { PATH: process.env['PATH'], PYTHONDONTWRITEBYTECODE: '1' },
+      command: [requireService('synapse'), '-c', PROGRAM, '--config-path', configFile],
+      environment: {
+        PATH: process.env['PATH'],
+        PYTHONDONTWRITEBYTECODE: '1',
+        HOSTS: JSON.stringify(options.federation?.hosts ?? {}),
+        // For what is not federation: where other servers' media repositories send it.
+        ...(options.federation && { SSL_CERT_FILE: options.federation.authorityFile }),
+      },
       folder,
     }),
   )
@@ -49,46 +64,60 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
     serverName: options.serverName,
     port,
     url,
+    signingKey: join(folder, 'signing.key'),
     lines: program.lines,
     register: (name, password, { admin = false } = {}) => register(url, secret, { name, password, admin }),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
 
-async function writeConfig(folder: string, serverName: string, port: number, secret: string): Promise<string> {
+/** Synapse as it is installed, except that it finds some host names where the test says, and not where the system does. */
+const PROGRAM = `
+import json, os, socket
+hosts, look_up = json.loads(os.environ["HOSTS"]), socket.getaddrinfo
+socket.getaddrinfo = lambda host, *others, **named: look_up(hosts.get(host, host), *others, **named)
+from synapse.app.homeserver import main
+main()
+`
+
+interface ConfigNeeds {
+  readonly folder: string
+  readonly options: SynapseOptions
+  readonly port: number
+  readonly secret: string
+}
+
+async function writeConfig(needs: ConfigNeeds): Promise<string> {
+  const { folder } = needs
   const file = join(folder, 'homeserver.yaml')
   const logging = join(folder, 'log.yaml')
   await writeFile(join(folder, 'signing.key'), `ed25519 test ${randomBytes(32).toString('base64').replace('=', '')}\n`)
   await writeFile(logging, stringify(logConfig()))
-  await writeFile(file, stringify(homeserverConfig({ folder, serverName, port, secret, logging })))
+  await writeFile(file, stringify(homeserverConfig(needs, logging)))
   return file
 }
 
-interface ConfigNeeds {
-  readonly folder: string
-  readonly serverName: string
-  readonly port: number
-  readonly secret: string
-  readonly logging: string
-}
-
-function homeserverConfig({ folder, serverName, port, secret, logging }: ConfigNeeds): object {
+function homeserverConfig({ folder, options, port, secret }: ConfigNeeds, logging: string): object {
+  const { serverName, federation, servesMedia = false } = options
   const unlimited = { per_second: 10_000, burst_count: 10_000 }
+  const names = ['client', ...(federation ? ['federation'] : []), ...(servesMedia ? ['media'] : [])]
   return {
     server_name: serverName,
-    listeners: [
-      { port, bind_addresses: ['127.0.0.1'], type: 'http', x_forwarded: true, resources: [{ names: ['client'] }] },
-    ],
+    listeners: [{ port, bind_addresses: ['127.0.0.1'], type: 'http', x_forwarded: true, resources: [{ names }] }],
     database: { name: 'sqlite3', args: { database: join(folder, 'homeserver.db') } },
     log_config: logging,
     pid_file: join(folder, 'homeserver.pid'),
     signing_key_path: join(folder, 'signing.key'),
-    enable_media_repo: false,
+    enable_media_repo: servesMedia,
+    media_store_path: join(folder, 'media'),
     registration_shared_secret: secret,
     macaroon_secret_key: secret,
     form_secret: secret,
     trusted_key_servers: [],
-    federation_domain_whitelist: [],
+    ...(federation
+      ? // The other servers are on this machine.
+        { federation_custom_ca_list: [federation.authorityFile], ip_range_blacklist: [] }
+      : { federation_domain_whitelist: [] }),
     report_stats: false,
     allow_guest_access: true,
     presence: { enabled: false },

@@ -1,14 +1,15 @@
 /** A real S3 server for tests: versitygw on a folder, with one bucket. */
 import { randomBytes } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Certificate } from './authority.ts'
 import { temporaryFolder } from './folder.ts'
 import { type Program, startProgram, untilReady } from './processes.ts'
 import { freePort, requireService } from './services.ts'
 
 export interface Versitygw extends AsyncDisposable {
   readonly port: number
-  /** `127.0.0.1:PORT`, as MMR's `endpoint` has it: to be used with `ssl: "false"`. */
+  /** `127.0.0.1:PORT`, as MMR's `endpoint` has it: `options` say whether with TLS. */
   readonly endpoint: string
   readonly bucket: string
   readonly accessKeyId: string
@@ -23,14 +24,19 @@ export interface Versitygw extends AsyncDisposable {
   readonly restart: () => Promise<void>
 }
 
-/** Starts versitygw and waits until it answers. Needs `describeWith('versitygw', …)`. */
-export async function startVersitygw(): Promise<Versitygw> {
+/**
+ * Starts versitygw and waits until it answers; with TLS, if it gets a certificate by an authority that this process trusts.
+ * Needs `describeWith('versitygw', …)`.
+ */
+export async function startVersitygw(certificate?: Certificate): Promise<Versitygw> {
   await using cleanup = new AsyncDisposableStack()
   const { path } = cleanup.use(await temporaryFolder())
   const [bucket, accessKeyId, accessSecret] = ['media', 'test-key', randomBytes(20).toString('hex')]
   for (const name of ['root', 'sidecar', `root/${bucket}`]) await mkdir(join(path, name))
   const port = await freePort()
-  const start = () => startServer(path, port, { ROOT_ACCESS_KEY: accessKeyId, ROOT_SECRET_KEY: accessSecret })
+  const keys = { ROOT_ACCESS_KEY: accessKeyId, ROOT_SECRET_KEY: accessSecret }
+  const tls = certificate ? await writeTls(path, certificate) : []
+  const start = () => startServer({ path, port, keys, tls })
   let server = await start()
   cleanup.defer(() => server[Symbol.asyncDispose]())
   const endpoint = `127.0.0.1:${port}`
@@ -42,22 +48,52 @@ export async function startVersitygw(): Promise<Versitygw> {
     accessKeyId,
     accessSecret,
     folder: join(path, 'root', bucket),
-    options: { endpoint, bucketName: bucket, accessKeyId, accessSecret, ssl: 'false', region: 'us-east-1' },
+    options: {
+      endpoint,
+      bucketName: bucket,
+      accessKeyId,
+      accessSecret,
+      ssl: String(certificate !== undefined),
+      region: 'us-east-1',
+    },
     kill: async () => void (await server.stop('SIGKILL')),
     restart: async () => void (server = await start()),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
 
-async function startServer(path: string, port: number, keys: NodeJS.ProcessEnv): Promise<Program> {
+async function writeTls(path: string, { cert, key }: Certificate): Promise<readonly string[]> {
+  const [certFile, keyFile] = [join(path, 'cert.pem'), join(path, 'key.pem')]
+  await writeFile(certFile, cert)
+  await writeFile(keyFile, key)
+  return ['--cert', certFile, '--key', keyFile]
+}
+
+interface Start {
+  readonly path: string
+  readonly port: number
+  readonly keys: NodeJS.ProcessEnv
+  readonly tls: readonly string[]
+}
+
+async function startServer({ path, port, keys, tls }: Start): Promise<Program> {
   // Metadata beside the objects: not every folder of a test can have extended attributes.
   const backend = ['posix', '--sidecar', join(path, 'sidecar'), join(path, 'root')]
   const server = await startProgram({
-    command: [requireService('versitygw'), '--port', `127.0.0.1:${port}`, '--keep-alive', '--quiet', ...backend],
+    command: [
+      requireService('versitygw'),
+      '--port',
+      `127.0.0.1:${port}`,
+      ...tls,
+      '--keep-alive',
+      '--quiet',
+      ...backend,
+    ],
     environment: { PATH: process.env['PATH'], HOME: path, ...keys },
     folder: path,
   })
   // Unsigned requests are refused: an answer all the same.
-  await untilReady(server, async () => (await fetch(`http://127.0.0.1:${port}/`)).status > 0)
+  const url = `${tls.length > 0 ? 'https' : 'http'}://127.0.0.1:${port}/`
+  await untilReady(server, async () => (await fetch(url)).status > 0)
   return server
 }

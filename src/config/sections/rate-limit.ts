@@ -16,7 +16,8 @@ export const rateLimit = section('How much one caller may ask for.', {
   perServer: section('What one other homeserver, known by its signature, may ask for.', {
     requestsPerSecond: option(decimal({ min: 0 }), 100, {
       ...mainOnly,
-      description: 'Requests a second of each instance, on average; 0 = no limit.',
+      description:
+        'Requests a second of each instance, on average; 0 = no limit. Keep it high: Synapse takes one refusal for the failure of the whole homeserver, and sends it nothing for ten minutes.',
     }),
     burst: option(whole({ min: 1 }), 1000, { ...mainOnly, description: 'Requests at once.' }),
     capacityBytes: option(wholeFromZero(), 10_737_418_240, {
