@@ -2,6 +2,7 @@ import type { Database } from '../db/connect.ts'
 import { touchMedia } from '../db/media.ts'
 import { type ThumbnailKey, touchThumbnails } from '../db/thumbnails.ts'
 import type { Clock } from '../lib/clock.ts'
+import { lastUsed } from '../lib/last-used.ts'
 import type { Log } from '../lib/log.ts'
 
 const WRITE_EVERY_MS = 10_000
@@ -29,6 +30,8 @@ export class Reads implements AsyncDisposable {
   readonly #parts: ReadsParts
   readonly #timer: NodeJS.Timeout
   #media = new Map<string, { readonly origin: string; readonly mediaId: string; readonly at: number }>()
+  /** When those were last noted that are read all the time: records that are kept in memory do not tell. */
+  readonly #noted = lastUsed<number>(KEPT_AT_MOST)
   #thumbnails = new Map<string, ThumbnailKey & { readonly at: number }>()
 
   constructor(parts: ReadsParts) {
@@ -37,17 +40,27 @@ export class Reads implements AsyncDisposable {
   }
 
   note({ origin, mediaId, accessedAt }: ReadMedia): void {
-    const at = this.#parts.clock.now()
-    if (accessedAt !== null && at - accessedAt < EXACT_TO_MS) return
-    if (this.#media.size < KEPT_AT_MOST) this.#media.set(`${origin}/${mediaId}`, { origin, mediaId, at })
+    const name = `${origin}/${mediaId}`
+    const at = this.#timeIfNews(name, accessedAt)
+    if (at !== undefined && this.#media.size < KEPT_AT_MOST) this.#media.set(name, { origin, mediaId, at })
   }
 
   /** `usedAt`: when it was last used as far as its record says, in ms since 1970. */
   noteThumbnail(key: ThumbnailKey, usedAt: number): void {
-    const at = this.#parts.clock.now()
-    if (at - usedAt < EXACT_TO_MS || this.#thumbnails.size >= KEPT_AT_MOST) return
     const { sourceSha256, width, height, method, variant } = key
-    this.#thumbnails.set(`${sourceSha256} ${width}x${height} ${method} ${variant}`, { ...key, at })
+    const name = `${sourceSha256} ${width}x${height} ${method} ${variant}`
+    const at = this.#timeIfNews(name, usedAt)
+    if (at === undefined || this.#thumbnails.size >= KEPT_AT_MOST) return
+    this.#thumbnails.set(name, { sourceSha256, width, height, method, variant, at })
+  }
+
+  /** The time, if something was not read for long as far as `before` and we know. */
+  #timeIfNews(name: string, before: number | null): number | undefined {
+    const at = this.#parts.clock.now()
+    const last = Math.max(before ?? -Infinity, this.#noted.get(name) ?? -Infinity)
+    if (at - last < EXACT_TO_MS) return undefined
+    this.#noted.set(name, at)
+    return at
   }
 
   /** Writes down what was noted. A failure costs some times of access, and is only logged. */
@@ -59,6 +72,7 @@ export class Reads implements AsyncDisposable {
       if (media.length > 0) await this.#parts.db.write(touchMedia, media)
       if (thumbnails.length > 0) await this.#parts.db.write(touchThumbnails, thumbnails)
     } catch (error) {
+      this.#noted.clear()
       const count = media.length + thumbnails.length
       this.#parts.log.warn({ err: error, count }, 'could not note when media were last read')
     }
