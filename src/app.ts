@@ -12,6 +12,7 @@ import { ObjectCache } from './datastores/cache.ts'
 import { type DatastoresParts, Datastores } from './datastores/datastores.ts'
 import type { S3Patience } from './datastores/s3/bucket.ts'
 import { type Database, openDatabase } from './db/connect.ts'
+import type { DescriptionRecord } from './db/descriptions.ts'
 import { repositoryId } from './db/repository.ts'
 import type { ThumbnailRecord } from './db/thumbnails.ts'
 import { startMetricsListener } from './http/metrics-listener.ts'
@@ -44,8 +45,11 @@ import { standingJobs } from './tasks/jobs.ts'
 import type { TaskKind } from './tasks/run-task.ts'
 import { TaskRunner } from './tasks/runner.ts'
 import { startSchedule } from './tasks/schedule.ts'
+import { thumbnailsJob } from './tasks/thumbnails.ts'
 import { transferKind, type TransferTaskParts } from './tasks/transfer.ts'
-import { openThumbnailPool, type ThumbnailPool } from './thumbnails/pool.ts'
+import { Placeholders } from './thumbnails/placeholders.ts'
+import { openThumbnailPool } from './thumbnails/pool.ts'
+import { PreGeneration } from './thumbnails/pre-generate.ts'
 import { lookForPrograms } from './thumbnails/programs.ts'
 
 /** A running server. Disposing it ends everything, in the reverse order of how it was begun. */
@@ -109,9 +113,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   )
 
   const reads = parts.use(new Reads({ db, clock, log }))
-  const thumbnailPool = openThumbnails(parts, config, environment['PATH'] ?? '', log)
-  const scratch = await mkdtemp(join(tmpdir(), 'cellarium-'))
-  parts.defer(() => rm(scratch, { recursive: true, force: true }))
+  const thumbnails = await openThumbnails(parts, config, environment['PATH'] ?? '', log)
 
   startBackground(parts, config, { db, datastores, notifier, clock, events, log })
   // Requests have ended by then. What the background is at may end well in a moment; S3 that is away must not hold it up.
@@ -159,9 +161,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         lost,
         reads,
         records: new Records({ db, notifier }),
-        thumbnailPool,
-        thumbnailsUnderWay: new SharedWork<ThumbnailRecord>(),
-        scratch,
+        ...thumbnails,
         events,
         clock,
         log,
@@ -193,6 +193,7 @@ function startBackground(parts: AsyncDisposableStack, config: ConfigStore, of: B
     ...standingJobs(of),
     ...careJobs(of, () => config.current().main.storage.scrubBytesPerHour),
     remoteCacheJob(of, () => config.current().main.downloads.maxStoredBytes),
+    thumbnailsJob(of, () => config.current().main.thumbnails.expireAfterDays),
   ]
   parts.use(startSchedule({ ...leased, random: Math.random }, jobs))
   parts.use(startStagingSweep(of))
@@ -200,19 +201,28 @@ function startBackground(parts: AsyncDisposableStack, config: ConfigStore, of: B
 }
 
 /** What makes thumbnails. The start does not wait for the search for programs; the first thumbnail does. */
-function openThumbnails(parts: AsyncDisposableStack, config: ConfigStore, path: string, log: Log): ThumbnailPool {
+async function openThumbnails(parts: AsyncDisposableStack, config: ConfigStore, path: string, log: Log) {
   const { main, homeservers } = config.current()
   const types = homeservers.flatMap(({ thumbnails }) => thumbnails.types)
   const programs = parts.use(lookForPrograms(path, types, log))
-  const pool = openThumbnailPool({
+  const thumbnailPool = openThumbnailPool({
     workers: Math.min(main.thumbnails.numWorkers, availableParallelism()),
     jobTimeoutMs: THUMBNAIL_TIMEOUT_MS,
     queueLimit: THUMBNAILS_WAITING,
     programs: programs.found,
     log,
   })
-  parts.defer(() => pool.close())
-  return pool
+  parts.defer(() => thumbnailPool.close())
+  const scratch = await mkdtemp(join(tmpdir(), 'cellarium-'))
+  parts.defer(() => rm(scratch, { recursive: true, force: true }))
+  return {
+    thumbnailPool,
+    scratch,
+    thumbnailsUnderWay: new SharedWork<ThumbnailRecord>(),
+    descriptionsUnderWay: new SharedWork<DescriptionRecord>(),
+    placeholders: new Placeholders({ thumbnailPool, scratch, log }),
+    preGeneration: parts.use(new PreGeneration()),
+  }
 }
 
 interface KeysNeed extends Pick<RemoteKeysParts, 'clock' | 'events'> {

@@ -11,6 +11,7 @@ const commands: Readonly<Record<string, LoadCommand>> = {
   config: async () => (await import('./config.ts')).configCommand(),
   datastores: async () => (await import('./datastores.ts')).datastoresCommand(),
   keys: async () => (await import('./keys.ts')).keysCommand(),
+  thumbnail: async () => (await import('./thumbnail.ts')).thumbnailCommand(),
 }
 
 /** Tools that MMR's users know by name; the help does not list them. */
@@ -18,6 +19,7 @@ const aliases: Readonly<Record<string, LoadCommand>> = {
   combine_signing_keys: async () => (await import('./keys-aliases.ts')).combineSigningKeysCommand(),
   generate_signing_key: async () => (await import('./keys-aliases.ts')).generateSigningKeyCommand(),
   s3_consistency_check: async () => (await import('./s3-consistency-check.ts')).s3ConsistencyCheckCommand(),
+  thumbnailer: async () => (await import('./thumbnailer.ts')).thumbnailerCommand(),
 }
 
 /** Runs the command that `argv` names. A configuration that cannot be used ends with status 2, whatever the command. */

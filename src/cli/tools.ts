@@ -48,12 +48,14 @@ function refuseWithoutDatabase({ main }: Snapshot, { path }: ConfigSource): void
   throw new ConfigError([`${missing}, ${what}`])
 }
 
-function openErrorLog(): OpenedLog {
+/** A log of warnings and worse, on the error output. */
+export function openErrorLog(): OpenedLog {
   const options = { logDirectory: '-', logColors: false, jsonLogs: false, logLevel: 'warning' }
   return openLog(options, { terminal: openOutput(STANDARD_ERROR) })
 }
 
-function onInterrupt(): Disposable & { readonly signal: AbortSignal } {
+/** A signal that aborts on Ctrl-C; a second one ends the process. */
+export function onInterrupt(): Disposable & { readonly signal: AbortSignal } {
   const controller = new AbortController()
   const stop = () => controller.abort()
   const signals = ['SIGINT', 'SIGTERM'] as const

@@ -8,13 +8,13 @@ export interface Upgraded {
 
 /**
  * A file of MMR 1.2 in the terms of 1.3: `datastores[].enabled` becomes `forKinds`, `featureSupport.redis` becomes `redis`.
- * What 1.3 dropped (IPFS, blurhash) is taken out with a warning. A datastore without an
+ * IPFS, which 1.3 dropped, is taken out with a warning. A datastore without an
  * `id` gets one later, from its type and place.
  */
 export function upgrade(tree: MapNode): Upgraded {
   const warnings: string[] = []
   const warn = (node: Node, path: Path, text: string) => warnings.push(located(node.place, path, text))
-  const steps = [upgradeDatastores, moveRedis, dropFeatures]
+  const steps = [upgradeDatastores, moveRedis, dropIpfs]
   return { tree: steps.reduce((upgraded, step) => step(upgraded, warn), tree), warnings }
 }
 
@@ -55,14 +55,10 @@ function moveRedis(tree: MapNode, warn: Warn): MapNode {
   return withEntries(tree, { featureSupport: withEntries(features, { redis: undefined }), redis: moved })
 }
 
-function dropFeatures(tree: MapNode, warn: Warn): MapNode {
+function dropIpfs(tree: MapNode, warn: Warn): MapNode {
   const features = tree.entries.get('featureSupport')
-  if (features?.kind !== 'map') return tree
-  return ['IPFS', 'MSC2448Blurhash'].reduce((upgraded, name) => {
-    const feature = features.entries.get(name)
-    const current = upgraded.entries.get('featureSupport')
-    if (feature === undefined || current?.kind !== 'map') return upgraded
-    warn(feature, ['featureSupport', name], 'is of MMR 1.2 and has no effect any more')
-    return withEntries(upgraded, { featureSupport: withEntries(current, { [name]: undefined }) })
-  }, tree)
+  const ipfs = features?.kind === 'map' ? features.entries.get('IPFS') : undefined
+  if (features?.kind !== 'map' || ipfs === undefined) return tree
+  warn(ipfs, ['featureSupport', 'IPFS'], 'is of MMR 1.2 and has no effect any more')
+  return withEntries(tree, { featureSupport: withEntries(features, { IPFS: undefined }) })
 }

@@ -79,12 +79,14 @@ test('Every write unit is known to the thread that writes, by a name of its own'
   expect([...units.keys()].toSorted()).toEqual([
     'addTask',
     'cancelTask',
+    'commitDescription',
     'commitFetched',
     'commitMedia',
     'commitThumbnail',
     'deleteLater',
     'deleteMedia',
     'endTask',
+    'expireThumbnail',
     'foldUsage',
     'forgetUnused',
     'markDamaged',
@@ -105,6 +107,7 @@ test('Every write unit is known to the thread that writes, by a name of its own'
     'sweepReservations',
     'takeLease',
     'touchMedia',
+    'touchThumbnails',
     'tryWriting',
   ])
 })

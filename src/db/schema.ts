@@ -127,6 +127,18 @@ export interface CareProgressTable {
   updated_at: number
 }
 
+/** What decoding found out about content. */
+export interface DescriptionsTable {
+  sha256: string
+  content_type: string
+  width: number
+  height: number
+  /** 1 or 0. */
+  animated: number
+  duration_ms: number | null
+  blurhash: string | null
+}
+
 export interface Schema {
   objects: ObjectsTable
   media: MediaTable
@@ -141,4 +153,5 @@ export interface Schema {
   unused_objects: UnusedObjectsTable
   repository: RepositoryTable
   care_progress: CareProgressTable
+  descriptions: DescriptionsTable
 }

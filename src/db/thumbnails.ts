@@ -1,5 +1,13 @@
+import { sql } from '#kysely'
 import { compiled, type Queryable, unit } from './query.ts'
-import { lockObject, type ObjectState, type OfferedObject, settleObject, type StoredObject } from './objects.ts'
+import {
+  deleteUnusedObject,
+  lockObject,
+  type ObjectState,
+  type OfferedObject,
+  settleObject,
+  type StoredObject,
+} from './objects.ts'
 
 /** Which thumbnail of some content: the size asked for after MMR's choice among the configured ones, in pixels. */
 export interface ThumbnailKey {
@@ -19,7 +27,13 @@ export interface WantedThumbnail extends ThumbnailKey {
 /** A thumbnail that is stored. Its object may be the source itself, where that is small enough. */
 export interface ThumbnailRecord extends StoredObject, Partial<ObjectState> {
   readonly contentType: string
+  /** Which one it is of those that would have done. */
+  readonly variant: string
+  /** When it was last used, or else made, in ms since 1970. */
+  readonly usedAt: number
 }
+
+const lastUse = sql<number>`coalesce(thumbnails.accessed_at, thumbnails.created_at)`
 
 /** The stored thumbnail, if there is one; of several variants that would do, the best. */
 export async function findThumbnail(db: Queryable, wanted: WantedThumbnail): Promise<ThumbnailRecord | undefined> {
@@ -44,6 +58,7 @@ const thumbnailsOfSize = compiled((db, key: WantedThumbnail) =>
       'objects.lost_at as lostAt',
       'objects.damaged_at as damagedAt',
       'thumbnails.content_type as contentType',
+      lastUse.as('usedAt'),
       'thumbnails.variant as variant',
     ])
     .where('thumbnails.source_sha256', '=', key.sourceSha256)
@@ -64,7 +79,10 @@ export type ThumbnailCommitResult =
   /** The content it was made of was deleted meanwhile: nothing was kept. */
   | { readonly outcome: 'source_gone' }
 
-/** Stores a thumbnail's object and row. A thumbnail that another instance stored first is replaced, being the same picture. */
+/**
+ * Stores a thumbnail's object and row. A thumbnail that another instance stored first is replaced, being the same picture. The
+ * object of one made differently before goes, unless something else refers to it.
+ */
 export const commitThumbnail = unit(
   'commitThumbnail',
   async (tx, thumbnail: CommittedThumbnail): Promise<ThumbnailCommitResult> => {
@@ -73,7 +91,13 @@ export const commitThumbnail = unit(
     if (!source) return { outcome: 'source_gone' }
     const object = await settleObject(tx, thumbnail.object, thumbnail.createdAt)
     if (!object) return { outcome: 'object_gone' }
-    const made = { sha256: object.sha256, content_type: thumbnail.contentType, created_at: thumbnail.createdAt }
+    const before = await findThumbnail(tx, thumbnail)
+    const made = {
+      sha256: object.sha256,
+      content_type: thumbnail.contentType,
+      created_at: thumbnail.createdAt,
+      accessed_at: null,
+    }
     await tx
       .insertInto('thumbnails')
       .values({
@@ -88,6 +112,111 @@ export const commitThumbnail = unit(
         conflict.columns(['source_sha256', 'width', 'height', 'method', 'variant']).doUpdateSet(made),
       )
       .execute()
+    if (before && before.sha256 !== object.sha256) await deleteUnusedObject(tx, before.sha256, thumbnail.createdAt)
     return { outcome: 'stored', object }
   },
+)
+
+/** A stored thumbnail as `info` lists it. */
+export interface ListedThumbnail {
+  readonly width: number
+  readonly height: number
+  readonly method: string
+  readonly variant: string
+  readonly contentType: string
+  readonly size: number
+}
+
+/** All thumbnails of some content, the smallest first. */
+export const thumbnailsOf = (db: Queryable, sourceSha256: string): Promise<ListedThumbnail[]> =>
+  listed(db, { sourceSha256 })
+
+const listed = compiled((db, { sourceSha256 }: { sourceSha256: string }) =>
+  db
+    .selectFrom('thumbnails')
+    .innerJoin('objects', 'objects.sha256', 'thumbnails.sha256')
+    .select([
+      'thumbnails.width as width',
+      'thumbnails.height as height',
+      'thumbnails.method as method',
+      'thumbnails.variant as variant',
+      'thumbnails.content_type as contentType',
+      'objects.size as size',
+    ])
+    .where('thumbnails.source_sha256', '=', sourceSha256)
+    .orderBy('thumbnails.width')
+    .orderBy('thumbnails.height')
+    .orderBy('thumbnails.method')
+    .orderBy('thumbnails.variant'),
+)
+
+/** Notes when thumbnails were last used. */
+export const touchThumbnails = unit(
+  'touchThumbnails',
+  async (tx, used: readonly (ThumbnailKey & { readonly at: number })[]) => {
+    // In one order everywhere, so that two instances cannot lock each other out.
+    for (const one of used.toSorted((a, b) => compare(nameOf(a), nameOf(b)))) await setUsed(tx, one)
+  },
+)
+
+const nameOf = ({ sourceSha256, width, height, method, variant }: ThumbnailKey) =>
+  [sourceSha256, width, height, method, variant].join(' ')
+const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
+
+const setUsed = compiled((tx, key: ThumbnailKey & { readonly at: number }) =>
+  tx
+    .updateTable('thumbnails')
+    .set({ accessed_at: key.at })
+    .where('source_sha256', '=', key.sourceSha256)
+    .where('width', '=', key.width)
+    .where('height', '=', key.height)
+    .where('method', '=', key.method)
+    .where('variant', '=', key.variant)
+    .where(lastUse, '<', key.at),
+)
+
+/** Thumbnails that were not used (nor made) since `before`, in ms since 1970: at most `limit`, those unused for longest first. */
+export const thumbnailsUnusedSince = (
+  db: Queryable,
+  page: { readonly before: number; readonly limit: number },
+): Promise<ThumbnailKey[]> => unusedPage(db, page)
+
+const unusedPage = compiled((db, { before, limit }: { readonly before: number; readonly limit: number }) =>
+  db
+    .selectFrom('thumbnails')
+    .select(['source_sha256 as sourceSha256', 'width', 'height', 'method', 'variant'])
+    .where(lastUse, '<', before)
+    .orderBy(lastUse)
+    .limit(limit),
+)
+
+export interface ExpiredThumbnail {
+  /** False: it was used meanwhile, or somebody else was sooner. */
+  readonly removed: boolean
+  /** Its object, if nothing refers to that any more: handed over for deletion, its bytes may go now that this is committed. */
+  readonly unused: StoredObject | undefined
+}
+
+/** Removes a thumbnail, if it still was not used since `before`. */
+export const expireThumbnail = unit(
+  'expireThumbnail',
+  async (tx, { before, at, ...key }: ThumbnailKey & { before: number; at: number }): Promise<ExpiredThumbnail> => {
+    // The content first, as commits and deletions do it, so that neither waits for the other for ever.
+    await lockObject(tx, { sha256: key.sourceSha256 })
+    const [removed] = await deleteIfUnused(tx, { ...key, before })
+    if (!removed) return { removed: false, unused: undefined }
+    return { removed: true, unused: await deleteUnusedObject(tx, removed.sha256, at) }
+  },
+)
+
+const deleteIfUnused = compiled((tx, key: ThumbnailKey & { readonly before: number }) =>
+  tx
+    .deleteFrom('thumbnails')
+    .where('source_sha256', '=', key.sourceSha256)
+    .where('width', '=', key.width)
+    .where('height', '=', key.height)
+    .where('method', '=', key.method)
+    .where('variant', '=', key.variant)
+    .where(lastUse, '<', key.before)
+    .returning('sha256'),
 )

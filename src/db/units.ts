@@ -1,3 +1,4 @@
+import * as descriptions from './descriptions.ts'
 import * as jobs from './jobs.ts'
 import * as leases from './leases.ts'
 import * as media from './media.ts'
@@ -19,6 +20,7 @@ import * as usage from './usage.ts'
 export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
   [
     care,
+    descriptions,
     jobs,
     leases,
     media,

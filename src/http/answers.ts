@@ -21,6 +21,8 @@ export interface FileAnswer {
   readonly fileName: string | null
   /** The request header, if any, on which it depends which file this is. */
   readonly vary?: 'Accept'
+  /** How long it may be kept; for three days, as what never changes, if not given. */
+  readonly cacheControl?: string
   /** Where the client gets the same without us, if it may be sent there. Asked once, and only if bytes are to be sent. */
   readonly link?: (present: () => Presented) => Promise<URL | undefined> | undefined
   /** The whole file, if it is in memory; asked once, and only if some of it is to be sent. */

@@ -6,13 +6,14 @@ import { mediaAccessed } from '../lib/events.ts'
 import { USER_AGENT } from '../matrix/client.ts'
 import { isMediaId, isServerName } from '../matrix/ids.ts'
 import { findAllowed, findOrFetch, linkTo, openObject, refuseLost, type Wanted, whole } from '../media/download.ts'
-import { getThumbnail } from '../thumbnails/get.ts'
+import { type AskedThumbnail, getThumbnail, openThumbnail } from '../thumbnails/get.ts'
 import { namedPicture } from './accept.ts'
 import type { Answer, FileAnswer } from './answers.ts'
 import { identifyIfPossible, isRepositoryAdmin } from './auth.ts'
 import type { Call } from './call.ts'
 import { dispositionOf } from './headers.ts'
 import type { HttpParts } from './parts.ts'
+import { placeholderFor } from './placeholder.ts'
 import { type Endpoint, mayRedirect } from './redirect.ts'
 
 const DEFAULT_TIMEOUT_MS = 20_000
@@ -29,7 +30,13 @@ type Handler = (parts: HttpParts, call: Call) => Promise<Answer>
 
 /** `GET download`, on authenticated and legacy paths alike. Source: specification, "Content repository". */
 export function download(endpoint: Endpoint): Handler {
-  return (parts, call) => answerDownload(parts, call, endpoint)
+  return async (parts, call) => {
+    try {
+      return await answerDownload(parts, call, endpoint)
+    } catch (error) {
+      return await placeholderFor(parts, call, { endpoint }, error)
+    }
+  }
 }
 
 async function answerDownload(parts: HttpParts, call: Call, endpoint: Endpoint): Promise<Answer> {
@@ -71,22 +78,40 @@ function fileAnswer(parts: HttpParts, call: Call, link: ReturnType<typeof linkFo
 
 /** `GET thumbnail`. Source: specification, "Thumbnails". */
 export function thumbnail(endpoint: Endpoint): Handler {
-  return (parts, call) => answerThumbnail(parts, call, endpoint)
+  return async (parts, call) => {
+    const asked = thumbnailAsked(call, endpoint)
+    try {
+      return await answerThumbnail(parts, call, endpoint, asked)
+    } catch (error) {
+      return await placeholderFor(parts, call, { endpoint, thumbnail: asked }, error)
+    }
+  }
 }
 
-async function answerThumbnail(parts: HttpParts, call: Call, endpoint: Endpoint): Promise<Answer> {
-  const link = linkFor(parts, call, endpoint)
-  const { defaultAnimated, negotiate } = call.homeserver.thumbnails
-  // Other servers pass on what they get to clients of all kinds.
-  const negotiated = negotiate && endpoint !== 'federation'
-  const stillAs = negotiated ? namedPicture(call.request.headers.accept) : undefined
-  const asked = {
+function thumbnailAsked(call: Call, endpoint: Endpoint): AskedThumbnail {
+  const { defaultAnimated } = call.homeserver.thumbnails
+  const stillAs = isNegotiated(call, endpoint) ? namedPicture(call.request.headers.accept) : undefined
+  return {
     width: side(call, 'width'),
     height: side(call, 'height'),
     method: method(call),
     animated: call.flag('animated', call.flag('org.matrix.msc2705.animated', defaultAnimated)),
     ...(stillAs ? { stillAs } : {}),
   }
+}
+
+/** Other servers pass on what they get to clients of all kinds. */
+function isNegotiated({ homeserver }: Call, endpoint: Endpoint): boolean {
+  return homeserver.thumbnails.negotiate && endpoint !== 'federation'
+}
+
+async function answerThumbnail(
+  parts: HttpParts,
+  call: Call,
+  endpoint: Endpoint,
+  asked: AskedThumbnail,
+): Promise<Answer> {
+  const link = linkFor(parts, call, endpoint)
   const record = await findAllowed(parts, call, wanted(parts, call, endpoint))
   mediaAccessed(parts.events, { ageMs: parts.clock.now() - record.createdAt })
   const made = await getThumbnail(parts, call, record, asked)
@@ -96,11 +121,11 @@ async function answerThumbnail(parts: HttpParts, call: Call, endpoint: Endpoint)
     tag: made.sha256,
     contentType: made.contentType,
     disposition: 'inline',
-    ...(negotiated ? { vary: 'Accept' as const } : {}),
+    ...(isNegotiated(call, endpoint) ? { vary: 'Accept' as const } : {}),
     fileName: `thumbnail.${EXTENSIONS[made.contentType] ?? 'png'}`,
     link: (present) => link(made, present),
     atHand: () => parts.cache.get(made)?.bytes,
-    open: (part) => openObject(fromCache(parts), call, made, part),
+    open: (part) => openThumbnail({ ...parts, opening: fromCache(parts) }, call, { media: record, asked, made }, part),
     openRangeBytes: 0,
   }
 }
@@ -115,7 +140,8 @@ function linkFor(parts: HttpParts, call: Call, endpoint: Endpoint) {
 /** Objects are opened through the cache. */
 const fromCache = ({ cache, db, lost }: HttpParts) => ({ datastores: cache, db, lost })
 
-function wanted(parts: HttpParts, call: Call, endpoint: Endpoint): Wanted {
+/** What a caller asks for, and what it may see. */
+export function wanted(parts: HttpParts, call: Call, endpoint: Endpoint): Wanted {
   // Other homeservers get what is of the one that they address.
   const origin = endpoint === 'federation' ? call.homeserver.name : call.param('server')
   const mediaId = call.param('mediaId')

@@ -18,6 +18,8 @@ const table: Readonly<Record<Reason, Row>> = {
   server_keys_unavailable: { status: 401, errcode: 'M_UNAUTHORIZED' },
   forbidden: { status: 403, errcode: 'M_FORBIDDEN' },
   not_found: { status: 404, errcode: 'M_NOT_FOUND' },
+  // Looks like any other file that is not there.
+  quarantined: { status: 404, errcode: 'M_NOT_FOUND' },
   blocked_host: { status: 404, errcode: 'M_NOT_FOUND', mrErrcode: 'M_FORBIDDEN' },
   authentication_needed: { status: 404, errcode: 'M_NOT_FOUND' },
   wrong_domain: { status: 404, errcode: 'M_NOT_FOUND', mrErrcode: 'M_FORBIDDEN' },

@@ -53,15 +53,15 @@ export function servedType(contentType: string): string {
 }
 
 /** How a file looks to who gets it, whoever sends it. */
-export function presentedOf({ contentType, fileName, disposition: type }: Named) {
+export function presentedOf({ contentType, fileName, disposition: type, cacheControl = MEDIA_CACHE_CONTROL }: Named) {
   return {
     contentType: servedType(contentType),
     disposition: fileName === null ? type : create(fileName, { type, fallback: false }),
-    cacheControl: MEDIA_CACHE_CONTROL,
+    cacheControl,
   }
 }
 
-type Named = Pick<FileAnswer, 'contentType' | 'fileName' | 'disposition'>
+type Named = Pick<FileAnswer, 'contentType' | 'fileName' | 'disposition' | 'cacheControl'>
 
 /** What a file is answered with, whichever part of it, and whoever sends the bytes. */
 export function fileHeaders(file: Named & Pick<FileAnswer, 'vary'>): string[] {

@@ -13,11 +13,15 @@ import type { PendingParts } from '../media/pending.ts'
 import type { Records } from '../media/records.ts'
 import type { RemoteMedia } from '../media/remote.ts'
 import type { UploadParts } from '../media/upload.ts'
+import type { DescribeParts } from '../thumbnails/describe.ts'
 import type { ThumbnailParts } from '../thumbnails/get.ts'
+import type { Placeholders } from '../thumbnails/placeholders.ts'
+import type { PreGeneration } from '../thumbnails/pre-generate.ts'
 import type { ServerLimits } from './server-limits.ts'
 
 /** Everything that requests need. Handlers pass it on to use-cases, each of which says which few parts it takes. */
-export interface HttpParts extends UploadParts, DownloadParts, PendingParts, ThumbnailParts, ModerationParts {
+export interface HttpParts
+  extends UploadParts, DownloadParts, PendingParts, ThumbnailParts, DescribeParts, ModerationParts {
   readonly datastores: Datastores
   readonly notifier: Notifier
   readonly records: Records
@@ -28,6 +32,8 @@ export interface HttpParts extends UploadParts, DownloadParts, PendingParts, Thu
   readonly remoteKeys: RemoteKeys
   readonly remote: RemoteMedia
   readonly serverLimits: ServerLimits
+  readonly placeholders: Placeholders
+  readonly preGeneration: PreGeneration
   /** What separates the parts of an answer: at least 128 random bits, as letters and digits. */
   readonly newBoundary: () => string
   readonly events: EventParts

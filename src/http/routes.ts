@@ -7,6 +7,7 @@ import type { Who } from './auth.ts'
 import type { Call } from './call.ts'
 import * as media from './download.ts'
 import { toServers } from './federation.ts'
+import { info } from './info.ts'
 import * as information from './information.ts'
 import * as moderation from './moderation.ts'
 import type { HttpParts } from './parts.ts'
@@ -97,6 +98,13 @@ export const routes: readonly Route[] = [
     paths: federation('thumbnail/:mediaId'),
     who: 'server',
     handler: toServers(media.thumbnail('federation')),
+  },
+  {
+    action: 'info',
+    methods: GET,
+    paths: own('info/:server/:mediaId'),
+    who: 'user',
+    handler: info,
   },
   {
     action: 'quarantine_media',

@@ -19,7 +19,8 @@ export async function sendFile(call: Exchange, file: FileAnswer, connection: rea
   const etag = `"${file.tag}"`
   const { headers, method } = call.request
   if (matches(headers['if-none-match'], etag)) {
-    const kept = ['ETag', etag, 'Cache-Control', MEDIA_CACHE_CONTROL, ...varyHeader(file)]
+    const { cacheControl = MEDIA_CACHE_CONTROL } = file
+    const kept = ['ETag', etag, 'Cache-Control', cacheControl, ...varyHeader(file)]
     call.response.writeHead(304, [...connection, ...COMMON_HEADERS, ...kept])
     call.response.end()
     return

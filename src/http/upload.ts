@@ -6,8 +6,10 @@ import { userIdOf } from '../matrix/caller.ts'
 import { formatMxc, isMediaId } from '../matrix/ids.ts'
 import * as pending from '../media/pending.ts'
 import * as uploads from '../media/upload.ts'
+import { describe } from '../thumbnails/describe.ts'
 import { type Answer, json } from './answers.ts'
 import type { Call } from './call.ts'
+import { blurhashOptions } from './info.ts'
 import type { HttpParts } from './parts.ts'
 
 /** `POST upload`. Source: specification, "POST /_matrix/media/v3/upload". */
@@ -16,7 +18,8 @@ export async function upload(parts: HttpParts, call: Call): Promise<Answer> {
   const received = incoming(call)
   const stored = await uploads.receive(parts, call, received)
   tell(parts, call, stored, { contentType: received.contentType, began })
-  return json({ content_uri: formatMxc(stored) })
+  thumbnailsAfterAnswer(parts, call, stored)
+  return json({ content_uri: formatMxc(stored), ...(await blurhashFor(parts, call, stored)) })
 }
 
 /** `POST create`: a media id now, its content later. Source: MSC2246. */
@@ -35,7 +38,41 @@ export async function fill(parts: HttpParts, call: Call): Promise<Answer> {
   const began = parts.clock.now()
   const stored = await uploads.fill(parts, call, mediaId, () => incoming(call))
   tell(parts, call, stored, { contentType: mediaTypeOf(call.request.headers['content-type']), began })
-  return json({})
+  thumbnailsAfterAnswer(parts, call, stored)
+  return json(await blurhashFor(parts, call, stored))
+}
+
+/** Makes thumbnails in advance, where that is wanted, once the uploader has its answer. */
+function thumbnailsAfterAnswer(parts: HttpParts, call: Call, { origin, mediaId }: uploads.Uploaded): void {
+  if (!call.homeserver.thumbnails.preGenerate) return
+  call.response.once('close', () => {
+    parts.records
+      .find(origin, mediaId)
+      .then((record) => record && parts.preGeneration.add(parts, call, record))
+      .catch((error: unknown) => call.log.warn({ err: error, mediaId }, 'could not make thumbnails of an upload'))
+  })
+}
+
+/**
+ * The blurhash of what was uploaded, for senders that ask for it. The upload has succeeded by then, whatever comes of this.
+ * Source: MSC2448, under its unstable name, as in MMR 1.2.
+ */
+async function blurhashFor(
+  parts: HttpParts,
+  call: Call,
+  { origin, mediaId }: uploads.Uploaded,
+): Promise<{ 'xyz.amorgan.blurhash'?: string }> {
+  const options = blurhashOptions(call)
+  if (!options || !call.flag('xyz.amorgan.generate_blurhash', false)) return {}
+  try {
+    const record = await parts.records.find(origin, mediaId)
+    const { blurhash } = record ? await describe(parts, call, record, options) : { blurhash: null }
+    return blurhash === null ? {} : { 'xyz.amorgan.blurhash': blurhash }
+  } catch (error) {
+    const isExpected = error instanceof Refused && error.reason === 'not_thumbnailable'
+    if (!isExpected) call.log.warn({ err: error, mediaId }, 'no blurhash could be made of an upload')
+    return {}
+  }
 }
 
 function tell(

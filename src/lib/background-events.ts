@@ -141,3 +141,15 @@ export function remoteCacheTrimmed(
   metrics.remoteTrimmed.of().add(removed)
   log.info({ removed, bytes }, 'media of other servers that were not used for longest are removed')
 }
+
+/** Thumbnails that nobody had used for `thumbnails.expireAfterDays` were removed. */
+export function thumbnailsExpired({ log, metrics }: LogAndMetrics, { removed }: { readonly removed: number }): void {
+  metrics.thumbnailsExpired.of().add(removed)
+  log.info({ removed }, 'thumbnails that were not used for long are removed')
+}
+
+/** Thumbnails of an upload were not made in advance, because others waited for thumbnails; they are made when asked for. */
+export function preGenerationDropped({ log, metrics }: LogAndMetrics): void {
+  metrics.preGenerationsDropped.of().add()
+  log.debug('thumbnails of an upload are not made in advance: others wait for thumbnails')
+}

@@ -13,6 +13,7 @@ export type Reason =
   | 'server_keys_unavailable'
   | 'forbidden'
   | 'not_found'
+  | 'quarantined'
   | 'blocked_host'
   | 'authentication_needed'
   | 'wrong_domain'

@@ -126,6 +126,8 @@ test('what happens to files is counted under the names of MMR, and of ours where
     'cellarium_transferred_bytes_total 0',
     'cellarium_unused_objects_deleted_total 0',
     'cellarium_remote_media_trimmed_total 0',
+    'cellarium_pregenerations_dropped_total 0',
+    'cellarium_thumbnails_expired_total 0',
     'cellarium_quarantined_total 2',
     'cellarium_deleted_total 1',
     'cellarium_servers_limited_total{limit="bytes"} 1',

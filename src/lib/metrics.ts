@@ -132,6 +132,8 @@ function openFamilies() {
     ]),
     scrubbedBytes: counter('cellarium_scrubbed_bytes_total', 'Bytes read again to find damage', ['datastore']),
     remoteTrimmed: counter('cellarium_remote_media_trimmed_total', 'Media of other servers removed to stay in bounds'),
+    preGenerationsDropped: counter('cellarium_pregenerations_dropped_total', 'Uploads without thumbnails in advance'),
+    thumbnailsExpired: counter('cellarium_thumbnails_expired_total', 'Thumbnails removed because nobody used them'),
     quarantined: counter('cellarium_quarantined_total', 'Names of media that were quarantined'),
     deleted: counter('cellarium_deleted_total', 'Media that were deleted'),
     serversLimited: counter('cellarium_servers_limited_total', 'Requests of other homeservers refused by a limit', [

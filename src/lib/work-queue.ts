@@ -46,6 +46,11 @@ export class WorkQueue {
     }
   }
 
+  /** How much waits for its turn. */
+  get waiting(): number {
+    return this.#queue.size
+  }
+
   /** Resolves when nothing is worked on and nothing waits. */
   async idle(): Promise<void> {
     await this.#queue.onIdle()

@@ -80,8 +80,8 @@ async function allowed(
   record: MediaRecord,
   otherwise: () => Promise<Found> = async () => ({ kind: 'stored', record }),
 ): Promise<Found> {
-  if (record.quarantinedAt !== null) throw notFound()
   if (record.authenticatedAt !== null && !(await wanted.isAuthenticated())) throw authenticationNeeded()
+  if (record.quarantinedAt !== null) throw quarantined()
   parts.reads.note(record)
   return isMarkedLost(record) ? await otherwise() : { kind: 'stored', record }
 }
@@ -93,7 +93,7 @@ async function allowed(
 async function fetchUnknown(parts: DownloadParts, ctx: Context, wanted: Wanted): Promise<Found> {
   if (!wanted.mayFetch) throw notFound()
   if (ctx.homeserver.freezeUnauthenticatedMedia && !(await wanted.isAuthenticated())) throw authenticationNeeded()
-  if (await isBlockedName(parts.db.read, wanted)) throw notFound()
+  if (await isBlockedName(parts.db.read, wanted)) throw quarantined()
   const fetched = await parts.remote.fetch(ctx, wanted)
   return fetched.kind === 'stored' ? await allowed(parts, wanted, fetched.record) : fetched
 }
@@ -112,6 +112,7 @@ async function fetchLost(parts: DownloadParts, ctx: Context, wanted: Wanted, rec
 }
 
 const notFound = () => new Refused('not_found', 'Not found')
+const quarantined = () => new Refused('quarantined', 'Not found')
 const authenticationNeeded = () =>
   new Refused('authentication_needed', 'authentication is required to download this media')
 

@@ -23,7 +23,9 @@ export class RemoteFileRefused extends Error {
 /** What whoever asked for a file is told of a failed fetch. */
 export function asRefusal(error: unknown): unknown {
   if (error instanceof RemoteMediaError) return refusalOf(error)
-  if (error instanceof RemoteFileRefused) return new Refused('not_found', 'Not found', { cause: error })
+  if (error instanceof RemoteFileRefused) {
+    return new Refused(error.reason === 'blocked' ? 'quarantined' : 'not_found', 'Not found', { cause: error })
+  }
   if (error instanceof LeaseLost) {
     return new Refused('origin_unavailable', 'the file was not here in time; please try again', {
       cause: error,

@@ -37,11 +37,13 @@ async function generate(job: ThumbnailJob, picture: Picture, timeLimitMs: number
   const type = movingType(animation, job)
   if (!type) return { ...(await still()), motion: motionOf(animation, job) }
   const { contentType } = picture
-  if (mayBeServed(animation, contentType, job))
-    return { kind: 'original', contentType, width, height, motion: 'moving' }
+  const source = { width, height }
+  if (mayBeServed(animation, contentType, job)) {
+    return { kind: 'original', contentType, ...source, motion: 'moving', source }
+  }
   const all = open({ ...picture, options: { pages: -1 } }, job.limits.maxPixels)
   const moving = encodeMoving(resize(all, animation, job), type)
-  return await movingOr(still, () => write(job, contentType, moving, timeLimitMs))
+  return await movingOr(still, async () => ({ ...(await write(job, contentType, moving, timeLimitMs)), source }))
 }
 
 /**

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { Refused } from '../lib/errors.ts'
+import { blurhashOf } from './blurhash.ts'
 import { apng } from './generators/apng.ts'
 import { avif } from './generators/avif.ts'
 import { bmp } from './generators/bmp.ts'
@@ -37,7 +38,9 @@ export async function generateThumbnail(job: ThumbnailJob, timeLimitMs: number, 
   if (!contentType) {
     throw new Refused('not_thumbnailable', 'Cannot make a thumbnail: this file is of no type known to have one')
   }
-  return pickGenerator(contentType, job.types).generate(job, contentType, timeLimitMs, outside)
+  const generated = await pickGenerator(contentType, job.types).generate(job, contentType, timeLimitMs, outside)
+  const blurhash = job.blurhash ? { blurhash: await blurhashOf(job, generated, job.blurhash) } : {}
+  return { ...generated, sourceType: contentType, ...blurhash }
 }
 
 async function checkBytes({ source, limits }: ThumbnailJob): Promise<void> {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { ByteRange, OpenObject } from '../datastores/datastore.ts'
 import type { MediaRecord } from '../db/media.ts'
 import type { OfferedObject, StoredObject } from '../db/objects.ts'
 import { commitThumbnail, type ThumbnailKey, type ThumbnailRecord, type WantedThumbnail } from '../db/thumbnails.ts'
@@ -11,7 +12,7 @@ import { type EventParts, thumbnailGenerated } from '../lib/events.ts'
 import type { SharedWork } from '../lib/shared-work.ts'
 import { chooseDatastore } from '../media/choose.ts'
 import type { Context } from '../media/context.ts'
-import { type DownloadParts, findBytes } from '../media/download.ts'
+import { type DownloadParts, findBytes, type OpeningParts, openObject } from '../media/download.ts'
 import { isMarkedLost } from '../media/lost.ts'
 import { type ObjectParts, storeObject } from '../media/objects.ts'
 import type { Records } from '../media/records.ts'
@@ -27,7 +28,9 @@ export interface AskedThumbnail extends ThumbnailSize {
   readonly stillAs?: StillType
 }
 
-export interface ThumbnailParts extends ObjectParts, Pick<DownloadParts, 'lost'> {
+const ASK_AGAIN_MS = 1000
+
+export interface ThumbnailParts extends ObjectParts, Pick<DownloadParts, 'lost' | 'reads'> {
   readonly clock: Clock
   readonly events: EventParts
   readonly records: Pick<Records, 'findThumbnail'>
@@ -40,7 +43,7 @@ export interface ThumbnailParts extends ObjectParts, Pick<DownloadParts, 'lost'>
 
 /**
  * The thumbnail of some media that the caller was allowed: found, or made once for everybody who asks at the same time.
- * Copies of one content share their thumbnails.
+ * Copies of one content share their thumbnails. `gone` is one that was found and could not be opened: it is made anew.
  *
  * @throws Refused `not_thumbnailable`, `too_large` (`remote_too_large` of other servers' media), or `limited` when too many are being made
  */
@@ -49,6 +52,7 @@ export async function getThumbnail(
   ctx: Context,
   media: MediaRecord,
   asked: AskedThumbnail,
+  gone?: StoredObject,
 ): Promise<ThumbnailRecord> {
   const options = ctx.homeserver.thumbnails
   const { width, height, method } = chooseSize(options, asked)
@@ -58,7 +62,10 @@ export async function getThumbnail(
   const wanted: WantedThumbnail = { sourceSha256: media.sha256, width, height, method, ...variants }
   const found = await parts.records.findThumbnail(wanted)
   // A lost one is made anew, and takes the lost one's place.
-  if (found && !isMarkedLost(found)) return found
+  if (found && !isMarkedLost(found) && !(gone && samePlace(found, gone))) {
+    parts.reads.noteThumbnail({ ...wanted, variant: found.variant }, found.usedAt)
+    return found
+  }
   // Options decide what may be decoded, so only requests under the same options share.
   const { types, maxPixels, maxSourceBytes, stillFrame } = options
   const work = JSON.stringify([wanted, types, maxPixels, maxSourceBytes, stillFrame])
@@ -81,6 +88,36 @@ interface Making {
   readonly wanted: WantedThumbnail
   readonly animateAs?: AnimationType
   readonly stillAs?: StillType
+}
+
+/**
+ * Opens a thumbnail's bytes, or `part` of them. Where they are gone, the thumbnail is made anew.
+ *
+ * @throws Refused as `getThumbnail`; `not_found` when the source is gone too; `storage_unavailable` when the new one is
+ *   another than what the caller was going to send: asking again gets it
+ */
+export async function openThumbnail(
+  parts: ThumbnailParts & { readonly opening: OpeningParts },
+  ctx: Context,
+  {
+    media,
+    asked,
+    made,
+  }: { readonly media: MediaRecord; readonly asked: AskedThumbnail; readonly made: ThumbnailRecord },
+  part?: ByteRange,
+): Promise<OpenObject> {
+  try {
+    return await openObject(parts.opening, ctx, made, part)
+  } catch (error) {
+    if (!(error instanceof Refused) || error.reason !== 'not_found') throw error
+    const again = await getThumbnail(parts, ctx, media, asked, made)
+    if (again.sha256 === made.sha256 && again.size === made.size)
+      return await openObject(parts.opening, ctx, again, part)
+    throw new Refused('storage_unavailable', 'This thumbnail was lost and has been made anew; please ask again', {
+      cause: error,
+      retryAfterMs: ASK_AGAIN_MS,
+    })
+  }
 }
 
 async function make(
@@ -155,7 +192,7 @@ async function store(
   const result = await storeObject(parts, staged, { datastore, contentType }, (object) =>
     commit(parts, key, generated, object),
   )
-  return recordOf(result, generated)
+  return recordOf(parts, key, result, generated)
 }
 
 /** The original is its own thumbnail; that is written down too, so that it is not decoded again to find out. */
@@ -165,7 +202,7 @@ async function keep(
   generated: Generated,
   object: OfferedObject,
 ): Promise<ThumbnailRecord> {
-  return recordOf(await commit(parts, key, generated, object), generated)
+  return recordOf(parts, key, await commit(parts, key, generated, object), generated)
 }
 
 function commit(parts: ThumbnailParts, key: ThumbnailKey, { contentType }: Generated, object: OfferedObject) {
@@ -179,9 +216,15 @@ function commit(parts: ThumbnailParts, key: ThumbnailKey, { contentType }: Gener
 }
 
 function recordOf(
+  { clock }: Pick<ThumbnailParts, 'clock'>,
+  { variant }: ThumbnailKey,
   result: { readonly outcome: string; readonly object?: StoredObject },
   { contentType }: Generated,
 ): ThumbnailRecord {
   if (!result.object) throw new Refused('not_found', 'the media was deleted while its thumbnail was made')
-  return { ...result.object, contentType }
+  return { ...result.object, contentType, variant, usedAt: clock.now() }
+}
+
+function samePlace(a: StoredObject, b: StoredObject): boolean {
+  return a.datastore === b.datastore && a.location === b.location
 }

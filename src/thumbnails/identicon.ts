@@ -1,7 +1,5 @@
 import { createHash } from 'node:crypto'
-import { crc32, deflateSync } from 'node:zlib'
-
-type Colour = readonly [red: number, green: number, blue: number]
+import { type Colour, palettePng } from './png.ts'
 
 const background: Colour = [224, 224, 224]
 const foregrounds: readonly Colour[] = [
@@ -14,7 +12,6 @@ const foregrounds: readonly Colour[] = [
   [141, 69, 170],
 ]
 const gridCells = 5
-const pngSignature = Buffer.from('89504e470d0a1a0a', 'hex')
 
 /**
  * The picture that stands for a seed: a PNG of `width × height` pixels, two colours, a 5 × 5 pattern that is its own
@@ -28,7 +25,8 @@ const pngSignature = Buffer.from('89504e470d0a1a0a', 'hex')
 export function identicon(seed: string, size: { readonly width: number; readonly height: number }): Buffer {
   const digest = createHash('md5').update(seed).digest()
   const foreground = foregrounds[digest.readUInt8(0) % foregrounds.length] ?? background
-  return twoColourPng(size, [background, foreground], packRows(pattern(digest), size))
+  const rows = packRows(pattern(digest), size)
+  return palettePng(size, { palette: [background, foreground], bitsPerPixel: 1 }, rows)
 }
 
 /** Which of the 5 × 5 cells are filled, row by row. */
@@ -75,33 +73,4 @@ function cellAt(position: number, width: number): number | undefined {
   const cell = Math.floor(width / (gridCells + 1))
   const index = Math.floor((position - Math.floor(cell / 2)) / cell)
   return index >= 0 && index < gridCells ? index : undefined
-}
-
-/** A PNG with a palette of two colours (PNG specification, third edition, 5 and 11.2): small, and needs no decoder's process. */
-function twoColourPng(
-  { width, height }: { readonly width: number; readonly height: number },
-  palette: readonly Colour[],
-  rows: Buffer,
-): Buffer {
-  const header = Buffer.alloc(13)
-  header.writeUInt32BE(width, 0)
-  header.writeUInt32BE(height, 4)
-  header.writeUInt8(1, 8) // bits per pixel
-  header.writeUInt8(3, 9) // colours come from the palette
-  return Buffer.concat([
-    pngSignature,
-    chunk('IHDR', header),
-    chunk('PLTE', Buffer.from(palette.flat())),
-    chunk('IDAT', deflateSync(rows)),
-    chunk('IEND', Buffer.alloc(0)),
-  ])
-}
-
-function chunk(type: string, data: Buffer): Buffer {
-  const typeAndData = Buffer.concat([Buffer.from(type, 'latin1'), data])
-  const length = Buffer.alloc(4)
-  length.writeUInt32BE(data.length)
-  const checksum = Buffer.alloc(4)
-  checksum.writeUInt32BE(crc32(typeAndData))
-  return Buffer.concat([length, typeAndData, checksum])
 }

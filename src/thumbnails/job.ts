@@ -1,5 +1,5 @@
 import type { Outside } from './run-program.ts'
-import type { ThumbnailSize } from './sizes.ts'
+import type { Size, ThumbnailSize } from './sizes.ts'
 
 /** What is checked before a file is decoded. */
 export interface ThumbnailLimits {
@@ -23,6 +23,28 @@ export interface ThumbnailJob extends ThumbnailSize {
   readonly animateAs?: AnimationType
   /** The type of a still; absent: PNG or JPEG, which every client shows. */
   readonly stillAs?: StillType
+  /** Wanted too: a blurhash of what is made. */
+  readonly blurhash?: BlurhashOptions
+}
+
+/** How a blurhash is made: from a picture at most `thumbWidth × thumbHeight` pixels, as so many components. */
+export interface BlurhashOptions {
+  readonly xComponents: number
+  readonly yComponents: number
+  readonly thumbWidth: number
+  readonly thumbHeight: number
+}
+
+/** What decoding found out beside the thumbnail. */
+export interface Facts {
+  /** The type of the source's bytes. */
+  readonly sourceType?: string
+  /** The size of the source, upright, in pixels; of a recording or a PDF file, that of a picture drawn of it. */
+  readonly source?: Size
+  /** How long the source lasts, in ms, where it has a duration. */
+  readonly durationMs?: number
+  /** Where it was wanted. */
+  readonly blurhash?: string
 }
 
 /** What a still can be for clients that say that they show it (`thumbnails.negotiate`). */
@@ -42,7 +64,7 @@ export type Motion = 'moving' | 'can' | 'cannot'
  * thumbnail. `contentType` is what the bytes are, whatever their sender called them. Sizes in pixels. No `motion`: the source
  * has one picture.
  */
-export type Generated =
+export type Generated = (
   | {
       readonly kind: 'thumbnail'
       readonly contentType: string
@@ -58,6 +80,8 @@ export type Generated =
       readonly height: number
       readonly motion?: Motion
     }
+) &
+  Facts
 
 /** Makes thumbnails of some types. One file in `generators/` each, listed in `generators.ts`. */
 export interface Generator {

@@ -67,11 +67,12 @@ export async function makeStill(job: ThumbnailJob, picture: Picture, timeLimitMs
   const upright = picture.size ?? (picture.upright ? header : header.autoOrient)
   const { width, height } = upright
   if (fitsAsItIs(upright, job) && mayBeServed(picture.contentType, header)) {
-    return { kind: 'original', contentType: picture.contentType, width, height }
+    return { kind: 'original', contentType: picture.contentType, width, height, source: { width, height } }
   }
   const opened = open(picture, job.limits.maxPixels)
   const resized = resize(picture.upright ? opened : opened.autoOrient(), upright, job)
-  return await write(job, picture.contentType, encode(resized, picture, header, job), timeLimitMs)
+  const made = await write(job, picture.contentType, encode(resized, picture, header, job), timeLimitMs)
+  return { ...made, source: { width, height } }
 }
 
 /** Does what is planned with an image, and writes what comes out into the job's target. */
@@ -157,8 +158,19 @@ function atLeastOne(pixels: number): number {
   return Math.max(1, Math.round(pixels))
 }
 
-/** Metadata is left out and colours become sRGB, which is what sharp does unless told otherwise. */
-function encode(image: Sharp, { opaque }: Picture, header: Metadata, { stillAs }: ThumbnailJob): Sharp {
+/** What is encoded, as its first bytes say. */
+type Encoded = Pick<Metadata, 'hasAlpha'> & Partial<Pick<Metadata, 'hasProfile' | 'depth'>>
+
+/**
+ * A still in the type that the job wants, or what every client shows. Metadata is left out and colours become sRGB, which is what
+ * sharp does unless told otherwise.
+ */
+export function encode(
+  image: Sharp,
+  { opaque }: Pick<Picture, 'opaque'>,
+  header: Encoded,
+  { stillAs }: Pick<ThumbnailJob, 'stillAs'>,
+): Sharp {
   // Except that it leaves pictures of 16 bits with a profile in Display P3, and does not say so.
   const wide = header.depth === 'ushort' && header.hasProfile
   const coloured = wide ? image.withIccProfile('srgb', { attach: false }) : image

@@ -62,6 +62,11 @@ export class ThumbnailPool {
     return await this.#queue.run(signal, () => this.#run(absolute, signal))
   }
 
+  /** How many jobs wait for a worker. */
+  get waiting(): number {
+    return this.#queue.waiting
+  }
+
   /** Ends all workers; jobs that wait or run are refused. */
   async close(): Promise<void> {
     this.#closed = true

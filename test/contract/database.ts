@@ -14,6 +14,7 @@ import { type DatabaseUnderTest, type OpenDatabase, table } from './database/sup
 import { runnersContract } from './database/runners.ts'
 import { schedulesContract } from './database/schedules.ts'
 import { tasksContract } from './database/tasks.ts'
+import { descriptionsContract } from './database/descriptions.ts'
 import { thumbnailsContract } from './database/thumbnails.ts'
 import { usageContract } from './database/usage.ts'
 
@@ -33,6 +34,7 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     mediaContract(openEmpty)
     reservationsContract(openEmpty)
     thumbnailsContract(openEmpty)
+    descriptionsContract(openEmpty)
     usageContract(openEmpty)
     recordsContract(openEmpty)
     leasesContract(openEmpty)

@@ -108,6 +108,7 @@ function configuration(homeserver: HomeserverDouble, postgres: string, path: str
     datastores: [{ type: 'file', id: 'shared', forKinds: ['all'], opts: { path } }],
     accessTokens: { maxCacheTimeSeconds: 43_200 },
     uploads: { minBytes: 0 },
+    quarantine: { replaceThumbnails: false },
     metrics: { enabled: true, bindAddress: '127.0.0.1', port: metricsPort },
   }
 }

@@ -7,7 +7,11 @@ const ADMIN = { token: 'syt_admin_Hh4s', userId: '@admin:example.org' }
 const LOCAL_ADMIN = { token: 'syt_local_Bb2n', userId: '@local:example.org', admin: true }
 const OTHER_ADMIN = { token: 'syt_other_Cc7m', userId: '@other:second.example', admin: true }
 const SECRET = 'shared_secret_Jk1z'
-const CONFIG = { admins: [ADMIN.userId], sharedSecretAuth: { enabled: true, token: SECRET } }
+const CONFIG = {
+  admins: [ADMIN.userId],
+  sharedSecretAuth: { enabled: true, token: SECRET },
+  quarantine: { replaceThumbnails: false },
+}
 const PREFIXES = ['/_matrix/media/unstable', '/_matrix/media/unstable/io.t2bot.media']
 
 let app: TestApp

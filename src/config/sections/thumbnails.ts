@@ -97,8 +97,8 @@ export const thumbnails = section('Small pictures of larger files.', {
   }),
   expireAfterDays: option(wholeFromZero(), 0, {
     ...mainOnly,
-    planned: true,
-    description: 'Remove thumbnails after this many days without use; 0 = never.',
+    description:
+      'Remove thumbnails after this many days without use; 0 = never. They are made again when somebody asks for them.',
   }),
   negotiate: option(flag(), false, {
     ...anywhere,
@@ -107,7 +107,7 @@ export const thumbnails = section('Small pictures of larger files.', {
   }),
   preGenerate: option(flag(), false, {
     ...anywhere,
-    planned: true,
-    description: 'Make all configured sizes when a file is uploaded.',
+    description:
+      'Make thumbnails when a file is uploaded: all `sizes` scaled, square ones cropped too. After the answer, one at a time, and only while nobody waits for a thumbnail; what is left out is made when somebody asks.',
   }),
 })

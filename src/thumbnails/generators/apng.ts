@@ -9,6 +9,7 @@ import type { AnimationType, Generated, Generator, ThumbnailJob } from '../job.t
 import {
   checkPixels,
   decoding,
+  encode,
   makeStill,
   type Picture,
   prepareLibvips,
@@ -40,15 +41,18 @@ async function generate(job: ThumbnailJob, contentType: string, timeLimitMs: num
   const png = size > MOST_BYTES ? undefined : readAnimatedPng(await readFile(job.source))
   if (!png) return await makeStill(job, picture, timeLimitMs)
   readOnlyWith('VipsForeignLoadPngBuffer')
+  const { width, height } = png.animation
+  const source = { width, height }
   const still = async () => {
     const frame = await decoding(contentType, frameOf(png, job))
-    return await write(job, contentType, resize(frame, png.animation, job).png(), timeLimitMs)
+    const image = encode(resize(frame, png.animation, job), picture, { hasAlpha: true }, job)
+    return { ...(await write(job, contentType, image, timeLimitMs)), source }
   }
   const type = movingType(png.animation, job)
   if (!type) return { ...(await still()), motion: motionOf(png.animation, job) }
   return await movingOr(still, async () => {
     const moving = await decoding(contentType, allFrames(png, job, type))
-    return await write(job, contentType, moving, timeLimitMs)
+    return { ...(await write(job, contentType, moving, timeLimitMs)), source }
   })
 }
 

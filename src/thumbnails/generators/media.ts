@@ -73,11 +73,14 @@ async function generate(
   const probed = await probe(file)
   checkDuration(probed)
   const video = contentType.startsWith('audio/') ? undefined : probed.streams.find(({ kind }) => kind === 'video')
-  if (!video) return await drawSound(file, probed, longestSeconds)
+  const lasts = probed.duration > 0 ? { durationMs: probed.duration * 1000 } : {}
+  if (!video) {
+    return { ...(await drawSound(file, probed, { maxSeconds: longestSeconds, timeLimitMs })), ...lasts }
+  }
   checkPixels(video, job)
   const frame = await pickFrame(file, video, probed, ms * shareForExactFrame)
   const picture = { contentType, input: frame, loader: 'VipsForeignLoadPngFile', opaque: 'jpeg' } as const
-  return { ...(await makeStill(job, picture, timeLimitMs)), motion: 'cannot' }
+  return { ...(await makeStill(job, picture, timeLimitMs)), ...lasts, motion: 'cannot' }
 }
 
 /** The frame that `stillFrame` asks for, else the key frame before it, else the first: files end before they say so. */

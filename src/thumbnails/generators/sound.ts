@@ -1,8 +1,7 @@
-import { writeFile } from 'node:fs/promises'
-import sharp, { type OverlayOptions } from 'sharp'
+import sharp, { type OverlayOptions, type Sharp } from 'sharp'
 import { Refused } from '../../lib/errors.ts'
 import type { Generated, ThumbnailJob } from '../job.ts'
-import { checkPixels, type Picture, readHeader } from '../picture.ts'
+import { checkPixels, encode, type Picture, readHeader, write } from '../picture.ts'
 import { sniff } from '../sniff.ts'
 import { type MediaFile, type Probed, readSound, type Stream, takeCover } from './ffmpeg.ts'
 import { type Canvas, type Colour, drawNote, drawWave, fill, type Peak, Peaks } from './wave.ts'
@@ -16,7 +15,11 @@ const shareOfCover = 0.66
  * A picture of a recording, as MMR draws it: its cover to the left, its sound to the right, exactly as large as asked. Without
  * a cover there is a note in its place.
  */
-export async function drawSound(file: MediaFile, { streams }: Probed, maxSeconds: number): Promise<Generated> {
+export async function drawSound(
+  file: MediaFile,
+  { streams }: Probed,
+  { maxSeconds, timeLimitMs }: { readonly maxSeconds: number; readonly timeLimitMs: number },
+): Promise<Generated> {
   const sound = streams.find(({ kind }) => kind === 'audio')
   if (!sound)
     throw new Refused('not_thumbnailable', 'Cannot make a thumbnail: there is neither picture nor sound in it')
@@ -26,11 +29,10 @@ export async function drawSound(file: MediaFile, { streams }: Probed, maxSeconds
   drawWave(canvas, peaks, { left: left + side + padding, padding, colour: bars })
   const cover = await readCover(file, streams, side)
   if (!cover) drawNote(canvas, { left, top, side, colour: bars })
-  return await write(
-    file.job,
-    canvas,
-    cover ? [{ input: cover, raw: { width: side, height: side, channels: 3 }, left, top }] : [],
-  )
+  const parts: readonly OverlayOptions[] = cover
+    ? [{ input: cover, raw: { width: side, height: side, channels: 3 }, left, top }]
+    : []
+  return await write(file.job, 'audio', draw(canvas, parts, file.job), timeLimitMs)
 }
 
 /** Small pictures have less around the cover than MMR's 16 pixels, or nothing would be left of it. */
@@ -86,10 +88,9 @@ async function coverOf(path: string, enabled: readonly string[]): Promise<Pictur
   return { contentType, input: path, loader: kind.loader, opaque: 'jpeg' }
 }
 
-async function write(job: ThumbnailJob, canvas: Canvas, parts: readonly OverlayOptions[]): Promise<Generated> {
-  const { width, height, pixels } = canvas
-  const picture = sharp(pixels, { raw: { width, height, channels: 3 } }).composite([...parts])
-  const { data } = await picture.removeAlpha().png().toBuffer({ resolveWithObject: true })
-  await writeFile(job.target, data)
-  return { kind: 'thumbnail', contentType: 'image/png', width, height, bytes: data.length }
+function draw({ width, height, pixels }: Canvas, parts: readonly OverlayOptions[], job: ThumbnailJob): Sharp {
+  const picture = sharp(pixels, { raw: { width, height, channels: 3 } })
+    .composite([...parts])
+    .removeAlpha()
+  return encode(picture, { opaque: 'png' }, { hasAlpha: false }, job)
 }

@@ -1,7 +1,29 @@
 import { describe, expect, test } from 'vitest'
 import { commitMedia } from '../../../src/db/media.ts'
-import { commitThumbnail, type CommittedThumbnail, findThumbnail } from '../../../src/db/thumbnails.ts'
-import { type OpenDatabase, media, object, found, placeOf, thumbnail, objects, many, pick, close } from './support.ts'
+import {
+  commitThumbnail,
+  type CommittedThumbnail,
+  expireThumbnail,
+  findThumbnail,
+  type ThumbnailKey,
+  thumbnailsUnusedSince,
+  touchThumbnails,
+} from '../../../src/db/thumbnails.ts'
+import {
+  type OpenDatabase,
+  NOW,
+  media,
+  object,
+  found,
+  placeOf,
+  thumbnail,
+  objects,
+  many,
+  pick,
+  close,
+} from './support.ts'
+
+const DAY_MS = 86_400_000
 
 export function thumbnailsContract(open: OpenDatabase): void {
   describe('Thumbnails', () => {
@@ -51,6 +73,45 @@ export function thumbnailsContract(open: OpenDatabase): void {
         ...placeOf(second.object),
         contentType: 'image/webp',
       })
+      const stored = (await objects(db)).map(({ location }) => location)
+      expect(stored.toSorted()).toEqual([source.object.location, 'at second'].toSorted())
+    })
+
+    test('go when they were not used for long, those unused for longest first, and their objects with the last of them', async () => {
+      await using under = await open()
+      const { db } = under
+      const source = media()
+      await db.write(commitMedia, source)
+      const make = async (width: number, day: number, changes: Partial<CommittedThumbnail> = {}) => {
+        const made = thumbnail(source, { width, createdAt: NOW + day * DAY_MS, object: object(`${width}`), ...changes })
+        expect(await db.write(commitThumbnail, made)).toMatchObject({ outcome: 'stored' })
+        return { sourceSha256: made.sourceSha256, width, height: 32, method: 'scale', variant: 'still' }
+      }
+      const shared = object('32', 'elsewhere')
+      const [older, used, newer, later] = [
+        await make(32, 1),
+        await make(33, 0),
+        await make(34, 2, { object: found(shared) }),
+        await make(35, 9),
+      ]
+      const same = await make(36, 0, { object: found(source.object) })
+      await db.write(touchThumbnails, [{ ...used, at: NOW + 8 * DAY_MS }])
+      const before = NOW + 5 * DAY_MS
+      const unused = async () => await thumbnailsUnusedSince(db.read, { before, limit: 10 })
+      expect(await unused()).toEqual([same, older, newer])
+      expect(await thumbnailsUnusedSince(db.read, { before, limit: 1 })).toEqual([same])
+
+      const expire = async (key: ThumbnailKey) => await db.write(expireThumbnail, { ...key, before, at: NOW })
+      expect(await expire(same)).toEqual({ removed: true, unused: undefined })
+      expect(await expire(older)).toEqual({ removed: true, unused: undefined })
+      expect(await expire(newer)).toMatchObject({ removed: true, unused: { location: 'at 32' } })
+      for (const stays of [used, later, newer])
+        expect(await expire(stays)).toEqual({ removed: false, unused: undefined })
+      expect(await unused()).toEqual([])
+      const stored = (await objects(db)).map(({ location }) => location)
+      expect(stored.toSorted()).toEqual([source.object.location, 'at 33', 'at 35'].toSorted())
+      expect(await findThumbnail(db.read, used)).toMatchObject({ usedAt: NOW + 8 * DAY_MS })
+      expect(await findThumbnail(db.read, later)).toMatchObject({ usedAt: NOW + 9 * DAY_MS })
     })
 
     test('made many times at once are one, on one object', async () => {
