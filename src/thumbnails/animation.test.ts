@@ -70,6 +70,17 @@ describe.each(NAMES)('an animation (%s)', (name) => {
     }
   })
 
+  test.each(['image/webp', 'image/avif'] as const)('that stands still can be %s', async (stillAs) => {
+    const made = await thumbnail(await readAnimation(name), { stillAs })
+    expect(made).toMatchObject({ kind: 'thumbnail', contentType: stillAs, width: 48, height: 36, motion: 'can' })
+    const { format, pages = 1 } = await sharp(made.target).metadata()
+    expect([format, pages]).toEqual([stillAs === 'image/avif' ? 'heif' : 'webp', 1])
+  })
+
+  test.each([{}, moving])('comes with its own size, not that of the thumbnail (%o)', async (asked) => {
+    expect(await thumbnail(await readAnimation(name), asked)).toMatchObject({ source: { width: 96, height: 72 } })
+  })
+
   test.each([
     [0, 0],
     [0.5, 4],

@@ -43,6 +43,12 @@ describeWith('ffmpeg', 'a thumbnail of a recording', () => {
     await folder[Symbol.asyncDispose]()
   })
 
+  test.each(['image/webp', 'image/avif'] as const)('can be %s', async (stillAs) => {
+    const made = await pool.thumbnail(await recording(folder.path, 'negotiated.wav'), { ...asked, stillAs })
+    expect(made).toMatchObject({ kind: 'thumbnail', contentType: stillAs, ...asked })
+    expect(await colourAt(made.target, places.silence, places.loud)).toBe(background)
+  })
+
   test.each([
     ['sound.mp3', []],
     ['vorbis.ogg', ['-c:a', 'libvorbis']],
