@@ -74,12 +74,19 @@ export async function makeThumbnail(source: SourceOptions, wanted: Wanted): Prom
     console.log(await make(main, wanted))
   } catch (error) {
     if (!(error instanceof Refused) && !isAboutFiles(error)) return reportUnusable(error)
-    console.error(messagesOf(error).join(': '))
+    console.error(tell(error))
     process.exitCode = FAILED
   }
 }
 
-const isAboutFiles = (error: unknown) => error instanceof Error && 'syscall' in error
+function tell(error: Error): string {
+  if ('code' in error && error.code === 'EEXIST' && 'dest' in error) {
+    return `${String(error.dest)} is there already; --force replaces it, --output writes elsewhere`
+  }
+  return messagesOf(error).join(': ')
+}
+
+const isAboutFiles = (error: unknown): error is Error => error instanceof Error && 'syscall' in error
 
 async function make({ thumbnails }: MainConfig, wanted: Wanted): Promise<string> {
   const { size } = await stat(wanted.input)

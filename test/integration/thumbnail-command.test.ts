@@ -77,7 +77,7 @@ describe('cellarium thumbnail', { timeout: PATIENT }, () => {
     await using place = await withPicture()
     await writeFile(join(place.folder.path, 'there'), 'before')
     const refused = await place.command('in.png', '-o', 'there')
-    expect([refused.code, refused.text]).toEqual([1, expect.stringContaining('EEXIST')])
+    expect([refused.code, refused.text]).toEqual([1, expect.stringContaining('there is there already; --force')])
     expect(await readFile(join(place.folder.path, 'there'), 'utf8')).toBe('before')
     expect((await place.command('in.png', '-o', 'there', '--force')).code).toBe(0)
     expect(await place.look('there')).toBe('png 512x341')
