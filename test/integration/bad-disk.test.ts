@@ -70,7 +70,8 @@ test.skipIf(process.platform !== 'linux')(
       expect(await place.alice.download(media)).toEqual({ status: 200, body: bytes })
       expect(await health(place)).toMatchObject({ status: 200, body: { ok: true, datastores: { media: 'down' } } })
       await expect.poll(() => timesLogged(place, 'the datastore cannot be used')).toBe(1)
-      expect(place.server.lines.find((line) => line.includes('cannot be used'))).toContain('EACCES')
+      const complaint = () => place.server.lines.find((line) => line.includes('cannot be used'))
+      await expect.poll(complaint, { timeout: 30_000 }).toContain('EACCES')
     } finally {
       await chmod(staging, 0o750)
     }

@@ -150,7 +150,7 @@ describeWith('postgres', 'When PostgreSQL', () => {
         }
         expect((await ask(place, '/healthz')).status).toBe(503)
         await expect.poll(() => timesLogged(place, 'the database cannot be used')).toBe(1)
-        expect(place.server.lines.some((line) => line.includes('53300'))).toBe(true)
+        await expect.poll(() => place.server.lines.join('\n'), { timeout: 30_000 }).toContain('53300')
         await query(database.url, `alter role ${role} connection limit -1`)
         expect((await place.alice.download(media)).status).toBe(200)
         expect((await place.alice.upload(randomBytes(1000))).status).toBe(200)

@@ -92,7 +92,7 @@ test(
     const { code, text } = await run(folder.path, 'transfer', 'old', 'new')
     expect([code, text]).toEqual([0, expect.stringMatching(/^5 objects, 4\.9 KiB moved\.$/m)])
     expect(text).not.toContain('done here')
-    expect(server.lines.some((line) => line.includes('the task is done'))).toBe(true)
+    await eventually(() => server.lines.some((line) => line.includes('the task is done')), PATIENT)
     expect((await mediaClient(server, SECRET).download(media)).status).toBe(200)
     expect((await run(folder.path, 'list')).text).toMatch(/new .* 5 +4\.9 KiB/)
   },

@@ -80,7 +80,8 @@ describeWith('mount', 'On a disk that is full', () => {
     expect(await health(place)).toMatchObject({ status: 200, body: { ok: true, datastores: { small: 'full' } } })
     // Lines are written together, a little later.
     await expect.poll(() => timesLogged(place, 'the datastore cannot be used')).toBe(1)
-    expect(place.server.lines.find((line) => line.includes('cannot be used'))).toContain('ENOSPC')
+    const complaint = () => place.server.lines.find((line) => line.includes('cannot be used'))
+    await expect.poll(complaint, { timeout: 30_000 }).toContain('ENOSPC')
 
     await disk.fill(4 * MIB)
     await expect.poll(() => timesLogged(place, 'the datastore can be used again'), { timeout: 60_000 }).toBe(1)
