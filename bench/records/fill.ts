@@ -48,11 +48,12 @@ async function makeTables(where: { readonly sqlite: string; readonly postgres: s
   await database[Symbol.asyncDispose]()
 }
 
-/** Drops keys and indexes of the tables that are filled; gives the statements that bring them back, in their order. */
+/** Drops keys and indexes of the tables that are filled, and foreign keys that lean on them; gives the statements that bring them back, in their order. */
 async function dropIndexes(client: pg.Client): Promise<string[]> {
   const constraints = await client.query<{ on: string; name: string; definition: string }>(
     `SELECT conrelid::regclass::text AS on, conname AS name, pg_get_constraintdef(oid) AS definition FROM pg_constraint
      WHERE conrelid IN ('objects'::regclass, 'media'::regclass, 'thumbnails'::regclass) AND contype IN ('p', 'u', 'f')
+       OR confrelid IN ('objects'::regclass, 'media'::regclass, 'thumbnails'::regclass)
      ORDER BY contype = 'f'`,
   )
   for (const { on, name } of constraints.rows.toReversed())
