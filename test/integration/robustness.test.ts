@@ -12,6 +12,8 @@ const IDLE_MS = 400
 const LARGE = randomBytes(16_000_000)
 /** How often each kind of client vanishes: enough for a leak to show, few enough to be quick. */
 const ROUNDS = 40
+/** Descriptors that come and go by themselves: connections that are kept for the next question to the homeserver. */
+const OTHERS = 5
 
 let app: TestApp
 let large: string
@@ -30,10 +32,14 @@ afterAll(() => app[Symbol.asyncDispose]())
 const picture = (side: number) => noise({ width: side, height: side }).jpeg().toBuffer()
 const head = (token: string) => `Host: example.org\r\nAuthorization: Bearer ${token}\r\n`
 const get = (path: string) => `GET ${path} HTTP/1.1\r\n${head(ALICE.token)}\r\n`
-const rowsOf = (running: TestApp) =>
-  ['media', 'objects', 'pending_media', 'thumbnails', 'usage_changes'].map(
-    (table) => running.sql(`select * from ${table}`).length,
-  )
+/** How many rows there are; of usage what they add up to, since changes are folded into totals now and then. */
+const rowsOf = (running: TestApp) => [
+  ...['media', 'objects', 'pending_media', 'thumbnails'].map((table) => running.sql(`select * from ${table}`).length),
+  running.sql(
+    `select sum(bytes) as bytes, sum(files) as files
+     from (select bytes, files from usage_totals union all select bytes, files from usage_changes)`,
+  ),
+]
 const openFiles = async () => (await readdir('/proc/self/fd')).length
 
 /** Runs `rounds` and checks that files, descriptors and rows are in the end as they were at the beginning. */
@@ -43,7 +49,7 @@ async function leavesNothing(rounds: () => Promise<void>): Promise<void> {
   await eventually(async () => (await app.files()).length === before.files.length)
   expect(rowsOf(app)).toEqual(before.rows)
   // Files are kept open for two seconds after their last reader.
-  await eventually(async () => (await openFiles()) <= open)
+  await eventually(async () => (await openFiles()) <= open + OTHERS)
 }
 
 async function times(count: number, round: (index: number) => Promise<void>): Promise<void> {
