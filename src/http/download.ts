@@ -30,22 +30,20 @@ type Handler = (parts: HttpParts, call: Call) => Promise<Answer>
 
 /** `GET download`, on authenticated and legacy paths alike. Source: specification, "Content repository". */
 export function download(endpoint: Endpoint): Handler {
-  return async (parts, call) => {
-    try {
-      return await answerDownload(parts, call, endpoint)
-    } catch (error) {
-      return await placeholderFor(parts, call, { endpoint }, error)
-    }
-  }
+  return (parts, call) =>
+    answerDownload(parts, call, endpoint).catch((error: unknown) => placeholderFor(parts, call, { endpoint }, error))
 }
 
 async function answerDownload(parts: HttpParts, call: Call, endpoint: Endpoint): Promise<Answer> {
   const link = linkFor(parts, call, endpoint)
   const found = await findOrFetch(parts, call, wanted(parts, call, endpoint))
-  if (found.kind === 'stored') refuseLost(parts, call, found.record)
-  mediaAccessed(parts.events, { ageMs: found.kind === 'stored' ? parts.clock.now() - found.record.createdAt : 0 })
+  if (found.kind === 'stored') {
+    refuseLost(parts, call, found.record)
+    mediaAccessed(parts.events, { ageMs: parts.clock.now() - found.record.createdAt })
+    return fileAnswer(parts, call, link, found.record)
+  }
+  mediaAccessed(parts.events, { ageMs: 0 })
   const stored = async () => fileAnswer(parts, call, link, await whole(found, call.signal))
-  if (found.kind === 'stored') return await stored()
   const { contentType, fileName, growing } = found.file
   const reader = await growing.join(call.signal)
   // Small ones are sent once they are stored, with all that is known of them then.

@@ -18,8 +18,9 @@ export async function sendBytes(
 }
 
 /**
- * Sends `length` bytes, or as many as come if that is not known: then in chunks, of which only the last says that it is. Each chunk is handed to the socket before the next is asked for: its buffer is used again. The last one
- * goes with the end of the response; ending after it would cost a small file a second trip through the socket.
+ * Sends `length` bytes, or as many as come if that is not known: then in chunks, of which only the last says that it is. Each
+ * chunk is handed to the socket before the next is asked for: its buffer is used again. The last one goes with the end of the
+ * response; ending after it would cost a small file a second trip through the socket.
  */
 export async function sendBody(
   response: ServerResponse,

@@ -1,31 +1,22 @@
 import type { Sharp } from 'sharp'
 import { Refused } from '../lib/errors.ts'
 import { type Animation, chooseFrame, mayMove } from './frames.ts'
-import type { AnimationType, Generated, Generator, Motion, ThumbnailJob } from './job.ts'
+import type { AnimationType, Generated, Motion, ThumbnailJob } from './job.ts'
 import {
   checkPixels,
   fitsAsItIs,
   makeStill,
   open,
   type Picture,
-  prepareLibvips,
+  pictures,
   readHeader,
   resize,
   write,
 } from './picture.ts'
 
-/** A generator for a type with one or more frames that libvips reads from its file as it is. */
-export function animations(
-  types: Readonly<Record<string, readonly string[]>>,
-  { loader, opaque }: Pick<Picture, 'loader' | 'opaque'>,
-): Generator {
-  return {
-    types: new Map(Object.entries(types)),
-    prepare: prepareLibvips,
-    generate: (job, contentType, timeLimitMs) =>
-      generate(job, { contentType, input: job.source, loader, opaque }, timeLimitMs),
-  }
-}
+/** As `pictures`, for a type with one or more frames. */
+export const animations = (types: Parameters<typeof pictures>[0], reader: Parameters<typeof pictures>[1]) =>
+  pictures(types, reader, generate)
 
 async function generate(job: ThumbnailJob, picture: Picture, timeLimitMs: number): Promise<Generated> {
   const { width, height, pages: frames = 1, delay: delays = [], orientation = 1 } = await readHeader(picture)

@@ -33,16 +33,17 @@ export interface Picture {
   readonly size?: Size
 }
 
-/** A generator for a type that libvips reads from its file as it is. */
+/** A generator for a type that libvips reads from its file as it is; it makes stills if nothing else is given. */
 export function pictures(
   types: Readonly<Record<string, readonly string[]>>,
   { loader, opaque }: Pick<Picture, 'loader' | 'opaque'>,
+  make: typeof makeStill = makeStill,
 ): Generator {
   return {
     types: new Map(Object.entries(types)),
     prepare: prepareLibvips,
     generate: (job, contentType, timeLimitMs) =>
-      makeStill(job, { contentType, input: job.source, loader, opaque }, timeLimitMs),
+      make(job, { contentType, input: job.source, loader, opaque }, timeLimitMs),
   }
 }
 
