@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { EndOfTurn } from '../lib/end-of-turn.ts'
 import { CallerGone, ConfigError, Refused } from '../lib/errors.ts'
 import { internalError, requestFinished, requestStarted, requestTurnedAway, unknownHost } from '../lib/events.ts'
 import { authenticate, signedFor } from './auth.ts'
@@ -109,6 +110,7 @@ class FrontDoor {
   #requests = 0
   readonly #underWay = new Set<Promise<void>>()
   readonly #turns = new Turns()
+  readonly #turn = new EndOfTurn()
 
   constructor(parts: HttpParts, table: readonly Route[]) {
     this.#parts = parts
@@ -187,7 +189,7 @@ class FrontDoor {
     requestStarted(this.#parts.events, { host: exchange.host, action: route.action, method: request.method ?? '' })
     const { main, isHostAllowed } = snapshot
     const { address } = exchange
-    return new Call({ request, response, params, main, homeserver, isHostAllowed, address, id, log })
+    return new Call({ request, response, turn: this.#turn, params, main, homeserver, isHostAllowed, address, id, log })
   }
 
   async #fail(exchange: Exchange, error: unknown): Promise<void> {
