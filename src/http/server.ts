@@ -201,7 +201,7 @@ class FrontDoor {
       response.destroy()
       return
     }
-    await sendJson(request, response, errorAnswer(error), this.#connectionHeaders(exchange))
+    await sendJson({ request, response, turn: this.#turn }, errorAnswer(error), this.#connectionHeaders(exchange))
   }
 
   #connectionHeaders(exchange: Exchange): string[] {
