@@ -11,7 +11,8 @@ import { errorAnswer, isUnforeseen, unreadableMessage } from './errors.ts'
 import type { HttpParts } from './parts.ts'
 import { respond, sendJson, sendOptions } from './respond.ts'
 import { makeRouter, type Match, type Router } from './router.ts'
-import { type Route, routes } from './routes.ts'
+import type { Route } from './route.ts'
+import { routes } from './routes.ts'
 import { Turns } from './turns.ts'
 
 export interface HttpOptions {
