@@ -39,11 +39,13 @@ describe('With an introspection endpoint, an administrator', () => {
   test('is whose token has the scope of one, in whatever company; the homeserver is not asked', async () => {
     provider.add({ token: 'mat_both', scope: `${API} ${ADMIN} urn:matrix:org.matrix.msc2967.client:device:A` })
     provider.add({ token: 'mat_user', scope: API })
+    provider.add({ token: 'mat_ended', scope: ADMIN, active: false })
     provider.add({ token: 'mat_more', scope: `${ADMIN}:no other.${ADMIN}` })
     double.addUser({ token: 'mat_user', userId: '@root:example.org', admin: true })
     expect(await isAdmin('mat_both')).toBe(true)
     expect(await isAdmin('mat_user')).toBe(false)
     expect(await isAdmin('mat_more')).toBe(false)
+    expect(await isAdmin('mat_ended')).toBe(false)
     expect(double.requests).toEqual([])
     const [{ headers, form } = { headers: {}, form: new URLSearchParams() }] = provider.requests
     expect(headers['content-type']).toBe('application/x-www-form-urlencoded')
