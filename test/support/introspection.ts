@@ -13,6 +13,8 @@ export interface LiveToken {
   readonly active?: boolean
   /** In seconds since 1970. */
   readonly exp?: number
+  /** In seconds from now. */
+  readonly expires_in?: number
 }
 
 export interface IntrospectionDouble extends AsyncDisposable {
