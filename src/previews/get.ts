@@ -5,18 +5,22 @@ import { LeaseLost, type Leased, withLease } from '../db/with-lease.ts'
 import type { Notifier } from '../coordination/notifier.ts'
 import { Refused } from '../lib/errors.ts'
 import type { SharedWork } from '../lib/shared-work.ts'
+import type { FairWorkQueue } from '../lib/work-queue.ts'
 import { formatMxc } from '../matrix/ids.ts'
 import type { Context } from '../media/context.ts'
 import { listen, LOOK_AGAIN_MS } from '../media/pending.ts'
 import { answered, type Preview } from './answer.ts'
 import { type PreviewFailure, refusal } from './failure.ts'
+import { hasPreviews } from './fetch.ts'
 import type { KeptPreviews, Outcome } from './kept.ts'
 import { type MakeParts, makePreview } from './make.ts'
-import { type AskedPreview, askedFor, isOffered, type WantedPreview, wantedOf } from './wanted.ts'
+import { type AskedPreview, askedFor, type WantedPreview, wantedOf } from './wanted.ts'
 
 export interface PreviewParts extends MakeParts {
   readonly notifier: Notifier
   readonly keptPreviews: KeptPreviews
+  /** Keyed by host. */
+  readonly previewQueue: FairWorkQueue
   /** Previews being made, by what they are of. */
   readonly previewsUnderWay: SharedWork<PreviewRecord>
   /** Makes a text that nobody else has. */
@@ -43,7 +47,8 @@ const ATTEMPTS = 3
  */
 export async function getPreview(parts: PreviewParts, ctx: Context, asked: AskedPreview): Promise<Previewed> {
   const { homeserver } = ctx
-  if (!isOffered(homeserver)) throw new Refused('unrecognized', 'URL previews are switched off on this server')
+  if (!hasPreviews(homeserver.urlPreviews))
+    throw new Refused('unrecognized', 'URL previews are switched off on this server')
   const now = parts.clock.now()
   const { language, hour } = askedFor(homeserver, asked, now)
   const name = `${homeserver.name} ${hour ?? ''} ${language} ${asked.url}`
@@ -102,9 +107,11 @@ async function makeOnce(
   signal: AbortSignal,
 ): Promise<PreviewRecord> {
   for (let attempt = 1; ; attempt++) {
-    const leased = await underLease(parts, name, signal, (lease, held) => make(parts, wanted, lease, held)).catch(
-      (error: unknown) => standAside(error, attempt),
-    )
+    const leased = await parts.previewQueue
+      .run(wanted.url.hostname, signal, () =>
+        underLease(parts, name, signal, (lease, held) => make(parts, wanted, lease, held)),
+      )
+      .catch((error: unknown) => standAside(error, attempt))
     if (leased.outcome === 'done') {
       parts.notifier.notify('previewed', name)
       return leased.result

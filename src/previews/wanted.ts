@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { HomeserverConfig } from '../config/schema.ts'
 import { hourOf, type PreviewKey } from '../db/previews.ts'
 import { Refused } from '../lib/errors.ts'
+import { pageAddress } from './fetch.ts'
 import { languageOf } from './language.ts'
 
 /** A request for a preview. */
@@ -24,12 +25,6 @@ export interface WantedPreview {
 
 /** Longer ones are no addresses that somebody would send to others. */
 const LONGEST_URL = 8000
-
-/** Whether a homeserver offers previews. Source: MMR's manual, for the lists of networks. */
-export function isOffered({ urlPreviews }: Pick<HomeserverConfig, 'urlPreviews'>): boolean {
-  const { enabled, maxPageSizeBytes, allowedNetworks, disallowedNetworks } = urlPreviews
-  return enabled && maxPageSizeBytes > 0 && (allowedNetworks.length > 0 || disallowedNetworks.length > 0)
-}
 
 /** The language and, for times of the past, the hour that is asked for. Now is not an hour but the state of things. */
 export function askedFor(
@@ -55,10 +50,7 @@ export function wantedOf(homeserver: HomeserverConfig, asked: string, language: 
  */
 export function addressOf(asked: string): URL {
   if (asked.length > LONGEST_URL) throw new Refused('bad_parameter', `url may have ${LONGEST_URL} characters at most`)
-  const url = URL.parse(asked)
-  if (!url || (url.protocol !== 'http:' && url.protocol !== 'https:') || url.hostname === '') {
-    throw new Refused('bad_parameter', 'url must be an address that begins with http:// or https://')
-  }
+  const url = pageAddress(asked)
   url.hash = ''
   url.username = ''
   url.password = ''
