@@ -1,6 +1,7 @@
 import * as account from './account.ts'
 import * as datastores from './admin-datastores.ts'
 import { test as testFederation } from './admin-federation.ts'
+import * as previews from './admin-previews.ts'
 import * as tasks from './admin-tasks.ts'
 import type { Answer } from './answers.ts'
 import type { Who } from './auth.ts'
@@ -11,6 +12,7 @@ import { info } from './info.ts'
 import * as information from './information.ts'
 import * as moderation from './moderation.ts'
 import type { HttpParts } from './parts.ts'
+import { previewUrl } from './preview.ts'
 import * as uploads from './upload.ts'
 
 export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE'
@@ -141,6 +143,13 @@ export const routes: readonly Route[] = [
     who: 'user',
     handler: information.config,
   },
+  {
+    action: 'url_preview',
+    methods: GET,
+    paths: [...client('preview_url'), ...legacy('preview_url')],
+    who: 'user',
+    handler: previewUrl,
+  },
   { action: 'usage', methods: GET, paths: [USAGE], who: 'user', handler: information.usage },
   {
     action: 'identicon',
@@ -221,6 +230,20 @@ export const routes: readonly Route[] = [
     paths: own('admin/tasks/:taskId'),
     who: 'repository_admin',
     handler: tasks.cancel,
+  },
+  {
+    action: 'list_previews',
+    methods: GET,
+    paths: own('admin/previews'),
+    who: 'repository_admin',
+    handler: previews.list,
+  },
+  {
+    action: 'purge_previews',
+    methods: DELETE,
+    paths: own('admin/previews'),
+    who: 'repository_admin',
+    handler: previews.purge,
   },
   {
     action: 'federation_test',

@@ -96,7 +96,7 @@ test('what happens to files is counted under the names of MMR, and of ours where
   events.cacheHit(parts, 'tokens')
   events.cacheMissed(parts, 'tokens')
   events.s3Called(parts, 'PutObject')
-  events.urlPreviewed(parts, { type: 'opengraph', url: 'https://example.org/' })
+  events.urlPreviewed(parts, { type: 'opengraph', url: 'https://example.org/', durationMs: 5 })
   expect(shown('media_')).toEqual(
     expect.arrayContaining([
       'media_downloaded_total{origin="matrix.org"} 1',

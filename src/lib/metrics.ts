@@ -83,6 +83,8 @@ function openFamilies() {
       ['reason'],
     ),
     urlPreviews: counter('media_url_previews_generated_total', 'URL previews generated', ['type']),
+    previews: counter('cellarium_url_previews_total', 'Pages looked at for previews', ['type', 'outcome']),
+    previewsPurged: counter('cellarium_url_previews_removed_total', 'Stored previews that were removed'),
     s3Operations: counter('media_s3_operations_total', 'Calls to S3', ['operation']),
     mediaAge: new DistributionFamily(
       'media_age_accessed_media_seconds',

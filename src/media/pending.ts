@@ -75,16 +75,21 @@ export interface Hints extends Disposable {
   next(ms: number): Promise<void>
 }
 
-/** Listens for the content of an MXC URI, on whatever instance it comes; gives what is to be waited for. */
-export function listen(notifier: Pick<Notifier, 'on'>, mxc: string, signal: AbortSignal): Hints {
+/** Listens for the content of an MXC URI (or a message of another topic), on whatever instance it comes; gives what is to be waited for. */
+export function listen(
+  notifier: Pick<Notifier, 'on'>,
+  awaited: string,
+  signal: AbortSignal,
+  topic: 'uploaded' | 'previewed' = 'uploaded',
+): Hints {
   let hinted = false
   let wake: (() => void) | undefined
   const hint = () => {
     hinted = true
     wake?.()
   }
-  const off = notifier.on('uploaded', (message) => {
-    if (message === mxc) hint()
+  const off = notifier.on(topic, (message) => {
+    if (message === awaited) hint()
   })
   signal.addEventListener('abort', hint)
   return {
