@@ -1,6 +1,5 @@
 import type { Buffer } from 'node:buffer'
 import { matchesGlob } from '../lib/glob.ts'
-import { sniffBegin } from '../thumbnails/sniff.ts'
 import { textOf } from './bodies.ts'
 import type { Source } from './preview.ts'
 
@@ -22,13 +21,19 @@ const UNKNOWN = 'application/octet-stream'
  * What a file is, as its first bytes tell. Of text they tell no more than that, so that there its site's word counts, as it does for
  * what nothing can be told of.
  */
-export async function fileTypeOf(source: Pick<Source, 'contentType' | 'charset'>, begin: Buffer): Promise<FileType> {
+export async function fileTypeOf(
+  { sniffBegin }: { readonly sniffBegin: (begin: Buffer) => Promise<string | undefined> },
+  source: Pick<Source, 'contentType' | 'charset'>,
+  begin: Buffer,
+): Promise<FileType> {
   const sniffed = await sniffBegin(begin)
   if (sniffed !== undefined && sniffed !== 'application/xml') return { contentType: withoutParameters(sniffed) }
   const text = isText(begin) ? textOf(begin, source.charset) : undefined
   const declared = source.contentType
   if (text !== undefined) return { contentType: TEXTUAL.test(declared) ? declared : (sniffed ?? 'text/plain'), text }
-  return { contentType: declared === '' || KNOWN_BY_BYTES.test(declared) || TEXTUAL.test(declared) ? UNKNOWN : declared }
+  return {
+    contentType: declared === '' || KNOWN_BY_BYTES.test(declared) || TEXTUAL.test(declared) ? UNKNOWN : declared,
+  }
 }
 
 /** Whether a type is one of a list of globs: one that fits is enough. */
