@@ -119,7 +119,7 @@ export const TROUBLES: Readonly<Record<string, Trouble>> = {
     answer: ({ response }) => response.writeHead(200, { ...HTML, 'content-encoding': 'br' }).end(bombs().brotli),
   },
   'is a bomb within a bomb': {
-    gives: 'what came',
+    gives: 'nothing',
     answer: ({ response }) =>
       response.writeHead(200, { ...HTML, 'content-encoding': 'gzip, gzip' }).end(gzipSync(bombs().gzip)),
   },
