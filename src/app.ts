@@ -39,9 +39,15 @@ import { LostObjects } from './media/lost.ts'
 import { Reads } from './media/reads.ts'
 import { onChanged, Records } from './media/records.ts'
 import { RemoteMedia, type RemoteParts } from './media/remote.ts'
+import { PreviewDoors, type PreviewDoorsParts } from './previews/doors.ts'
+import { KeptPreviews } from './previews/kept.ts'
+import { OEmbedProviders } from './previews/oembed-providers.ts'
+import { HostTurns, previewQueue } from './previews/turns.ts'
+import type { PreviewRecord } from './db/previews.ts'
 import { careJobs, startStagingSweep } from './tasks/care.ts'
 import { remoteCacheJob } from './tasks/remote-cache.ts'
 import { standingJobs } from './tasks/jobs.ts'
+import { previewsJob } from './tasks/previews.ts'
 import type { TaskKind } from './tasks/run-task.ts'
 import { TaskRunner } from './tasks/runner.ts'
 import { startSchedule } from './tasks/schedule.ts'
@@ -112,6 +118,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
     openFederation({ events, clock, random: Math.random, environment, options: main.federation, ...network }),
   )
 
+  const previewing = { events, clock, random: Math.random, environment, ...network }
   const reads = parts.use(new Reads({ db, clock, log }))
   const thumbnails = await openThumbnails(parts, config, environment['PATH'] ?? '', log)
 
@@ -162,6 +169,8 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         reads,
         records: new Records({ db, notifier }),
         ...thumbnails,
+        ...openPreviews(parts, config, { ...previewing, db, notifier }),
+        newToken,
         events,
         clock,
         log,
@@ -194,6 +203,7 @@ function startBackground(parts: AsyncDisposableStack, config: ConfigStore, of: B
     ...careJobs(of, () => config.current().main.storage.scrubBytesPerHour),
     remoteCacheJob(of, () => config.current().main.downloads.maxStoredBytes),
     thumbnailsJob(of, () => config.current().main.thumbnails.expireAfterDays),
+    previewsJob(of, () => config.current().main.urlPreviews.expireAfterDays),
   ]
   parts.use(startSchedule({ ...leased, random: Math.random }, jobs))
   parts.use(startStagingSweep(of))
@@ -222,6 +232,28 @@ async function openThumbnails(parts: AsyncDisposableStack, config: ConfigStore, 
     descriptionsUnderWay: new SharedWork<DescriptionRecord>(),
     placeholders: new Placeholders({ thumbnailPool, scratch, log }),
     preGeneration: parts.use(new PreGeneration()),
+  }
+}
+
+interface PreviewsNeed extends PreviewDoorsParts {
+  readonly db: Database
+  readonly notifier: Notifier
+}
+
+/** What makes previews, and keeps them at hand. */
+function openPreviews(parts: AsyncDisposableStack, config: ConfigStore, need: PreviewsNeed) {
+  const { events, clock } = need
+  const previewDoors = parts.use(new PreviewDoors(need))
+  parts.defer(
+    config.onChange(({ homeservers }) => previewDoors.configure(homeservers.map(({ urlPreviews }) => urlPreviews))),
+  )
+  return {
+    previewDoors,
+    hostTurns: new HostTurns(clock),
+    previewQueue: previewQueue(config.current().main.urlPreviews.numWorkers),
+    previewsUnderWay: new SharedWork<PreviewRecord>(),
+    keptPreviews: new KeptPreviews(need),
+    oEmbedProviders: new OEmbedProviders(events.log),
   }
 }
 

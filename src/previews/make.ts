@@ -1,50 +1,32 @@
+import { createReadStream } from 'node:fs'
+import type { Datastore } from '../datastores/datastore.ts'
+import type { StagedFile, StageOptions } from '../datastores/staging.ts'
+import type { Database } from '../db/connect.ts'
 import type { Lease } from '../db/leases.ts'
 import { siteOf } from '../db/preview-purges.ts'
 import { type CommittedPreview, commitPreview, type OfferedPicture } from '../db/previews.ts'
-import type { Database } from '../db/connect.ts'
 import { LeaseLost } from '../db/with-lease.ts'
 import type { Clock } from '../lib/clock.ts'
 import { StorageUnavailable } from '../lib/errors.ts'
 import { type EventParts, urlPreviewed } from '../lib/events.ts'
-import { previewFailed } from '../lib/preview-events.ts'
+import type { Log } from '../lib/log.ts'
+import { previewFailed, previewPictureBlocked } from '../lib/preview-events.ts'
 import { chooseDatastore } from '../media/choose.ts'
 import { type ObjectParts, storeObject } from '../media/objects.ts'
 import { type PictureFacts, previewOf } from './answer.ts'
 import { failureOf, keptForMs } from './failure.ts'
-import type { Draft, Picture } from './preview.ts'
+import { lookAt, type Looked, type LookParts } from './look.ts'
+import { measurePicture } from './measure.ts'
+import { type FetchedPicture, fetchPicture, type PictureOptions } from './picture.ts'
 import { shorten } from './text.ts'
 import type { WantedPreview } from './wanted.ts'
 
-/** What a look at a page found. */
-export interface Looked {
-  readonly draft: Draft
-  /** How it was found, as the metric calls it; `none`: nothing was found. */
-  readonly type: string
-  /** How long it holds, in ms. */
-  readonly freshForMs: number
-  /** The page is such a picture itself, and it has come already. */
-  readonly own?: FetchedPicture | undefined
-}
-
-/** A picture that was fetched for a preview, on this machine's disk or in memory. */
-export interface FetchedPicture extends AsyncDisposable, PictureFacts {
-  readonly bytes: () => AsyncIterable<Uint8Array>
-}
-
-/** What looks at pages, through the guarded door. */
-export interface PreviewSources {
-  /** @throws Refused `not_found`, `limited` */
-  look(wanted: WantedPreview, signal: AbortSignal): Promise<Looked>
-  /** The first of these that can be had; undefined if none can, which is no error. */
-  picture(wanted: WantedPreview, pictures: readonly Picture[], signal: AbortSignal): Promise<FetchedPicture | undefined>
-}
-
-export interface MakeParts extends ObjectParts {
+export interface MakeParts extends LookParts, ObjectParts {
   readonly db: Pick<Database, 'engine' | 'read' | 'write'>
   readonly clock: Clock
   readonly events: Pick<EventParts, 'log' | 'metrics'>
+  readonly log: Log
   readonly newMediaId: () => string
-  readonly previewSources: PreviewSources
 }
 
 /**
@@ -61,9 +43,10 @@ export async function makePreview(
 ): Promise<void> {
   const began = parts.clock.now()
   try {
-    const looked = await parts.previewSources.look(wanted, signal)
-    await storeLooked(parts, wanted, looked, lease, signal)
-    urlPreviewed(parts.events, { type: looked.type, url: wanted.url.href, durationMs: parts.clock.now() - began })
+    await using looked = await lookAt(parts, { ...wanted, language: wanted.key.language, signal })
+    const isEmpty = await storeLooked(parts, wanted, looked, { lease, signal })
+    const type = isEmpty ? 'none' : looked.type
+    urlPreviewed(parts.events, { type, url: wanted.url.href, durationMs: parts.clock.now() - began })
   } catch (error) {
     const failure = failureOf(error)
     if (!failure) throw error
@@ -74,35 +57,76 @@ export async function makePreview(
   }
 }
 
+interface Making {
+  readonly lease: Lease | null
+  readonly signal: AbortSignal
+}
+
+/** Gives whether there is nothing in it. */
 async function storeLooked(
   parts: MakeParts,
   wanted: WantedPreview,
   looked: Looked,
-  lease: Lease | null,
-  signal: AbortSignal,
-): Promise<void> {
-  const { draft, type, freshForMs, own } = looked
-  await using picture = own ?? (await parts.previewSources.picture(wanted, draft.pictures ?? [], signal))
+  { lease, signal }: Making,
+): Promise<boolean> {
+  const { draft, type, freshForMs } = looked
+  const datastore = await datastoreFor(parts, wanted)
+  await using picture = await pictureOf(parts, wanted, looked, datastore, signal)
   const createdAt = parts.clock.now()
   const row = { lease, previewer: type, createdAt, expiresAt: createdAt + freshForMs }
-  const textFor = (facts?: PictureFacts) => JSON.stringify(previewOf(draft, limitsOf(wanted), facts))
-  if (picture && (await storeWith(parts, wanted, picture, { ...row, answer: textFor(picture) }))) return
-  await commit(parts, wanted, { ...row, answer: textFor() })
+  const previewWith = (facts?: PictureFacts) => previewOf(draft, limitsOf(wanted), facts)
+  if (picture) {
+    const { staged, contentType } = picture
+    const answer = JSON.stringify(previewWith(picture))
+    if (await storeWith(parts, wanted, { staged, contentType, datastore }, { ...row, answer })) return false
+    previewPictureBlocked(parts.events, { url: wanted.url.href })
+  }
+  const preview = previewWith()
+  await commit(parts, wanted, { ...row, answer: JSON.stringify(preview) })
+  return Object.keys(preview).length === 0
+}
+
+/** Pictures of previews can be had again, as media of other servers can. */
+async function datastoreFor(parts: MakeParts, { homeserver: { datastores } }: WantedPreview): Promise<Datastore> {
+  const isForRemote = parts.datastores.candidates('remote_media', datastores).length > 0
+  return await chooseDatastore(parts, isForRemote ? 'remote_media' : 'local_media', datastores)
+}
+
+async function pictureOf(
+  parts: MakeParts,
+  { homeserver, key: { language } }: WantedPreview,
+  { draft, picture }: Looked,
+  datastore: Datastore,
+  signal: AbortSignal,
+): Promise<FetchedPicture | undefined> {
+  const stage = (source: AsyncIterable<Uint8Array>, options: StageOptions) => datastore.stage(source, options)
+  if (picture) {
+    const staged = await stage(createReadStream(picture.path), { maxBytes: 0 })
+    return { ...picture, staged, size: staged.size, [Symbol.asyncDispose]: () => staged[Symbol.asyncDispose]() }
+  }
+  const measure = (path: string, options: PictureOptions['thumbnails'], until: AbortSignal) =>
+    measurePicture(parts, path, options, until)
+  return await fetchPicture({ ...parts, stage, lookAt: measure }, homeserver, draft.pictures ?? [], {
+    language,
+    signal,
+  })
+}
+
+interface ReceivedPicture {
+  readonly staged: StagedFile
+  readonly contentType: string
+  readonly datastore: Datastore
 }
 
 /** Gives false for a picture that must not be had here. */
 async function storeWith(
   parts: MakeParts,
   wanted: WantedPreview,
-  picture: FetchedPicture,
+  { staged, contentType, datastore }: ReceivedPicture,
   row: Partial<CommittedPreview> & Stored,
 ): Promise<boolean> {
-  const { homeserver } = wanted
-  const { contentType, size } = picture
-  const datastore = await chooseDatastore(parts, 'remote_media', homeserver.datastores)
-  await using staged = await datastore.stage(picture.bytes(), { maxBytes: 0, expectedBytes: size })
   const mediaId = parts.newMediaId()
-  const authenticated = homeserver.freezeUnauthenticatedMedia
+  const authenticated = wanted.homeserver.freezeUnauthenticatedMedia
   const { outcome } = await storeObject(parts, staged, { datastore, contentType }, (object) => {
     const offered: OfferedPicture = { mediaId, contentType, authenticated, object }
     return parts.db.write(commitPreview, committed(wanted, { ...row, picture: offered }))

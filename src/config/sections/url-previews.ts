@@ -3,6 +3,9 @@ import { urlPattern } from '../../lib/url-patterns.ts'
 import { networks, PRIVATE_NETWORKS } from '../networks.ts'
 import { anywhere, atStart, flag, mainOnly, option, section, text, textThat, whole, wholeFromZero } from '../option.ts'
 
+/** What robots of this kind look like, and a name that most sites' lists have (docs/decisions/037). No version: it is nobody's business. */
+const USER_AGENT = 'Mozilla/5.0 (compatible; CellariumBot/1.0; Matrix link previews; like Twitterbot)'
+
 const planned = { ...anywhere, planned: true } as const
 
 export const urlPreviews = section('Previews of web pages in chats.', {
@@ -21,8 +24,9 @@ export const urlPreviews = section('Previews of web pages in chats.', {
   numTitleWords: option(whole({ min: 0 }), 30, { ...planned, description: 'Most words of a title.' }),
   maxTitleLength: option(whole({ min: 0 }), 150, { ...planned, description: 'Most characters of a title.' }),
   filePreviewTypes: option(z.array(text()), ['image/*'], {
-    ...planned,
-    description: 'Types of files (with * for anything) that are previewed themselves.',
+    ...anywhere,
+    description:
+      'Types of files (with * for anything) that are previewed themselves, as their bytes tell: pictures, and also video/*, audio/*, application/pdf, text/plain, feeds (application/rss+xml, application/atom+xml, application/feed+json) and others, of which only the name is shown. One that fits is enough.',
   }),
   numWorkers: option(whole({ min: 1 }), 10, {
     ...atStart,
@@ -57,11 +61,22 @@ export const urlPreviews = section('Previews of web pages in chats.', {
     ...anywhere,
     description: 'Accept-Language sent to pages when the client names none.',
   }),
-  userAgent: option(textThat(isHeaderText, 'text that can stand in an HTTP header'), 'matrix-media-repo', {
+  userAgent: option(textThat(isHeaderText, 'text that can stand in an HTTP header'), USER_AGENT, {
     ...anywhere,
-    description: 'User-Agent sent to pages.',
+    description:
+      'What we say to web sites that we are (User-Agent). Many show what a preview needs to known bots only; the default is recognised as one.',
   }),
-  oEmbed: option(flag(), false, { ...planned, description: 'Use oEmbed for the sites that are known to need it.' }),
+  oEmbed: option(flag(), false, {
+    ...anywhere,
+    description:
+      'Also ask the oEmbed services of well-known sites (videos, music, photos, social media), and those that pages name. They learn which addresses are previewed.',
+  }),
+  oEmbedProviders: option(text(), '', {
+    ...anywhere,
+    example: '/etc/cellarium/providers.json',
+    description:
+      'List of your own to use in place of the one of oembed.com: a file in the form of its providers.json. It is checked at the start and on reload; changes to it are noticed.',
+  }),
 })
 
 function isUrlPattern(value: string): boolean {

@@ -1,0 +1,115 @@
+import { Buffer } from 'node:buffer'
+import { Readable } from 'node:stream'
+import { readFeed } from './feeds.ts'
+import { fileNameOf } from './file-name.ts'
+import {
+  type DecodingOptions,
+  type FilePicture,
+  type FilePictureParts,
+  type LocalPicture,
+  pictureOfFile,
+} from './file-picture.ts'
+import { type FileType, fileTypeOf, isListed } from './file-type.ts'
+import type { Draft, Source } from './preview.ts'
+import { bounded, tidy } from './text.ts'
+
+/** What of a homeserver's configuration concerns files. */
+export interface FilePreviewOptions {
+  readonly urlPreviews: { readonly filePreviewTypes: readonly string[] }
+  readonly thumbnails: DecodingOptions
+}
+
+export interface FilePreview extends AsyncDisposable {
+  readonly draft: Draft
+  /** What the file is, as its bytes tell. */
+  readonly contentType: string
+  /** The file itself if it is an image, else a picture made of it. It is deleted on disposal. */
+  readonly picture?: LocalPicture
+}
+
+/** Enough to know all types by, and for the head of a feed. */
+const BEGIN_BYTES = 64 * 1024
+const LONGEST_TEXT = 1000
+/** Files that a picture is looked for in. */
+const SHOWN = /^(?:image|video|audio)\/|^application\/(?:pdf|ogg)$/
+
+/**
+ * The preview of an address that is no page but a file: its name, what it says of itself, and a picture. Undefined for types that
+ * `urlPreviews.filePreviewTypes` does not list: of those only the first bytes are read.
+ *
+ * @throws `Refused` `limited` when too many thumbnails wait, the signal's reason, and what the body fails with
+ */
+export async function previewFile(
+  parts: FilePictureParts,
+  { urlPreviews, thumbnails }: FilePreviewOptions,
+  source: Source,
+  signal: AbortSignal,
+): Promise<FilePreview | undefined> {
+  const globs = urlPreviews.filePreviewTypes
+  if (globs.length === 0) return undefined
+  const body: AsyncIterator<unknown> = source.body[Symbol.asyncIterator]()
+  const begin = await beginOf(body)
+  const type = await fileTypeOf(source, begin)
+  const feed = type.text === undefined ? undefined : readFeed(type.text, source.url)
+  const contentType = feed?.contentType ?? type.contentType
+  if (!isListed(contentType, globs) && !isListed(type.contentType, globs)) return undefined
+  const draft = { title: fileNameOf(source), ...(feed?.draft ?? draftOf(type)) }
+  if (!SHOWN.test(contentType)) return { draft, contentType, [Symbol.asyncDispose]: async () => {} }
+  const file = { contentType, body: Readable.from(whole(begin, body), { objectMode: false }) }
+  return withPicture({ draft, contentType }, source.url, await pictureOfFile(parts, thumbnails, file, signal))
+}
+
+async function beginOf(body: AsyncIterator<unknown>): Promise<Buffer> {
+  const pieces: Buffer[] = []
+  let length = 0
+  while (length < BEGIN_BYTES) {
+    const { done, value } = await body.next()
+    if (done) break
+    const piece = Buffer.from(value as Uint8Array)
+    pieces.push(piece)
+    length += piece.length
+  }
+  return Buffer.concat(pieces, length)
+}
+
+async function* whole(begin: Buffer, rest: AsyncIterator<unknown>): AsyncGenerator<unknown> {
+  yield begin
+  yield* { [Symbol.asyncIterator]: () => rest }
+}
+
+/** A text's first lines. */
+function draftOf({ contentType, text }: FileType): Draft {
+  if (contentType !== 'text/plain' && contentType !== 'text/markdown') return {}
+  const description = bounded(tidy(text ?? ''), LONGEST_TEXT)
+  return description === '' ? {} : { description }
+}
+
+function withPicture(
+  { draft, contentType }: Pick<FilePreview, 'draft' | 'contentType'>,
+  url: URL,
+  { picture, frame, ...made }: FilePicture,
+): FilePreview {
+  const [kind = ''] = contentType.split('/', 1)
+  const more = propertiesOf(kind, url, contentType, frame)
+  const type = TYPES[kind]
+  return { ...made, draft: { ...draft, ...(type && { type }), ...(more && { more }) }, contentType, ...(picture && { picture }) }
+}
+
+/** Source: Open Graph protocol, "Object Types". A PDF file is of none of them. */
+const TYPES: Readonly<Record<string, string>> = { image: 'image', video: 'video.other', audio: 'music.song' }
+
+/** Where it can be seen or heard: a client that wants to play it gets it from there. */
+function propertiesOf(
+  kind: string,
+  url: URL,
+  contentType: string,
+  frame: FilePicture['frame'],
+): ReadonlyMap<string, string | number> | undefined {
+  if (kind !== 'video' && kind !== 'audio') return undefined
+  const size = kind === 'video' && frame ? Object.entries(frame) : []
+  return new Map<string, string | number>([
+    [`og:${kind}`, url.href],
+    [`og:${kind}:type`, contentType],
+    ...size.map(([side, pixels]) => [`og:${kind}:${side}`, pixels] as const),
+  ])
+}
