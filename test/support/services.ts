@@ -34,7 +34,8 @@ export const OPTIONAL_SERVICES: readonly Service[] = ['versitygw']
 export const HOW_TO_GET: Readonly<Record<Service, string>> = {
   postgres: 'install PostgreSQL (Debian: postgresql), or point CELLARIUM_TEST_POSTGRES at a server: postgres://…',
   'redis-server': 'install Redis (Debian: redis-server)',
-  synapse: 'python3 -m venv DIR && DIR/bin/pip install matrix-synapse[url-preview], then CELLARIUM_TEST_SYNAPSE=DIR/bin/python',
+  synapse:
+    'python3 -m venv DIR && DIR/bin/pip install matrix-synapse[url-preview], then CELLARIUM_TEST_SYNAPSE=DIR/bin/python',
   nginx: 'install nginx (Debian: nginx-light)',
   caddy: 'install caddy',
   apache2: 'install Apache with mod_xsendfile (Debian: apache2, libapache2-mod-xsendfile)',

@@ -27,7 +27,7 @@ export function encode(text: string, charset: Charset): Buffer {
   if (charset === 'utf-16be with BOM') return Buffer.from(BOM + text, 'utf16le').swap16()
   const table = tableOf(charset)
   return Buffer.concat(
-    [...text].map((character) => {
+    Array.from(text, (character) => {
       const bytes = table.get(character)
       if (!bytes) throw new Error(`${charset} has no ${character}`)
       return bytes

@@ -128,6 +128,7 @@ export const files: readonly Page[] = [
     like: 'an archive, of which there is nothing to be shown',
     type: 'application/zip',
     body: async () => Buffer.from('504b0506000000000000000000000000000000000000', 'hex'),
+    hasNone: true,
   },
   {
     at: 'blog.test/feed.atom',

@@ -42,6 +42,7 @@ export const moved: readonly Page[] = [
     status: 302,
     headers: { location: '/b' },
     body: '',
+    hasNone: true,
   },
   { at: 'circle.test/b', like: 'its other half', status: 302, headers: { location: '/a' }, body: '' },
   {
@@ -49,12 +50,14 @@ export const moved: readonly Page[] = [
     like: 'a page that is not there, without tags',
     status: 404,
     body: '<title>404 Not Found</title><h1>Not Found</h1>',
+    hasNone: true,
   },
   {
     at: 'down.test/',
     like: 'a site that is down',
     status: 503,
     body: '<title>Be right back</title><h1>Maintenance</h1>',
+    hasNone: true,
   },
-  { at: 'nothing.test/', like: 'an answer without content', status: 204, body: '' },
+  { at: 'nothing.test/', like: 'an answer without content', status: 204, body: '', hasNone: true },
 ]

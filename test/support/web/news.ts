@@ -65,7 +65,6 @@ export const news: readonly Page[] = [
 <meta name="twitter:image" content="http://img.test/tides-600x600.png">
 </head><body><p>Twice a day the water comes.</p></body></html>`,
     preview: {
-      'og:site_name': '@magazine',
       'og:title': 'The tides, explained',
       'og:description': 'Why there are two a day, and why the second is late.',
       'og:image': 'http://img.test/tides-600x600.png',
@@ -92,6 +91,7 @@ export const news: readonly Page[] = [
 </script></head>
 <body><div id="app"><p>Please enable JavaScript to follow the live report.</p></div></body></html>`,
     preview: {
+      'og:type': 'article',
       'og:site_name': 'The Gazette',
       'og:title': 'Storm passes, ferries sail again',
       'og:description': 'The last warning was lifted at noon & the harbour opened.',
@@ -116,6 +116,7 @@ export const news: readonly Page[] = [
     preview: {
       'og:title': 'Bridge: what changes for cyclists',
       'og:description': 'A lane of its own, and lights that wait.',
+      'og:url': 'http://news.test/city/bridge-reopens',
       'og:image': 'http://news.test/amp/lane-800x450.jpg',
       'og:image:type': 'image/jpeg',
       'og:image:width': 800,

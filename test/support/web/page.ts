@@ -19,6 +19,8 @@ export interface Page {
   readonly charset?: Charset
   /** What a preview of it has to be; not given for what is only a part of other pages. */
   readonly preview?: Preview
+  /** There is no preview of it. */
+  readonly hasNone?: true
 }
 
 /**

@@ -12,6 +12,7 @@ export const places: readonly Page[] = [
 "offers":{"@type":"Offer","price":"29.90","priceCurrency":"EUR","availability":"https://schema.org/InStock"}}]</script>
 </head><body><div class="cart">0 items</div><h1>Rubber boots</h1></body></html>`,
     preview: {
+      'og:type': 'product',
       'og:title': 'Rubber boots “Puddle”',
       'og:description': 'Dry feet up to 30 cm.',
       'og:image': 'http://shop.test/boots-front-700x700.jpg',

@@ -18,6 +18,7 @@ export const reading: readonly Page[] = [
     preview: {
       'og:type': 'website',
       'og:title': 'Otter - Wiki',
+      'og:url': 'http://wiki.test/wiki/Otter',
       'og:description':
         'Otters are carnivorous mammals in the subfamily Lutrinae. They live in and near water, and are known for their playful behaviour and for holding hands.',
       'og:image': 'http://img.test/1200px-Otter-1200x800.jpg',

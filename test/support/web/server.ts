@@ -27,9 +27,15 @@ export interface LocalWeb extends AsyncDisposable {
   readonly sentFrom: (sha256: string) => string | undefined
 }
 
-/** Starts it on an address of the loopback, 127.0.0.2 if not told otherwise: its neighbour 127.0.0.1 can be forbidden. */
-export async function startWeb(pages: readonly Page[], address = '127.0.0.2'): Promise<LocalWeb> {
-  const byPlace = new Map(pages.map((page) => [page.at, page]))
+/**
+ * Starts it on an address of the loopback, 127.0.0.2 if not told otherwise: its neighbour 127.0.0.1 can be forbidden. A function
+ * makes the pages that have to know the port.
+ */
+export async function startWeb(
+  given: readonly Page[] | ((port: number) => readonly Page[]),
+  address = '127.0.0.2',
+): Promise<LocalWeb> {
+  const byPlace = new Map<string, Page>()
   const requests: WebRequest[] = []
   const sent = new Map<string, string>()
   const place = { port: 0 }
@@ -51,6 +57,8 @@ export async function startWeb(pages: readonly Page[], address = '127.0.0.2'): P
   const listening = server.address()
   if (listening === null || typeof listening === 'string') throw new Error('the local web has no port')
   place.port = listening.port
+  const pages = typeof given === 'function' ? given(place.port) : given
+  for (const page of pages) byPlace.set(page.at, page)
   return {
     port: place.port,
     address,
