@@ -1,194 +1,210 @@
-import { DatabaseSync } from 'node:sqlite'
-import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ALICE, BOB, eventually, heldClock, startApp, type TestApp } from '../support/app.ts'
-import { temporaryFolder } from '../support/folder.ts'
-import { LOOPBACK_ALLOWED, pageSaying, previewPath, startWebSite, type WebSite } from '../support/web-site.ts'
+import { readdir } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import pino from 'pino'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { stage } from '../../src/datastores/staging.ts'
+import { Refused, StorageUnavailable } from '../../src/lib/errors.ts'
+import { fetchPicture, type PictureOptions, type PictureParts } from '../../src/previews/picture.ts'
+import { lookAt } from '../../src/thumbnails/look-at.ts'
+import { openThumbnailPool, type ThumbnailPool } from '../../src/thumbnails/pool.ts'
+import { type Folder, temporaryFolder } from '../support/folder.ts'
+import { noise, pngBomb, quarters } from '../support/images.ts'
+import { openPreviewFetching, type PreviewFetching, type UrlPreviews } from '../support/preview-fetching.ts'
+import { describeWith } from '../support/services.ts'
+import { type Handler, type SmallInternet, startSmallInternet } from '../support/small-internet.ts'
 
-const ADMIN = { token: 'syt_admin_Hh4s', userId: '@admin:example.org' }
-const HOUR_MS = 3_600_000
-const DAY_MS = 24 * HOUR_MS
-const ADMIN_API = '/_matrix/media/unstable/admin'
+const WEB = '203.0.113.80'
+const MIB = 1024 * 1024
 
-const cleanup = new AsyncDisposableStack()
-const clock = heldClock()
-let site: WebSite
-let folder: string
-let app: TestApp
-beforeAll(async () => {
-  site = cleanup.use(await startWebSite())
-  folder = cleanup.use(await temporaryFolder()).path
-  app = await start()
-})
-afterAll(async () => {
-  await app[Symbol.asyncDispose]()
-  await cleanup.disposeAsync()
-})
+let internet: SmallInternet
+let fetching: PreviewFetching
+let pool: ThumbnailPool
+let folder: Folder
+let parts: PictureParts
+const pictures = new Map<string, Handler>()
 
-async function start(): Promise<TestApp> {
-  const urlPreviews = { ...LOOPBACK_ALLOWED, expireAfterDays: 3 }
-  const config = { urlPreviews, admins: [ADMIN.userId], quarantine: { replaceThumbnails: false } }
-  const started = await startApp({ clock, folder, config })
-  started.homeserver.addUser(ADMIN)
-  return started
+interface Changes extends Partial<UrlPreviews> {
+  readonly maxBytes?: number
+  readonly maxPixels?: number
+  readonly types?: readonly string[]
+  readonly seconds?: number
 }
 
-async function preview(path: string): Promise<Record<string, unknown>> {
-  const { status, json } = await app.ask(previewPath(site.urlOf(path)), { token: ALICE.token })
-  if (status !== 200) throw new Error(`${path}: ${status} ${JSON.stringify(json)}`)
-  return json
+function optionsWith({
+  maxBytes = 0,
+  maxPixels = 1e6,
+  types = ['image/png', 'image/jpeg', 'image/webp'],
+  seconds,
+  ...changes
+}: Changes): PictureOptions {
+  const thumbnails = { types: [...types, 'video/mp4', 'audio/mpeg'], maxPixels, maxSourceBytes: 50 * MIB }
+  return { ...fetching.options(changes, seconds), downloads: { maxBytes }, thumbnails }
 }
 
-/** A page with a picture of its own; gives `example.org/MEDIA_ID` of that. */
-async function withPicture(name: string, colour: string): Promise<string> {
-  await site.picture(`/${name}.png`, 300, 200, colour)
-  site.page(`/${name}`, pageSaying({ title: name, image: site.urlOf(`/${name}.png`) }))
-  return mediaOf(await preview(`/${name}`))
+/** What becomes of these addresses; a path is one at the web. Nothing is left when it was looked at. */
+async function firstOf(addresses: readonly string[], changes: Changes = {}, signal = new AbortController().signal) {
+  const candidates = addresses.map((address) => ({ url: new URL(address, 'http://web.test/') }))
+  const found = await fetchPicture(parts, optionsWith(changes), candidates, { language: 'en', signal })
+  await using picture = found
+  if (!picture) return undefined
+  const { staged, contentType, width, height, size } = picture
+  expect(staged.size).toBe(size)
+  return { contentType, width, height, size }
 }
 
-const mediaOf = ({ 'og:image': mxc }: Record<string, unknown>) => String(mxc).slice('mxc://'.length)
-const download = (media: string, kind = 'download') =>
-  app.ask(`/_matrix/client/v1/media/${kind}/${media}?width=32&height=32`, { token: BOB.token })
-const administer = (method: string, path: string) => app.ask(`${ADMIN_API}/${path}`, { method, token: ADMIN.token })
+const sending =
+  (body: Buffer, headers: Readonly<Record<string, string>> = {}, status = 200): Handler =>
+  (_, response) =>
+    void response.writeHead(status, { 'content-type': 'image/png', ...headers }).end(body)
 
-describe('The picture of a preview', () => {
-  test('is downloaded and thumbnailed like any media of the homeserver', async () => {
-    const media = await withPicture('like-any', '#102030')
-    const { status, headers, body } = await download(media)
-    expect([status, headers['content-type']]).toEqual([200, 'image/png'])
-    expect(body.length).toBeGreaterThan(100)
-    expect((await download(media, 'thumbnail')).status).toBe(200)
-    const anonymous = await app.ask(`/_matrix/media/v3/download/${media}`)
-    expect(anonymous.status, 'frozen like everything else').toBe(404)
+describeWith('openssl', 'A picture for a preview', () => {
+  beforeAll(async () => {
+    internet = await startSmallInternet()
+    internet.dns.set('web.test', { A: [WEB] })
+    await internet.add(WEB, 80, {
+      certificate: [],
+      handler: (request, response) =>
+        (pictures.get(request.url ?? '') ?? sending(Buffer.from('none'), {}, 404))(request, response),
+    })
+    fetching = openPreviewFetching(internet)
+    folder = await temporaryFolder()
+    const log = pino({ level: 'silent' })
+    pool = openThumbnailPool({
+      workers: Math.min(2, availableParallelism()),
+      jobTimeoutMs: 60_000,
+      queueLimit: 100,
+      log,
+    })
+    parts = {
+      ...fetching.parts,
+      log,
+      stage: (source, options) => stage(folder.path, source, options, { lasting: false }),
+      lookAt: (path, options, signal) => lookAt({ thumbnailPool: pool, scratch: folder.path }, path, options, signal),
+    }
+    pictures.set('/a.png', sending(await (await quarters({ width: 120, height: 80 })).png().toBuffer()))
+    pictures.set('/b.jpg', sending(await (await quarters({ width: 60, height: 90 })).jpeg().toBuffer()))
+  })
+  afterAll(async () => {
+    expect(await readdir(folder.path)).toEqual([])
+    await fetching[Symbol.asyncDispose]()
+    await internet[Symbol.asyncDispose]()
+    await pool.close()
+    await folder[Symbol.asyncDispose]()
   })
 
-  test('is one media for all previews and hours that show it, and counts to nobody', async () => {
-    const media = await withPicture('shared', '#203040')
-    site.page('/shared-too', pageSaying({ title: 'Too', image: site.urlOf('/shared.png') }))
-    expect(mediaOf(await preview('/shared-too'))).toBe(media)
-    clock.wait(2 * HOUR_MS)
-    expect(mediaOf(await preview('/shared'))).toBe(media)
-    expect(site.asked('/shared')).toBe(2)
-    const rows = app.sql('SELECT kind, uploader FROM media WHERE media_id = ?', media.split('/')[1] ?? '')
-    expect(rows).toEqual([{ kind: 'preview', uploader: null }])
-    const usage = await app.ask('/_matrix/media/unstable/org.matrix.msc4034/usage', { token: ALICE.token })
-    expect(usage.json).toEqual({})
+  test('is what its bytes are, whatever the site calls it', async () => {
+    const jpeg = await (await quarters({ width: 64, height: 48 })).jpeg().withMetadata({ orientation: 6 }).toBuffer()
+    for (const type of ['image/png', 'text/html', 'application/octet-stream']) {
+      pictures.set('/turned', sending(jpeg, { 'content-type': type }))
+      expect(await firstOf(['/turned'])).toEqual({
+        contentType: 'image/jpeg',
+        width: 48,
+        height: 64,
+        size: jpeg.length,
+      })
+    }
+  })
+
+  test('is the first that will do, of three', async () => {
+    pictures.set('/page', sending(Buffer.from('<html>A page about a picture</html>')))
+    pictures.set(
+      '/broken',
+      sending((await (await quarters({ width: 120, height: 80 })).png().toBuffer()).subarray(0, 200)),
+    )
+    expect(await firstOf(['/a.png', '/b.jpg'])).toMatchObject({ contentType: 'image/png', width: 120, height: 80 })
+    expect(await firstOf(['/page', '/broken', '/b.jpg'])).toMatchObject({ contentType: 'image/jpeg', width: 60 })
+    expect(await firstOf(['/page', '/broken', '/gone', '/b.jpg'])).toBeUndefined()
+    expect(await firstOf(['/page', '/page', '/page', '/page', '/b.jpg'])).toMatchObject({ contentType: 'image/jpeg' })
+    expect(await firstOf([])).toBeUndefined()
   })
 
   test('may stand in the page itself', async () => {
-    const png = (await site.picture('/data.png', 60, 40)).toString('base64')
-    site.page('/data', pageSaying({ title: 'Inline', image: `data:image/png;base64,${png}` }))
-    expect(await preview('/data')).toMatchObject({ 'og:image:width': 60, 'og:image:type': 'image/png' })
+    const png = await (await quarters({ width: 40, height: 30 })).png().toBuffer()
+    const address = `data:image/gif;base64,${png.toString('base64')}`
+    expect(await firstOf([address])).toEqual({ contentType: 'image/png', width: 40, height: 30, size: png.length })
+    expect(await firstOf([address], { maxBytes: png.length - 1 })).toBeUndefined()
+    expect(await firstOf(['data:image/png;base64,AAAA', 'data:nothing', '/b.jpg'])).toMatchObject({ width: 60 })
   })
 
-  test('is what its bytes are, whatever the page says', async () => {
-    await site.picture('/lie.jpg', 70, 50)
-    const said = { image: site.urlOf('/lie.jpg'), 'image:type': 'image/jpeg', 'image:width': '9999' }
-    site.page('/lie', pageSaying({ title: 'Lie', ...said }))
-    expect(await preview('/lie')).toMatchObject({ 'og:image:type': 'image/png', 'og:image:width': 70 })
-  })
-})
-
-describe('Moderation', () => {
-  test('takes a quarantined picture out of previews at once, keeps it out of new ones, and gives it back', async () => {
-    const media = await withPicture('bad', '#304050')
-    await preview('/bad')
-    expect((await administer('POST', `quarantine/${media}`)).json).toEqual({ num_quarantined: 1 })
-    expect(await preview('/bad')).toEqual({ 'og:title': 'bad' })
-    expect((await download(media)).status).toBe(404)
-    site.page('/bad-too', pageSaying({ title: 'Too', image: site.urlOf('/bad.png') }))
-    expect(await preview('/bad-too')).toEqual({ 'og:title': 'Too' })
-    expect(app.log()).toContain('a preview goes without its picture')
-    expect((await administer('DELETE', `quarantine/${media}`)).json).toEqual({ num_released: 1 })
-    expect(mediaOf(await preview('/bad'))).toBe(media)
-  })
-
-  test('keeps out what somebody uploaded before, and uploads of what was a picture', async () => {
-    const png = await site.picture('/known.png', 80, 60, '#405060')
-    const uploaded = await app.upload(png)
-    await administer('POST', `quarantine/${uploaded}`)
-    site.page('/known', pageSaying({ title: 'Known', image: site.urlOf('/known.png') }))
-    expect(await preview('/known')).toEqual({ 'og:title': 'Known' })
-    const media = await withPicture('worse', '#506070')
-    const { body } = await download(media)
-    await administer('POST', `quarantine/${media}`)
-    await expect(app.upload(body)).rejects.toThrow('403')
-  })
-
-  test('that deletes a picture leaves the preview without one', async () => {
-    const media = await withPicture('deleted', '#607080')
-    expect((await administer('POST', `purge/${media}`)).json).toEqual({ purged: true })
-    expect(await preview('/deleted')).toEqual({ 'og:title': 'deleted' })
-    expect((await download(media)).status).toBe(404)
-  })
-})
-
-describe('Administrators of the repository', () => {
-  test('list and look at previews and failures, by address and host', async () => {
-    const media = await withPicture('listed', '#708090')
-    await app.ask(previewPath(site.urlOf('/not-there')), { token: ALICE.token })
-    const url = (path: string) => `previews?url=${encodeURIComponent(site.urlOf(path))}`
-    const { json } = await administer('GET', url('/listed'))
-    const times = { created_ts: expect.any(Number), fresh_until_ts: expect.any(Number) }
-    const about = { homeserver: 'example.org', url: site.urlOf('/listed'), language: 'en-US,en;q=0.9' }
-    const found = { ...about, ...times, previewer: 'opengraph', image: `mxc://${media}` }
-    expect(json).toEqual({
-      previews: [{ ...found, preview: expect.objectContaining({ 'og:title': 'listed' }) }],
-      total: 1,
-    })
-    const failed = (await administer('GET', url('/not-there'))).json['previews'] as { failure: unknown }[]
-    expect(failed[0]?.failure).toEqual({ why: 'status', detail: expect.stringContaining('404') })
-    const page = await administer('GET', 'previews?host=127.0.0.1&limit=2&from=1')
-    expect(page.json).toMatchObject({ next_token: 3, previews: [{}, {}] })
-    expect((await administer('GET', 'previews?host=0.0.1')).json).toMatchObject({ total: 0 })
-    expect(await administer('GET', 'previews?host=a/b')).toMatchObject({ status: 400 })
-  })
-
-  test('purge them by address, with the picture that nothing else shows', async () => {
-    const media = await withPicture('purged', '#8090a0')
-    const files = (await app.files()).length
-    site.page('/purged', pageSaying({ title: 'anew' }))
-    const url = encodeURIComponent(site.urlOf('/purged'))
-    expect((await administer('DELETE', `previews?url=${url}`)).json).toEqual({ removed: 1, pictures_removed: 1 })
-    expect((await download(media)).status).toBe(404)
-    expect(await app.files()).toHaveLength(files - 1)
-    expect(await preview('/purged')).toEqual({ 'og:title': 'anew' })
-  })
-
-  test('purge them by host, all of them', async () => {
-    await withPicture('by-host', '#90a0b0')
-    const before = Number((await administer('GET', 'previews?host=127.0.0.1')).json['total'])
-    expect(before).toBeGreaterThan(5)
-    const { json } = await administer('DELETE', 'previews?host=127.0.0.1')
-    expect(json).toMatchObject({ removed: before })
-    expect(app.sql('SELECT * FROM previews')).toEqual([])
-    expect(app.sql(`SELECT media_id FROM media WHERE kind = 'preview' AND quarantined_at IS NULL`)).toEqual([])
-  })
-
-  test('say which, and are nobody else', async () => {
-    expect(await administer('DELETE', 'previews')).toMatchObject({ status: 400, json: { errcode: 'M_MISSING_PARAM' } })
-    for (const method of ['GET', 'DELETE']) {
-      const answer = await app.ask(`${ADMIN_API}/previews?host=127.0.0.1`, { method, token: ALICE.token })
-      expect(answer).toMatchObject({ status: 403, json: { errcode: 'M_FORBIDDEN' } })
+  test('has 10 MiB at most, or downloads.maxBytes, announced or not', async () => {
+    const large = await noise({ width: 300, height: 300 }).png().toBuffer()
+    pictures.set('/large', sending(large))
+    pictures.set('/announced', sending(large, { 'content-length': String(large.length) }))
+    for (const path of ['/large', '/announced']) {
+      expect(await firstOf([path], { maxBytes: large.length })).toMatchObject({ width: 300 })
+      expect(await firstOf([path], { maxBytes: large.length - 1 })).toBeUndefined()
     }
+    pictures.set('/endless', (_, response) => {
+      const more = () => void (response.write(large) ? setImmediate(more) : response.once('drain', more))
+      response.on('error', () => {})
+      more()
+    })
+    expect(await firstOf(['/endless', '/b.jpg'])).toMatchObject({ width: 60 })
+    pictures.set('/huge', sending(Buffer.concat([large, Buffer.alloc(10 * MIB)])))
+    expect(await firstOf(['/huge'], { maxBytes: 100 * MIB })).toBeUndefined()
   })
-})
 
-test('Previews older than urlPreviews.expireAfterDays go by themselves, with their pictures', async () => {
-  const old = await withPicture('old', '#a0b0c0')
-  await app.ask(previewPath(site.urlOf('/failed')), { token: ALICE.token })
-  clock.wait(2 * DAY_MS)
-  const young = await withPicture('young', '#b0c0d0')
-  clock.wait(2 * DAY_MS)
-  await app[Symbol.asyncDispose]()
-  {
-    // So that all jobs are due at the next start.
-    using db = new DatabaseSync(join(folder, 'data', 'cellarium.sqlite'))
-    db.exec('DELETE FROM jobs')
-  }
-  app = await start()
-  await eventually(async () => (await download(old)).status === 404, 60_000)
-  await eventually(() => app.sql('SELECT url FROM previews').length === 1, 60_000)
-  expect((await download(young)).status).toBe(200)
-  expect(app.log()).toContain('"msg":"previews removed"')
+  test('has thumbnails.maxPixels at most, and is more than a dot or a line', async () => {
+    expect(await firstOf(['/a.png'], { maxPixels: 120 * 80 })).toBeUndefined()
+    pictures.set('/bomb', sending(pngBomb(30_000, 30_000)))
+    pictures.set('/dot', sending(await (await quarters({ width: 1, height: 1 })).png().toBuffer()))
+    pictures.set('/line', sending(await (await quarters({ width: 500, height: 9 })).png().toBuffer()))
+    expect(await firstOf(['/bomb', '/dot', '/line'])).toBeUndefined()
+  })
+
+  test('is of a type that thumbnails.types has, and no film', async () => {
+    expect(await firstOf(['/a.png', '/b.jpg'], { types: ['image/jpeg'] })).toMatchObject({ contentType: 'image/jpeg' })
+    pictures.set('/sound', sending(Buffer.concat([Buffer.from('ID3\u0004\0\0\0\0\0\0'), Buffer.alloc(1000)])))
+    expect(await firstOf(['/sound'])).toBeUndefined()
+  })
+
+  test('breaks off: then it will not do, as little as one that never comes', async () => {
+    pictures.set('/half', (_, response) => {
+      response.writeHead(200, { 'content-length': '1000' })
+      response.write('half', () => response.destroy())
+    })
+    pictures.set('/mute', () => {})
+    expect(await firstOf(['/half', '/gone', '/b.jpg'])).toMatchObject({ width: 60 })
+    expect(await firstOf(['/mute'], { seconds: 0.3 })).toBeUndefined()
+  })
+
+  test('is looked for under the same rules as its page', async () => {
+    expect(await firstOf(['/a.png'], { disallowedUrls: ['web.test/*.png'] })).toBeUndefined()
+    expect(await firstOf(['/a.png'], { disallowedNetworks: ['203.0.113.0/24'] })).toBeUndefined()
+    await firstOf(['/a.png'])
+    expect(internet.requests.at(-1)?.headers).toMatchObject({
+      accept: expect.stringMatching(/^image\//),
+      'user-agent': 'Cellarium (test)',
+    })
+  })
+
+  test('is no reason to go on without a word when nothing can be stored, or too much is decoded', async () => {
+    const usual = parts
+    const wish = { language: 'en', signal: new AbortController().signal }
+    const candidates = [{ url: new URL('http://web.test/a.png') }]
+    const failing = (error: Error) =>
+      fetchPicture(
+        {
+          ...usual,
+          stage: async () => {
+            throw error
+          },
+        },
+        optionsWith({}),
+        candidates,
+        wish,
+      )
+    await expect(failing(new StorageUnavailable('full'))).rejects.toThrow('full')
+    const lookAt = async () => {
+      throw new Refused('limited', 'too much')
+    }
+    await expect(fetchPicture({ ...usual, lookAt }, optionsWith({}), candidates, wish)).rejects.toThrow('too much')
+    // Nothing of the answers is left that would keep a turn at the site.
+    expect(await firstOf(['/a.png'])).toMatchObject({ width: 120 })
+  })
+
+  test('is given up when whoever wants it has left', async () => {
+    pictures.set('/mute', () => {})
+    await expect(firstOf(['/mute', '/a.png'], {}, AbortSignal.timeout(200))).rejects.toThrow('aborted due to timeout')
+  })
 })
