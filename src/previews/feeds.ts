@@ -1,3 +1,4 @@
+import { withoutSections } from './bodies.ts'
 import { Markup } from './markup.ts'
 import { embeddedIn, webAddress } from './oembed-html.ts'
 import type { Draft } from './preview.ts'
@@ -37,6 +38,13 @@ export function readFeed(text: string, base: URL): Feed | undefined {
   return /^\s*\{/.test(text) ? jsonFeed(text, base) : xmlFeed(text, base)
 }
 
+const JSON_FEED = 'https://jsonfeed.org/version/'
+
+/** Whether a text begins like a JSON feed, which can be read only as a whole. */
+export function mayBeJsonFeed(begin: string): boolean {
+  return /^\s*\{/.test(begin) && /https:\\?\/\\?\/jsonfeed\.org/.test(begin)
+}
+
 function xmlFeed(text: string, base: URL): Feed | undefined {
   const path: string[] = []
   const said: Partial<Record<'title' | 'description' | 'picture', string>> = {}
@@ -60,13 +68,15 @@ function xmlFeed(text: string, base: URL): Feed | undefined {
   markup.write(text)
   markup.end()
   const contentType = ROOTS.get(root ?? '')
-  return contentType && { contentType, draft: draftOf(base, said) }
+  return (
+    contentType && { contentType, draft: draftOf(base, { ...said, title: said.title && withoutSections(said.title) }) }
+  )
 }
 
 function jsonFeed(text: string, base: URL): Feed | undefined {
   const feed = parsed(text)
   if (typeof feed !== 'object' || feed === null || !('version' in feed)) return undefined
-  if (typeof feed.version !== 'string' || !feed.version.startsWith('https://jsonfeed.org/version/')) return undefined
+  if (typeof feed.version !== 'string' || !feed.version.startsWith(JSON_FEED)) return undefined
   const { title, description, icon }: Record<string, unknown> = { ...feed }
   return { contentType: 'application/feed+json', draft: draftOf(base, { title, description, picture: icon }) }
 }

@@ -46,7 +46,11 @@ const BOILERPLATE =
   /(?:^|[\s_-])(?:cookies?|consent|gdpr|newsletter|subscri(?:be|ption)|paywall|sidebar|menu|navbar|nav|breadcrumbs?|share|sharing|social|related|recommend(?:ed|ations?)|comments?|advert(?:isement)?|ads?|sponsor(?:ed)?|promo|popup|modal|overlay|toolbar|footer|skip|byline|copyright|disclaimer)(?=$|[\s_-])/i
 /** For those who listen to a page, as `Skip to content`. */
 const HEARD_ONLY = /(?:^|\s)(?:sr-only|visually-hidden|visuallyhidden|screen-reader-text)(?=$|\s)/
+const ATTRIBUTES = new Set(['class', 'id', 'role', 'style', 'hidden', 'aria-hidden'])
 const HIDDEN_STYLE = /(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)/i
+
+/** What has to be known of elements to know where one is. */
+export const nestingAttributes = [...CONTAINERS].map((name) => [name, ATTRIBUTES] as const)
 
 interface Inside {
   readonly name: string
