@@ -77,10 +77,16 @@ function parsed(text: string): unknown {
   }
 }
 
-function draftOf(base: URL, said: { readonly title: unknown; readonly description: unknown; readonly picture: unknown }): Draft {
+function draftOf(
+  base: URL,
+  said: { readonly title: unknown; readonly description: unknown; readonly picture: unknown },
+): Draft {
   const title = plain(said.title)
   const description = plain(said.description)
-  const url = webAddress(typeof said.picture === 'string' ? URL.parse(said.picture.trim(), base)?.href : undefined, base)
+  const url = webAddress(
+    typeof said.picture === 'string' ? URL.parse(said.picture.trim(), base)?.href : undefined,
+    base,
+  )
   return {
     ...(title !== '' && { title }),
     ...(description !== '' && { description }),

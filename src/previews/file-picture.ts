@@ -88,7 +88,8 @@ async function unlessRefused(generating: Promise<Generated>): Promise<Generated 
   try {
     return await generating
   } catch (error) {
-    if (error instanceof Refused && (error.reason === 'not_thumbnailable' || error.reason === 'too_large')) return undefined
+    if (error instanceof Refused && (error.reason === 'not_thumbnailable' || error.reason === 'too_large'))
+      return undefined
     throw error
   }
 }

@@ -28,7 +28,9 @@ export async function fileTypeOf(source: Pick<Source, 'contentType' | 'charset'>
   const text = isText(begin) ? textOf(begin, source.charset) : undefined
   const declared = source.contentType
   if (text !== undefined) return { contentType: TEXTUAL.test(declared) ? declared : (sniffed ?? 'text/plain'), text }
-  return { contentType: declared === '' || KNOWN_BY_BYTES.test(declared) || TEXTUAL.test(declared) ? UNKNOWN : declared }
+  return {
+    contentType: declared === '' || KNOWN_BY_BYTES.test(declared) || TEXTUAL.test(declared) ? UNKNOWN : declared,
+  }
 }
 
 /** Whether a type is one of a list of globs: one that fits is enough. */

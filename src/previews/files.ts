@@ -92,7 +92,12 @@ function withPicture(
   const [kind = ''] = contentType.split('/', 1)
   const more = propertiesOf(kind, url, contentType, frame)
   const type = TYPES[kind]
-  return { ...made, draft: { ...draft, ...(type && { type }), ...(more && { more }) }, contentType, ...(picture && { picture }) }
+  return {
+    ...made,
+    draft: { ...draft, ...(type && { type }), ...(more && { more }) },
+    contentType,
+    ...(picture && { picture }),
+  }
 }
 
 /** Source: Open Graph protocol, "Object Types". A PDF file is of none of them. */

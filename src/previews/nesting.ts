@@ -46,6 +46,8 @@ const BOILERPLATE =
   /(?:^|[\s_-])(?:cookies?|consent|gdpr|newsletter|subscri(?:be|ption)|paywall|sidebar|menu|navbar|nav|breadcrumbs?|share|sharing|social|related|recommend(?:ed|ations?)|comments?|advert(?:isement)?|ads?|sponsor(?:ed)?|promo|popup|modal|overlay|toolbar|footer|skip|byline|copyright|disclaimer)(?=$|[\s_-])/i
 /** For those who listen to a page, as `Skip to content`. */
 const HEARD_ONLY = /(?:^|\s)(?:sr-only|visually-hidden|visuallyhidden|screen-reader-text)(?=$|\s)/
+/** The `[1]` of encyclopaedias. */
+const FOOTNOTE = /(?:^|[\s_-])(?:reference|footnote(?:-ref)?)(?=$|\s)/
 const HIDDEN_STYLE = /(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)/i
 
 interface Inside {
@@ -109,7 +111,7 @@ function isRaw(name: string): boolean {
 }
 
 function isOut(name: string, attributes: Attributes): boolean {
-  if (OUT.has(name)) return true
+  if (OUT.has(name) || (name === 'sup' && FOOTNOTE.test(attributes.get('class') ?? ''))) return true
   if (attributes.size === 0 || !CONTAINERS.has(name)) return false
   return (
     attributes.has('hidden') ||

@@ -46,7 +46,7 @@ export class PagePictures {
     if (name === 'picture') this.#source = ''
     else if (name === 'source' && this.#source === '' && isShown(attributes.get('type')))
       this.#source = setOf(attributes)
-    else if (name === 'img') this.#image(attributes, region, outOf)
+    else if (name === 'img' || name === 'amp-img') this.#image(attributes, region, outOf)
     else if (name === 'video') this.#keep(attributes, attributes.get('poster') ?? '', region, outOf)
   }
 

@@ -27,7 +27,8 @@ export async function previewOf(asked: Asked, web: LocalWeb, page: Pick<Page, 'a
   const plain = Object.entries(rest).map(([key, value]) => [key, plainValue(web, value)])
   const preview = Object.fromEntries(plain)
   if (!picture) return { status, preview }
-  preview['og:image'] = web.sentFrom(createHash('sha256').update(picture).digest('hex')) ?? 'not from this web'
+  preview['og:image'] = web.sentFrom(createHash('sha256').update(picture).digest('hex')) ?? 'data:'
+  // What the web has not sent stood in a page.
   return { status, preview, sizes: { said, sent: picture.length } }
 }
 
