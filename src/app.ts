@@ -57,6 +57,7 @@ import { Placeholders } from './thumbnails/placeholders.ts'
 import { openThumbnailPool } from './thumbnails/pool.ts'
 import { PreGeneration } from './thumbnails/pre-generate.ts'
 import { lookForPrograms } from './thumbnails/programs.ts'
+import { sniffBegin } from './thumbnails/sniff.ts'
 
 /** A running server. Disposing it ends everything, in the reverse order of how it was begun. */
 export interface App extends AsyncDisposable {
@@ -254,6 +255,7 @@ function openPreviews(parts: AsyncDisposableStack, config: ConfigStore, need: Pr
     previewsUnderWay: new SharedWork<PreviewRecord>(),
     keptPreviews: new KeptPreviews(need),
     oEmbedProviders: new OEmbedProviders(events.log),
+    sniffBegin,
   }
 }
 

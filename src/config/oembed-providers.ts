@@ -22,7 +22,7 @@ export async function readOEmbedProviders(file: string): Promise<OEmbedProviderL
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
     throw new ConfigError([`${file}: ${fileTrouble(error)}`])
   })
-  const parsed = providerList.safeParse(jsonOf(file, text))
+  const parsed = providerList.safeParse(jsonOf(file, text), { reportInput: true })
   if (parsed.success) return parsed.data
   throw new ConfigError(parsed.error.issues.map((issue) => `${file}: ${placeIn(issue.path)}: ${sentence(issue)}`))
 }

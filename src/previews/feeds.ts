@@ -8,13 +8,24 @@ export interface Feed {
   readonly draft: Draft
 }
 
-const ATOM = { contentType: 'application/atom+xml', about: 'feed' } as const
-const RSS = { contentType: 'application/rss+xml', about: 'channel' } as const
-const ROOTS: ReadonlyMap<string, typeof ATOM | typeof RSS> = new Map([
-  ['feed', ATOM],
-  ['rss', RSS],
+/** By the first element. */
+const ROOTS: ReadonlyMap<string, Feed['contentType']> = new Map([
+  ['feed', 'application/atom+xml'],
+  ['rss', 'application/rss+xml'],
   // RSS 1.0.
-  ['rdf:rdf', RSS],
+  ['rdf:rdf', 'application/rss+xml'],
+])
+/** What is read, by the elements around it: of Atom, RSS and RSS 1.0. */
+const WANTED: ReadonlyMap<string, 'title' | 'description' | 'picture'> = new Map([
+  ['feed/title', 'title'],
+  ['feed/subtitle', 'description'],
+  ['feed/logo', 'picture'],
+  ['rss/channel/title', 'title'],
+  ['rss/channel/description', 'description'],
+  ['rss/channel/image/url', 'picture'],
+  ['rdf:rdf/channel/title', 'title'],
+  ['rdf:rdf/channel/description', 'description'],
+  ['rdf:rdf/image/url', 'picture'],
 ])
 const LONGEST_TEXT = 5000
 
@@ -28,11 +39,7 @@ export function readFeed(text: string, base: URL): Feed | undefined {
 
 function xmlFeed(text: string, base: URL): Feed | undefined {
   const path: string[] = []
-  const said = new Map<string, string>()
-  const note = (piece: string): void => {
-    const key = path.slice(ROOTS.get(path[0] ?? '') === ATOM ? 1 : 2).join('/')
-    if (WANTED.has(key)) said.set(key, (said.get(key) ?? '') + piece)
-  }
+  const said: Partial<Record<'title' | 'description' | 'picture', string>> = {}
   let root: string | undefined
   const markup = new Markup(
     {
@@ -44,26 +51,22 @@ function xmlFeed(text: string, base: URL): Feed | undefined {
         path.pop()
       },
       text: (piece) => {
-        if (path.length > 1 && (path[1] === ROOTS.get(path[0] ?? '')?.about || path[0] === ATOM.about)) note(piece)
+        const what = path.length > 4 ? undefined : WANTED.get(path.join('/'))
+        if (what !== undefined) said[what] = (said[what] ?? '') + piece
       },
     },
     { xml: true },
   )
   markup.write(text)
   markup.end()
-  const kind = ROOTS.get(root ?? '')
-  if (!kind) return undefined
-  const description = said.get('description') ?? said.get('subtitle')
-  const picture = said.get('logo') ?? said.get('image/url') ?? said.get('icon')
-  return { contentType: kind.contentType, draft: draftOf(base, { title: said.get('title'), description, picture }) }
+  const contentType = ROOTS.get(root ?? '')
+  return contentType && { contentType, draft: draftOf(base, said) }
 }
-
-const WANTED = new Set(['title', 'description', 'subtitle', 'logo', 'icon', 'image/url'])
 
 function jsonFeed(text: string, base: URL): Feed | undefined {
   const feed = parsed(text)
   if (typeof feed !== 'object' || feed === null || !('version' in feed)) return undefined
-  if (!String(feed.version).startsWith('https://jsonfeed.org/version/')) return undefined
+  if (typeof feed.version !== 'string' || !feed.version.startsWith('https://jsonfeed.org/version/')) return undefined
   const { title, description, icon }: Record<string, unknown> = { ...feed }
   return { contentType: 'application/feed+json', draft: draftOf(base, { title, description, picture: icon }) }
 }
@@ -79,12 +82,12 @@ function parsed(text: string): unknown {
 
 function draftOf(
   base: URL,
-  said: { readonly title: unknown; readonly description: unknown; readonly picture: unknown },
+  said: { readonly title?: unknown; readonly description?: unknown; readonly picture?: unknown },
 ): Draft {
   const title = plain(said.title)
   const description = plain(said.description)
   const url = webAddress(
-    typeof said.picture === 'string' ? URL.parse(said.picture.trim(), base)?.href : undefined,
+    typeof said.picture === 'string' ? URL.parse(said.picture.trim(), base.href)?.href : undefined,
     base,
   )
   return {

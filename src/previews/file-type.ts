@@ -1,6 +1,5 @@
 import type { Buffer } from 'node:buffer'
 import { matchesGlob } from '../lib/glob.ts'
-import { sniffBegin } from '../thumbnails/sniff.ts'
 import { textOf } from './bodies.ts'
 import type { Source } from './preview.ts'
 
@@ -22,7 +21,11 @@ const UNKNOWN = 'application/octet-stream'
  * What a file is, as its first bytes tell. Of text they tell no more than that, so that there its site's word counts, as it does for
  * what nothing can be told of.
  */
-export async function fileTypeOf(source: Pick<Source, 'contentType' | 'charset'>, begin: Buffer): Promise<FileType> {
+export async function fileTypeOf(
+  { sniffBegin }: { readonly sniffBegin: (begin: Buffer) => Promise<string | undefined> },
+  source: Pick<Source, 'contentType' | 'charset'>,
+  begin: Buffer,
+): Promise<FileType> {
   const sniffed = await sniffBegin(begin)
   if (sniffed !== undefined && sniffed !== 'application/xml') return { contentType: withoutParameters(sniffed) }
   const text = isText(begin) ? textOf(begin, source.charset) : undefined

@@ -19,11 +19,16 @@ export interface FilePreviewOptions {
   readonly thumbnails: DecodingOptions
 }
 
-export interface FilePreview extends AsyncDisposable {
+export interface FilePreviewParts extends FilePictureParts {
+  /** The type of a file as its first bytes tell it (`thumbnails/sniff.ts`). */
+  readonly sniffBegin: (begin: Buffer) => Promise<string | undefined>
+}
+
+export interface FilePreview {
   readonly draft: Draft
   /** What the file is, as its bytes tell. */
   readonly contentType: string
-  /** The file itself if it is an image, else a picture made of it. It is deleted on disposal. */
+  /** The file itself if it is an image, else a picture made of it. To be disposed of. */
   readonly picture?: LocalPicture
 }
 
@@ -40,7 +45,7 @@ const SHOWN = /^(?:image|video|audio)\/|^application\/(?:pdf|ogg)$/
  * @throws `Refused` `limited` when too many thumbnails wait, the signal's reason, and what the body fails with
  */
 export async function previewFile(
-  parts: FilePictureParts,
+  parts: FilePreviewParts,
   { urlPreviews, thumbnails }: FilePreviewOptions,
   source: Source,
   signal: AbortSignal,
@@ -49,12 +54,12 @@ export async function previewFile(
   if (globs.length === 0) return undefined
   const body: AsyncIterator<unknown> = source.body[Symbol.asyncIterator]()
   const begin = await beginOf(body)
-  const type = await fileTypeOf(source, begin)
+  const type = await fileTypeOf(parts, source, begin)
   const feed = type.text === undefined ? undefined : readFeed(type.text, source.url)
   const contentType = feed?.contentType ?? type.contentType
   if (!isListed(contentType, globs) && !isListed(type.contentType, globs)) return undefined
   const draft = { title: fileNameOf(source), ...(feed?.draft ?? draftOf(type)) }
-  if (!SHOWN.test(contentType)) return { draft, contentType, [Symbol.asyncDispose]: async () => {} }
+  if (!SHOWN.test(contentType)) return { draft, contentType }
   const file = { contentType, body: Readable.from(whole(begin, body), { objectMode: false }) }
   return withPicture({ draft, contentType }, source.url, await pictureOfFile(parts, thumbnails, file, signal))
 }
@@ -72,7 +77,7 @@ async function beginOf(body: AsyncIterator<unknown>): Promise<Buffer> {
   return Buffer.concat(pieces, length)
 }
 
-async function* whole(begin: Buffer, rest: AsyncIterator<unknown>): AsyncGenerator<unknown> {
+async function* whole(begin: Buffer, rest: AsyncIterator<unknown>): AsyncGenerator {
   yield begin
   yield* { [Symbol.asyncIterator]: () => rest }
 }
@@ -87,17 +92,13 @@ function draftOf({ contentType, text }: FileType): Draft {
 function withPicture(
   { draft, contentType }: Pick<FilePreview, 'draft' | 'contentType'>,
   url: URL,
-  { picture, frame, ...made }: FilePicture,
+  found: FilePicture | undefined,
 ): FilePreview {
   const [kind = ''] = contentType.split('/', 1)
-  const more = propertiesOf(kind, url, contentType, frame)
+  const more = propertiesOf(kind, url, contentType, found?.frame)
   const type = TYPES[kind]
-  return {
-    ...made,
-    draft: { ...draft, ...(type && { type }), ...(more && { more }) },
-    contentType,
-    ...(picture && { picture }),
-  }
+  const whole = { ...draft, ...(type && { type }), ...(more && { more }) }
+  return { draft: whole, contentType, ...(found && { picture: found.picture }) }
 }
 
 /** Source: Open Graph protocol, "Object Types". A PDF file is of none of them. */

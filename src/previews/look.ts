@@ -1,18 +1,21 @@
 import type { HomeserverConfig } from '../config/schema.ts'
 import { CallerGone, messagesOf, Refused, Unavailable } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
+import type { Facts } from './facts.ts'
 import { fetchSource, type PreviewFetchParts } from './fetch.ts'
-import type { FilePictureParts, LocalPicture } from './file-picture.ts'
-import { previewFile } from './files.ts'
+import type { LocalPicture } from './file-picture.ts'
+import { type FilePreviewParts, previewFile } from './files.ts'
+import { mergeDrafts } from './drafts.ts'
 import { freshForMs } from './freshness.ts'
+import { NoPreview } from './no-preview.ts'
 import { askOEmbed, type OEmbedAnswer } from './oembed.ts'
 import { discoveredEndpoint, isWorthAsking } from './oembed-links.ts'
 import type { OEmbedProviders } from './oembed-providers.ts'
 import { readPage } from './page.ts'
 import type { Draft, Source } from './preview.ts'
-import { mergeDrafts, previewPage, type PreviewType } from './previewers.ts'
+import { previewers, previewPage, type PreviewType } from './previewers.ts'
 
-export interface LookParts extends PreviewFetchParts, FilePictureParts {
+export interface LookParts extends PreviewFetchParts, FilePreviewParts {
   readonly oEmbedProviders: Pick<OEmbedProviders, 'endpointFor'>
   readonly log: Pick<Log, 'debug'>
 }
@@ -57,7 +60,7 @@ function isPage({ contentType }: Source): boolean {
 
 async function lookAtPage(parts: LookParts, look: Look, source: Source): Promise<Looked> {
   const facts = await readPage(source)
-  const own = previewPage(facts, source.status)
+  const own = source.status === 200 ? previewPage(facts) : previewWall(facts, source)
   const freshFor = freshForMs(source)
   const endpoint = isWorthAsking(own) ? discoveredEndpoint(source, facts.links) : undefined
   const service = endpoint && look.homeserver.urlPreviews.oEmbed ? await ask(parts, look, endpoint) : undefined
@@ -65,11 +68,23 @@ async function lookAtPage(parts: LookParts, look: Look, source: Source): Promise
   return looked(mergeDrafts([own, service.draft]), own.title === undefined ? 'oembed' : 'opengraph', freshFor)
 }
 
+/**
+ * What a page says for those who preview it, that shows others a wall: its text would be about signing in, or consent.
+ *
+ * @throws {NoPreview} when it says nothing
+ */
+function previewWall(facts: Facts, { url, status }: Source): Draft {
+  const { plainHtml: _, ...meant } = previewers
+  const draft = mergeDrafts(Object.values(meant).map((previewer) => previewer(facts)))
+  if (draft.title === undefined) throw new NoPreview('status', new Error(`${url.host} answers ${status}`))
+  return draft
+}
+
 async function lookAtFile(parts: LookParts, look: Look, source: Source): Promise<Looked> {
   const file = await previewFile(parts, look.homeserver, source, look.signal)
   if (!file) return looked({}, 'calculated', freshForMs(source))
   const { draft, picture } = file
-  const dispose = () => file[Symbol.asyncDispose]()
+  const dispose = async () => await picture?.[Symbol.asyncDispose]()
   return { ...looked(draft, 'calculated', freshForMs(source)), picture, [Symbol.asyncDispose]: dispose }
 }
 

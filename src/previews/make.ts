@@ -1,4 +1,3 @@
-import { createReadStream } from 'node:fs'
 import type { Datastore } from '../datastores/datastore.ts'
 import type { StagedFile, StageOptions } from '../datastores/staging.ts'
 import type { Database } from '../db/connect.ts'
@@ -101,8 +100,9 @@ async function pictureOf(
 ): Promise<FetchedPicture | undefined> {
   const stage = (source: AsyncIterable<Uint8Array>, options: StageOptions) => datastore.stage(source, options)
   if (picture) {
-    const staged = await stage(createReadStream(picture.path), { maxBytes: 0 })
-    return { ...picture, staged, size: staged.size, [Symbol.asyncDispose]: () => staged[Symbol.asyncDispose]() }
+    const { contentType, width, height, size } = picture
+    const staged = await stage(picture.bytes(), { maxBytes: 0, expectedBytes: size })
+    return { contentType, width, height, size, staged, [Symbol.asyncDispose]: () => staged[Symbol.asyncDispose]() }
   }
   const measure = (path: string, options: PictureOptions['thumbnails'], until: AbortSignal) =>
     measurePicture(parts, path, options, until)

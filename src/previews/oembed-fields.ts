@@ -19,10 +19,18 @@ const XML_TYPE = /^(?:application|text)\/(?:xml|xml\+oembed|[\w.+-]+\+xml)$/
  */
 export function oEmbedFields(contentType: string, text: string): OEmbedFields {
   const fields = fieldsOf(contentType, text)
-  const version = fields['version']
+  const version = versionOf(fields)
   // A number or missing in many answers. Source: oEmbed specification, section 2.3.4 (must be 1.0).
-  if (version === undefined || version === null || /^\s*1(?:\.0+)?\s*$/.test(String(version))) return fields
-  throw new UnusableAnswer(`oEmbed of version ${String(version).slice(0, 20)}; only 1.0 is known`)
+  if (version === undefined || /^\s*1(?:\.0+)?\s*$/.test(version)) return fields
+  throw new UnusableAnswer(`oEmbed of version ${version.slice(0, 20)}; only 1.0 is known`)
+}
+
+function versionOf({ version }: OEmbedFields): string | undefined {
+  return version === undefined || version === null
+    ? undefined
+    : typeof version === 'string'
+      ? version
+      : JSON.stringify(version)
 }
 
 function fieldsOf(contentType: string, text: string): OEmbedFields {
