@@ -13,7 +13,7 @@ export interface OEmbedScheme {
   readonly hasFragment: boolean
 }
 
-const PATTERN = /^https?:\/\/((?:\*\.)*)([^/?#*\s]+)([/?#][^\s]*)?$/i
+const PATTERN = /^https?:\/\/((?:\*\.)*)([^/?#*\s]+)([/?#].*)?$/i
 
 /**
  * Takes a pattern apart; undefined if it is none: not of HTTP, or with a star in a host where it would stand for other people's
