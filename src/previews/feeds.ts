@@ -43,8 +43,10 @@ function xmlFeed(text: string, base: URL): Feed | undefined {
   let root: string | undefined
   const markup = new Markup(
     {
-      open: (name, _, closed) => {
+      open: (name, attributes, closed) => {
         root ??= name
+        // Podcasts have it beside `image`, or alone.
+        if (name === 'itunes:image' && path.join('/') === 'rss/channel') said.picture ??= attributes.get('href') ?? ''
         if (!closed) path.push(name)
       },
       close: () => {

@@ -1,25 +1,25 @@
-import { QuoteType, Tokenizer } from 'htmlparser2'
-
-const nothing = (): void => {}
+import { decodeHTML, decodeHTMLAttribute } from 'entities'
+import { Tokenizer } from 'htmlparser2'
 
 export type Attributes = ReadonlyMap<string, string>
 
-/** What is told of a page while it comes in, in its order. Names are in lower case, entities resolved. */
+/** What is told of a page while it comes in, in its order. Names are in lower case. */
 export interface MarkupReader {
-  /** The start of an element; `closed` where it ends there and then. */
+  /** The attributes that are of interest, by the element's name; of all others only their start is told. */
+  readonly wanted: ReadonlyMap<string, ReadonlySet<string>>
+  /** The start of an element; `closed` where it ends there and then. Entities in attributes are resolved. */
   open(name: string, attributes: Attributes, closed: boolean): void
   close(name: string): void
-  /** A piece of text, also that of scripts. */
+  /** A piece of text, also that of scripts, as it stands there: see `resolveEntities`, for whole texts. */
   text(text: string): void
 }
 
+const NONE: Attributes = new Map()
 const LONGEST_NAME = 64
-const MOST_ATTRIBUTES = 64
 const LONGEST_ATTRIBUTE = 4096
 /** A picture in the page itself; with more than that it is left out, as a part of it is of no use. */
 const LONGEST_DATA_URL = 1024 * 1024
-/** Attributes that previews have no use for: much of a modern page is in `class`, but that says what is boilerplate. */
-const UNUSED = /^(?:on|data-(?!src|lazy|original)|d$|points$|jsaction$|target$)/
+const nothing = (): void => {}
 
 /**
  * Reads markup in one pass, piece by piece, and never keeps more than two pieces of it. Comments, declarations and instructions are
@@ -31,21 +31,27 @@ const UNUSED = /^(?:on|data-(?!src|lazy|original)|d$|points$|jsaction$|target$)/
 export class Markup {
   readonly #reader: MarkupReader
   readonly #tokenizer: Tokenizer
+  readonly #xml: boolean
   /** The piece before, and the one that is being read: what the tokenizer tells of began in one of them, or is cut. */
   #buffer = ''
   /** Where in the page the buffer begins. */
   #begin = 0
   #lastLength = 0
   #name = ''
-  #attributes = new Map<string, string>()
-  #attribute = ''
+  #wanted: ReadonlySet<string> | undefined
+  #attributes: Map<string, string> | undefined
+  /** The attribute that is being read, if it is wanted. */
+  #attribute: string | undefined
   #value = ''
   /** How deep in SVG or MathML, where scripts and styles are elements like others. */
   #foreign = 0
 
+  /** @param xml whether elements may end where they begin, as in `<script/>` */
   constructor(reader: MarkupReader, { xml }: { readonly xml: boolean }) {
     this.#reader = reader
-    this.#tokenizer = new Tokenizer({ recognizeSelfClosing: xml }, this.#callbacks(xml))
+    this.#xml = xml
+    // Most text of a page is never looked at: its entities are resolved where it is.
+    this.#tokenizer = new Tokenizer({ recognizeSelfClosing: xml, decodeEntities: false }, this.#callbacks())
   }
 
   write(piece: string): void {
@@ -59,22 +65,19 @@ export class Markup {
     this.#tokenizer.end()
   }
 
-  #callbacks(xml: boolean): ConstructorParameters<typeof Tokenizer>[1] {
+  #callbacks(): ConstructorParameters<typeof Tokenizer>[1] {
     return {
       ontext: (start, end) => this.#reader.text(this.#slice(start, end)),
-      ontextentity: (codePoint) => this.#reader.text(String.fromCodePoint(codePoint)),
+      ontextentity: nothing,
       onopentagname: (start, end) => this.#begins(this.#slice(start, end)),
       onopentagend: () => this.#opened(false),
-      onselfclosingtag: () => this.#opened(xml || this.#foreign > 0),
+      onselfclosingtag: () => this.#opened(this.#xml || this.#foreign > 0),
       onclosetag: (start, end) => this.#closed(this.#slice(start, end).toLowerCase()),
-      onattribname: (start, end) => this.#attributeBegins(this.#slice(start, end)),
-      onattribdata: (start, end) => this.#more(this.#slice(start, end)),
-      onattribentity: (codePoint) => this.#more(String.fromCodePoint(codePoint)),
-      onattribend: (quote) => this.#attributeEnds(quote),
-      // In HTML a comment; elsewhere text.
-      oncdata: (start, end, over) => {
-        if (xml || this.#foreign > 0) this.#reader.text(this.#slice(start, end - over))
-      },
+      onattribname: (start, end) => this.#attributeBegins(start, end),
+      onattribdata: (start, end) => this.#more(start, end),
+      onattribentity: nothing,
+      onattribend: () => this.#attributeEnds(),
+      oncdata: (start, end, over) => this.#cdata(this.#slice(start, end - over)),
       oncomment: nothing,
       ondeclaration: nothing,
       onprocessinginstruction: nothing,
@@ -89,12 +92,14 @@ export class Markup {
 
   #begins(name: string): void {
     this.#name = name.slice(0, LONGEST_NAME).toLowerCase()
-    this.#attributes = new Map()
+    this.#wanted = this.#reader.wanted.get(this.#name)
+    this.#attributes = undefined
+    this.#attribute = undefined
   }
 
   #opened(closed: boolean): void {
     if (!closed && (this.#name === 'svg' || this.#name === 'math')) this.#foreign++
-    this.#reader.open(this.#name, this.#attributes, closed)
+    this.#reader.open(this.#name, this.#attributes ?? NONE, closed)
   }
 
   #closed(name: string): void {
@@ -102,26 +107,40 @@ export class Markup {
     this.#reader.close(name)
   }
 
-  #attributeBegins(name: string): void {
-    this.#attribute = name.length > LONGEST_NAME ? '' : name.toLowerCase()
-    if (UNUSED.test(this.#attribute) || this.#attributes.size >= MOST_ATTRIBUTES) this.#attribute = ''
+  #attributeBegins(start: number, end: number): void {
+    if (!this.#wanted || end - start > LONGEST_NAME) return
+    const name = this.#slice(start, end).toLowerCase()
+    // Of the same attribute twice the first counts.
+    this.#attribute = this.#wanted.has(name) && !this.#attributes?.has(name) ? name : undefined
     this.#value = ''
   }
 
-  #more(text: string): void {
-    if (this.#attribute === '') return
-    const most = this.#value.startsWith('data:') || this.#value === '' ? LONGEST_DATA_URL : LONGEST_ATTRIBUTE
-    if (this.#value.length <= most) this.#value += text
+  #more(start: number, end: number): void {
+    if (this.#attribute === undefined) return
+    const most = this.#value.startsWith('data:') ? LONGEST_DATA_URL : LONGEST_ATTRIBUTE
+    if (this.#value.length <= most) this.#value += this.#slice(start, end)
   }
 
-  #attributeEnds(quote: QuoteType): void {
-    // Of the same attribute twice the first counts.
-    if (this.#attribute === '' || this.#attributes.has(this.#attribute)) return
-    this.#attributes.set(this.#attribute, quote === QuoteType.NoValue ? '' : bounded(this.#value))
+  #attributeEnds(): void {
+    if (this.#attribute === undefined) return
+    this.#attributes ??= new Map()
+    this.#attributes.set(this.#attribute, valueOf(this.#value))
+    this.#attribute = undefined
+  }
+
+  /** In HTML a comment; elsewhere text. */
+  #cdata(text: string): void {
+    if (this.#xml || this.#foreign > 0) this.#reader.text(text.replaceAll('&', '&amp;'))
   }
 }
 
-function bounded(value: string): string {
-  if (!value.startsWith('data:')) return value.slice(0, LONGEST_ATTRIBUTE)
-  return value.length <= LONGEST_DATA_URL ? value : ''
+/** A text as people see it: `&amp;` is `&`. */
+export function resolveEntities(text: string): string {
+  return text.includes('&') ? decodeHTML(text) : text
+}
+
+function valueOf(raw: string): string {
+  if (raw.startsWith('data:')) return raw.length <= LONGEST_DATA_URL ? raw : ''
+  const value = raw.slice(0, LONGEST_ATTRIBUTE)
+  return value.includes('&') ? decodeHTMLAttribute(value) : value
 }

@@ -48,7 +48,11 @@ const BOILERPLATE =
 const HEARD_ONLY = /(?:^|\s)(?:sr-only|visually-hidden|visuallyhidden|screen-reader-text)(?=$|\s)/
 /** The `[1]` of encyclopaedias. */
 const FOOTNOTE = /(?:^|[\s_-])(?:reference|footnote(?:-ref)?)(?=$|\s)/
+const ATTRIBUTES = new Set(['class', 'id', 'role', 'style', 'hidden', 'aria-hidden'])
 const HIDDEN_STYLE = /(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)/i
+
+/** What has to be known of elements to know where one is. */
+export const nestingAttributes = [...CONTAINERS, 'sup'].map((name) => [name, ATTRIBUTES] as const)
 
 interface Inside {
   readonly name: string

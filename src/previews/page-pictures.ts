@@ -35,6 +35,16 @@ const TRACKER =
   /\/(?:pixel|beacon|track(?:ing)?|count(?:er)?|collect|tr)(?:[./?]|$)|[?&]noscript=|doubleclick\.|scorecardresearch\./i
 const NOT_SHOWN = /display\s*:\s*none|visibility\s*:\s*hidden|(?:^|[;\s])(?:width|height)\s*:\s*[01]px/i
 
+/** What has to be known of elements to find pictures. */
+export const pictureAttributes = [
+  [
+    'img',
+    new Set(['src', 'srcset', ...LAZY, ...LAZY_SETS, 'alt', 'width', 'height', 'class', 'id', 'style', 'hidden']),
+  ],
+  ['source', new Set(['srcset', 'type', ...LAZY_SETS])],
+  ['video', new Set(['poster', 'width', 'height', 'style', 'hidden'])],
+] as const
+
 /** Gathers the pictures that stand in a page, and keeps the best. */
 export class PagePictures {
   #kept: Candidate[] = []

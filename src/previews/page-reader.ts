@@ -1,9 +1,9 @@
 import { absolute, pageAddress, pixels } from './addresses.ts'
 import type { Facts, Link, Meta } from './facts.ts'
 import { MainText } from './main-text.ts'
-import type { Attributes, MarkupReader } from './markup.ts'
-import { Nesting } from './nesting.ts'
-import { PagePictures } from './page-pictures.ts'
+import { type Attributes, type MarkupReader, resolveEntities } from './markup.ts'
+import { Nesting, nestingAttributes } from './nesting.ts'
+import { PagePictures, pictureAttributes } from './page-pictures.ts'
 import { bounded, tidy } from './text.ts'
 
 const MOST_METAS = 300
@@ -26,12 +26,23 @@ const GATHERED = new Set<string>(['title', ...HEADINGS])
 const GATHERED_IN_FEEDS = new Set(['title', 'description', 'subtitle'])
 const FEEDS = new Set(['rss', 'feed', 'rdf:rdf'])
 
+const WANTED: MarkupReader['wanted'] = new Map<string, ReadonlySet<string>>([
+  ...nestingAttributes,
+  ...pictureAttributes,
+  ['html', new Set(['lang'])],
+  ['base', new Set(['href'])],
+  ['meta', new Set(['property', 'name', 'itemprop', 'content'])],
+  ['link', new Set(['rel', 'href', 'type', 'sizes'])],
+  ['script', new Set(['type'])],
+])
+
 interface NamedAddress extends Omit<Link, 'url'> {
   readonly address: string
 }
 
 /** Gathers the facts of a page from its markup, in bounds. */
 export class PageReader implements MarkupReader {
+  readonly wanted = WANTED
   readonly #url: URL
   readonly #nesting = new Nesting()
   readonly #text = new MainText()
@@ -77,7 +88,8 @@ export class PageReader implements MarkupReader {
   text(text: string): void {
     if (this.#json !== undefined && this.#json.length <= LONGEST_JSON_LD) this.#json += text
     if (this.#gathered) {
-      if (this.#gathered.text.length <= LONGEST_HEADING && !this.#isDrawing()) this.#gathered.text += text
+      if (this.#gathered.text.length <= LONGEST_HEADING && !this.#isDrawing())
+        this.#gathered.text += text.slice(0, 2 * LONGEST_HEADING)
     } else if (this.#nesting.region !== 'out' && !this.#isFeed) this.#text.text(text)
   }
 
@@ -170,10 +182,8 @@ export class PageReader implements MarkupReader {
 
   #endGathered(name: string, gathered: string): void {
     this.#gathered = undefined
-    const text = bounded(
-      tidy(this.#isFeed ? withoutCdata(gathered.slice(0, 2 * LONGEST_HEADING)) : gathered),
-      LONGEST_HEADING,
-    )
+    const raw = this.#isFeed ? withoutCdata(gathered) : gathered
+    const text = bounded(tidy(resolveEntities(raw)), LONGEST_HEADING)
     if (text === '') return
     this.#firsts.set(name, text)
     if (name === 'subtitle' || name === 'description') this.#metas.push({ name: 'description', content: text })

@@ -4,8 +4,8 @@ import { setImmediate } from 'node:timers/promises'
 import { CHARSET_BYTES, PageDecoder } from './charset.ts'
 import type { Facts } from './facts.ts'
 import { isBlock } from './main-text.ts'
-import { Markup } from './markup.ts'
-import { Nesting } from './nesting.ts'
+import { Markup, resolveEntities } from './markup.ts'
+import { Nesting, nestingAttributes } from './nesting.ts'
 import { PageReader } from './page-reader.ts'
 import type { Source } from './preview.ts'
 import { bounded, tidy } from './text.ts'
@@ -68,6 +68,7 @@ export function readText(html: string): string {
   const nesting = new Nesting()
   const markup = new Markup(
     {
+      wanted: new Map(nestingAttributes),
       open: (name, attributes, closed) => {
         if (!closed) nesting.open(name, attributes)
         if (isBlock(name)) text += ' '
@@ -84,5 +85,5 @@ export function readText(html: string): string {
   )
   markup.write(html.slice(0, PIECE))
   markup.end()
-  return bounded(tidy(text), LONGEST_TEXT)
+  return bounded(tidy(resolveEntities(text)), LONGEST_TEXT)
 }

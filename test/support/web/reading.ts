@@ -1,5 +1,5 @@
 import { noise } from '../images.ts'
-import type { Page } from './page.ts'
+import { MADE_HERE, type Page } from './page.ts'
 
 /** Pages to read, which leave it to others to find out what they are about: most of the web. */
 export const reading: readonly Page[] = [
@@ -107,7 +107,7 @@ export const reading: readonly Page[] = [
     preview: {
       'og:title': 'Inline',
       'og:description': 'Nothing else to fetch.',
-      'og:image': 'data:',
+      'og:image': MADE_HERE,
       'og:image:alt': 'Blue',
       'og:image:type': 'image/png',
       'og:image:width': 320,
