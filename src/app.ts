@@ -39,11 +39,7 @@ import { LostObjects } from './media/lost.ts'
 import { Reads } from './media/reads.ts'
 import { onChanged, Records } from './media/records.ts'
 import { RemoteMedia, type RemoteParts } from './media/remote.ts'
-import { PreviewDoors, type PreviewDoorsParts } from './previews/doors.ts'
-import { KeptPreviews } from './previews/kept.ts'
-import { OEmbedProviders } from './previews/oembed-providers.ts'
-import { HostTurns, previewQueue } from './previews/turns.ts'
-import type { PreviewRecord } from './db/previews.ts'
+import { configurePreviews, openPreviews } from './previews/open.ts'
 import { careJobs, startStagingSweep } from './tasks/care.ts'
 import { remoteCacheJob } from './tasks/remote-cache.ts'
 import { standingJobs } from './tasks/jobs.ts'
@@ -115,13 +111,14 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   const cache = new ObjectCache({ datastores, levels: [redis.objects], metrics, clock }, main.downloads.cache)
   onChanged(notifier, (changed) => cache.drop(changed.kind === 'all' ? 'all' : changed.sha256s))
 
-  const federation = parts.use(
-    openFederation({ events, clock, random: Math.random, environment, options: main.federation, ...network }),
-  )
+  const outside = { events, clock, random: Math.random, environment, ...network }
+  const federation = parts.use(openFederation({ ...outside, options: main.federation }))
 
-  const previewing = { events, clock, random: Math.random, environment, ...network }
   const reads = parts.use(new Reads({ db, clock, log }))
   const thumbnails = await openThumbnails(parts, config, environment['PATH'] ?? '', log)
+
+  const previews = openPreviews({ ...outside, db, notifier }, main.urlPreviews)
+  parts.use(previews.previewDoors)
 
   startBackground(parts, config, { db, datastores, notifier, clock, events, log })
   // Requests have ended by then. What the background is at may end well in a moment; S3 that is away must not hold it up.
@@ -136,6 +133,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
     config.onChange((next) => {
       configureMetrics(metrics, next)
       federation.configure(next.main.federation)
+      configurePreviews(previews, next.homeservers)
       remote.forgetFailures()
       cache.configure(next.main.downloads.cache)
       redis
@@ -170,7 +168,8 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         reads,
         records: new Records({ db, notifier }),
         ...thumbnails,
-        ...openPreviews(parts, config, { ...previewing, db, notifier }),
+        ...previews,
+        sniffBegin,
         newToken,
         events,
         clock,
@@ -233,29 +232,6 @@ async function openThumbnails(parts: AsyncDisposableStack, config: ConfigStore, 
     descriptionsUnderWay: new SharedWork<DescriptionRecord>(),
     placeholders: new Placeholders({ thumbnailPool, scratch, log }),
     preGeneration: parts.use(new PreGeneration()),
-  }
-}
-
-interface PreviewsNeed extends PreviewDoorsParts {
-  readonly db: Database
-  readonly notifier: Notifier
-}
-
-/** What makes previews, and keeps them at hand. */
-function openPreviews(parts: AsyncDisposableStack, config: ConfigStore, need: PreviewsNeed) {
-  const { events, clock } = need
-  const previewDoors = parts.use(new PreviewDoors(need))
-  parts.defer(
-    config.onChange(({ homeservers }) => previewDoors.configure(homeservers.map(({ urlPreviews }) => urlPreviews))),
-  )
-  return {
-    previewDoors,
-    hostTurns: new HostTurns(clock),
-    previewQueue: previewQueue(config.current().main.urlPreviews.numWorkers),
-    previewsUnderWay: new SharedWork<PreviewRecord>(),
-    keptPreviews: new KeptPreviews(need),
-    oEmbedProviders: new OEmbedProviders(events.log),
-    sniffBegin,
   }
 }
 

@@ -12,6 +12,13 @@ export interface PreviewKey {
   readonly language: string
 }
 
+export interface RecordedPicture {
+  readonly mediaId: string
+  readonly sha256: string
+  /** Nobody may have it. */
+  readonly quarantined: boolean
+}
+
 export interface PreviewRecord {
   /** JSON, without what depends on the picture; null: there is none. */
   readonly answer: string | null
@@ -20,8 +27,8 @@ export interface PreviewRecord {
   readonly createdAt: number
   /** Until when it is answered without another look, in ms since 1970. */
   readonly expiresAt: number
-  /** Its picture; null: it has none, or nobody may have that any more. */
-  readonly picture: { readonly mediaId: string; readonly sha256: string } | null
+  /** Its picture; null: it has none, or none any more. */
+  readonly picture: RecordedPicture | null
 }
 
 /** The preview that may be answered at `now` without another look at the page. */
@@ -63,15 +70,12 @@ const previewsAfter = compiled((db, of: PreviewKey & { hour: number }) =>
     .limit(1),
 )
 
-/** With the content of its picture, unless that is quarantined or gone. */
+/** With the content of its picture, unless that is gone. */
 const previewsOf = (db: Queryable, { homeserver, urlHash, language }: PreviewKey) =>
   db
     .selectFrom('previews')
     .leftJoin('media', (join) =>
-      join
-        .onRef('media.origin', '=', 'previews.homeserver')
-        .onRef('media.media_id', '=', 'previews.picture')
-        .on('media.quarantined_at', 'is', null),
+      join.onRef('media.origin', '=', 'previews.homeserver').onRef('media.media_id', '=', 'previews.picture'),
     )
     .select([
       'previews.answer as answer',
@@ -80,17 +84,23 @@ const previewsOf = (db: Queryable, { homeserver, urlHash, language }: PreviewKey
       'previews.expires_at as expiresAt',
       'media.media_id as mediaId',
       'media.sha256 as sha256',
+      'media.quarantined_at as quarantinedAt',
     ])
     .where('previews.homeserver', '=', homeserver)
     .where('previews.url_hash', '=', urlHash)
     .where('previews.language', '=', language)
 
-type Row = Omit<PreviewRecord, 'picture'> & { readonly mediaId: string | null; readonly sha256: string | null }
+interface Row extends Omit<PreviewRecord, 'picture'> {
+  readonly mediaId: string | null
+  readonly sha256: string | null
+  readonly quarantinedAt: number | null
+}
 
 function first([row]: readonly Row[]): PreviewRecord | undefined {
   if (!row) return undefined
-  const { mediaId, sha256, ...record } = row
-  return { ...record, picture: mediaId === null || sha256 === null ? null : { mediaId, sha256 } }
+  const { mediaId, sha256, quarantinedAt, ...record } = row
+  const isThere = mediaId !== null && sha256 !== null
+  return { ...record, picture: isThere ? { mediaId, sha256, quarantined: quarantinedAt !== null } : null }
 }
 
 /** A picture that was put and has no name yet. */

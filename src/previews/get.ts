@@ -55,12 +55,19 @@ export async function getPreview(parts: PreviewParts, ctx: Context, asked: Asked
   const kept = parts.keptPreviews.get(name, now)
   if (kept) return told(kept)
   const wanted = wantedOf(homeserver, asked.url, language)
+  refuseDisallowed(parts, wanted)
   const keep = parts.keptPreviews.reading()
   const found = await find(parts, wanted.key, hour, now)
   const outcome = outcomeOf(wanted, found ?? (await makeShared(parts, ctx, wanted)))
   // What was made took long enough for others to have purged it.
   if (found) keep(name, outcome)
   return told(outcome)
+}
+
+/** Also what was made before the option forbade it. */
+function refuseDisallowed({ previewDoors }: PreviewParts, { homeserver, url }: WantedPreview): void {
+  const pattern = previewDoors.for(homeserver.urlPreviews).patternAgainst(url)
+  if (pattern !== undefined) throw refusal()
 }
 
 function told(outcome: Outcome): Previewed {
@@ -87,7 +94,8 @@ const LOOK_BACK_MS = 300_000
 function outcomeOf({ homeserver }: WantedPreview, record: PreviewRecord): Outcome {
   const { answer, error, picture, expiresAt: until } = record
   if (answer === null) return { failure: JSON.parse(error ?? '{}') as PreviewFailure, until }
-  const mxc = picture ? formatMxc({ origin: homeserver.name, mediaId: picture.mediaId }) : undefined
+  const isShown = picture !== null && !picture.quarantined
+  const mxc = isShown ? formatMxc({ origin: homeserver.name, mediaId: picture.mediaId }) : undefined
   return { preview: answered(JSON.parse(answer) as Preview, mxc), picture: picture?.sha256, until }
 }
 

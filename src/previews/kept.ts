@@ -10,10 +10,12 @@ import type { PreviewFailure } from './failure.ts'
 export type Outcome = {
   /** Until when it is answered without another look at the page, in ms since 1970. */
   readonly until: number
-} & (
-  | { readonly preview: Preview; readonly picture: string | undefined }
-  | { readonly failure: PreviewFailure; readonly picture?: undefined }
-)
+} &
+  /** `picture`: the SHA-256 of its picture, also of one that nobody may have now. */
+  (
+    | { readonly preview: Preview; readonly picture: string | undefined }
+    | { readonly failure: PreviewFailure; readonly picture?: undefined }
+  )
 
 export interface KeptPreviewsParts extends UpToDateParts {
   readonly notifier: Pick<Notifier, 'on' | 'isAttentive'>
@@ -37,10 +39,7 @@ export class KeptPreviews {
   constructor(parts: KeptPreviewsParts) {
     this.#events = parts.events
     this.#upToDate = new UpToDate(parts, () => this.#kept.clear())
-    parts.notifier.on('purged', () => {
-      this.#upToDate.dropped()
-      this.#kept.clear()
-    })
+    parts.notifier.on('purged', () => this.forget())
     onChanged(parts.notifier, (changed) => this.#drop(changed.kind === 'all' ? 'all' : changed.sha256s))
   }
 
@@ -65,9 +64,15 @@ export class KeptPreviews {
     }
   }
 
-  #drop(sha256s: readonly string[] | 'all'): void {
+  /** Drops everything: options have changed, or previews were purged. */
+  forget(): void {
     this.#upToDate.dropped()
-    if (sha256s === 'all') return this.#kept.clear()
+    this.#kept.clear()
+  }
+
+  #drop(sha256s: readonly string[] | 'all'): void {
+    if (sha256s === 'all') return this.forget()
+    this.#upToDate.dropped()
     const gone = new Set(sha256s)
     for (const [name, { picture }] of this.#kept.entries()) {
       if (picture !== undefined && gone.has(picture)) this.#kept.delete(name)

@@ -22,6 +22,10 @@ export interface WebSite extends AsyncDisposable {
 /** The configuration under which previews of the loopback may be made. */
 export const LOOPBACK_ALLOWED = { disallowedNetworks: [], allowedNetworks: ['127.0.0.0/8'] } as const
 
+/** Where a client asks for the preview of an address. */
+export const previewPath = (url: string): string =>
+  `/_matrix/client/v1/media/preview_url?url=${encodeURIComponent(url)}`
+
 export async function startWebSite(): Promise<WebSite> {
   const scripts = new Map<string, Script>()
   const requests: string[] = []
@@ -62,14 +66,8 @@ export async function startWebSite(): Promise<WebSite> {
   }
 }
 
-export interface PageSaying {
-  readonly title?: string
-  readonly description?: string
-  readonly image?: string
-}
-
-/** A page that says this in Open Graph. */
-export function pageSaying(said: PageSaying): string {
+/** A page that says this in Open Graph, by the names of its properties without `og:`. */
+export function pageSaying(said: Readonly<Record<string, string>>): string {
   const metas = Object.entries(said).map(([name, value]) => `<meta property="og:${name}" content="${value}">`)
   return `<!doctype html><html><head>${metas.join('')}</head><body></body></html>`
 }

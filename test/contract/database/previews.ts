@@ -122,9 +122,9 @@ export function previewsContract(open: OpenDatabase): void {
       const { db } = under
       await db.write(commitPreview, preview({ picture: picture('one') }))
       const { sha256 } = picture('one').object
-      expect(await freshPicture(db)).toEqual({ mediaId: 'one', sha256 })
+      expect(await freshPicture(db)).toEqual({ mediaId: 'one', sha256, quarantined: false })
       await db.write(quarantineContent, { sha256, origin: null, at: NOW })
-      expect(await freshPicture(db)).toBeNull()
+      expect(await freshPicture(db)).toEqual({ mediaId: 'one', sha256, quarantined: true })
       const offered = { ...picture('two'), object: found(picture('one').object) }
       expect(await db.write(commitPreview, later(1, { picture: offered }))).toEqual({ outcome: 'blocked' })
       await db.write(deleteMedia, { origin: ORIGIN, mediaId: 'one', at: NOW })
