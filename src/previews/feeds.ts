@@ -1,4 +1,4 @@
-import { Markup } from './markup.ts'
+import { Markup, resolveEntities } from './markup.ts'
 import { embeddedIn, webAddress } from './oembed-html.ts'
 import type { Draft } from './preview.ts'
 import { bounded, tidy } from './text.ts'
@@ -43,6 +43,7 @@ function xmlFeed(text: string, base: URL): Feed | undefined {
   let root: string | undefined
   const markup = new Markup(
     {
+      wanted: new Map([['itunes:image', new Set(['href'])]]),
       open: (name, attributes, closed) => {
         root ??= name
         // Podcasts have it beside `image`, or alone.
@@ -62,7 +63,12 @@ function xmlFeed(text: string, base: URL): Feed | undefined {
   markup.write(text)
   markup.end()
   const contentType = ROOTS.get(root ?? '')
-  return contentType && { contentType, draft: draftOf(base, said) }
+  return contentType && { contentType, draft: draftOf(base, resolved(said)) }
+}
+
+/** XML has its entities still in it. */
+function resolved<Said extends Readonly<Record<string, string>>>(said: Said): Said {
+  return Object.fromEntries(Object.entries(said).map(([name, raw]) => [name, resolveEntities(raw)])) as Said
 }
 
 function jsonFeed(text: string, base: URL): Feed | undefined {
