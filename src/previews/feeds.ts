@@ -1,5 +1,5 @@
 import { withoutSections } from './bodies.ts'
-import { Markup } from './markup.ts'
+import { Markup, resolveEntities } from './markup.ts'
 import { embeddedIn, webAddress } from './oembed-html.ts'
 import type { Draft } from './preview.ts'
 import { bounded, tidy } from './text.ts'
@@ -51,8 +51,11 @@ function xmlFeed(text: string, base: URL): Feed | undefined {
   let root: string | undefined
   const markup = new Markup(
     {
-      open: (name, _, closed) => {
+      wanted: new Map([['itunes:image', new Set(['href'])]]),
+      open: (name, attributes, closed) => {
         root ??= name
+        // Podcasts have it beside `image`, or alone.
+        if (name === 'itunes:image' && path.join('/') === 'rss/channel') said.picture ??= attributes.get('href') ?? ''
         if (!closed) path.push(name)
       },
       close: () => {
@@ -68,9 +71,13 @@ function xmlFeed(text: string, base: URL): Feed | undefined {
   markup.write(text)
   markup.end()
   const contentType = ROOTS.get(root ?? '')
-  return (
-    contentType && { contentType, draft: draftOf(base, { ...said, title: said.title && withoutSections(said.title) }) }
-  )
+  return contentType && { contentType, draft: draftOf(base, resolved(said)) }
+}
+
+/** XML has its entities and sections still in it. */
+function resolved<Said extends Readonly<Record<string, string>>>(said: Said): Said {
+  const texts = Object.entries(said).map(([name, raw]) => [name, resolveEntities(withoutSections(raw))])
+  return Object.fromEntries(texts) as Said
 }
 
 function jsonFeed(text: string, base: URL): Feed | undefined {

@@ -46,11 +46,13 @@ const BOILERPLATE =
   /(?:^|[\s_-])(?:cookies?|consent|gdpr|newsletter|subscri(?:be|ption)|paywall|sidebar|menu|navbar|nav|breadcrumbs?|share|sharing|social|related|recommend(?:ed|ations?)|comments?|advert(?:isement)?|ads?|sponsor(?:ed)?|promo|popup|modal|overlay|toolbar|footer|skip|byline|copyright|disclaimer)(?=$|[\s_-])/i
 /** For those who listen to a page, as `Skip to content`. */
 const HEARD_ONLY = /(?:^|\s)(?:sr-only|visually-hidden|visuallyhidden|screen-reader-text)(?=$|\s)/
+/** The `[1]` of encyclopaedias. */
+const FOOTNOTE = /(?:^|[\s_-])(?:reference|footnote(?:-ref)?)(?=$|\s)/
 const ATTRIBUTES = new Set(['class', 'id', 'role', 'style', 'hidden', 'aria-hidden'])
 const HIDDEN_STYLE = /(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)/i
 
 /** What has to be known of elements to know where one is. */
-export const nestingAttributes = [...CONTAINERS].map((name) => [name, ATTRIBUTES] as const)
+export const nestingAttributes = [...CONTAINERS, 'sup'].map((name) => [name, ATTRIBUTES] as const)
 
 interface Inside {
   readonly name: string
@@ -113,7 +115,7 @@ function isRaw(name: string): boolean {
 }
 
 function isOut(name: string, attributes: Attributes): boolean {
-  if (OUT.has(name)) return true
+  if (OUT.has(name) || (name === 'sup' && FOOTNOTE.test(attributes.get('class') ?? ''))) return true
   if (attributes.size === 0 || !CONTAINERS.has(name)) return false
   return (
     attributes.has('hidden') ||

@@ -3,8 +3,9 @@ import { present } from './drafts.ts'
 import type { Facts, Meta } from './facts.ts'
 import type { Draft, Picture } from './preview.ts'
 
-/** What is passed on as it is: who wrote an article, and when; who a person is. */
-const PASSED_ON = /^(?:article|profile):[a-z_:]{1,40}$/
+/** What is passed on as it is, as Synapse does: who wrote an article, and when; who a person is; prices, places, languages. */
+const PASSED_ON =
+  /^(?:article|profile|og(?!:(?:title|description|site_name|type|url|image|video|audio)(?:$|:))):[a-z_:]{1,40}$/
 /** Longer values say nothing that a client would show; Synapse leaves them out as well. In characters. */
 const LONGEST_VALUE = 1000
 const MOST_VALUES = 50

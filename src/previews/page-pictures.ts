@@ -35,12 +35,15 @@ const TRACKER =
   /\/(?:pixel|beacon|track(?:ing)?|count(?:er)?|collect|tr)(?:[./?]|$)|[?&]noscript=|doubleclick\.|scorecardresearch\./i
 const NOT_SHOWN = /display\s*:\s*none|visibility\s*:\s*hidden|(?:^|[;\s])(?:width|height)\s*:\s*[01]px/i
 
+const IMAGE = new Set([
+  ...['src', 'srcset', ...LAZY, ...LAZY_SETS],
+  ...['alt', 'width', 'height', 'class', 'id', 'style', 'hidden'],
+])
+
 /** What has to be known of elements to find pictures. */
 export const pictureAttributes = [
-  [
-    'img',
-    new Set(['src', 'srcset', ...LAZY, ...LAZY_SETS, 'alt', 'width', 'height', 'class', 'id', 'style', 'hidden']),
-  ],
+  ['img', IMAGE],
+  ['amp-img', IMAGE],
   ['source', new Set(['srcset', 'type', ...LAZY_SETS])],
   ['video', new Set(['poster', 'width', 'height', 'style', 'hidden'])],
 ] as const
@@ -56,7 +59,7 @@ export class PagePictures {
     if (name === 'picture') this.#source = ''
     else if (name === 'source' && this.#source === '' && isShown(attributes.get('type')))
       this.#source = setOf(attributes)
-    else if (name === 'img') this.#image(attributes, region, outOf)
+    else if (name === 'img' || name === 'amp-img') this.#image(attributes, region, outOf)
     else if (name === 'video') this.#keep(attributes, attributes.get('poster') ?? '', region, outOf)
   }
 

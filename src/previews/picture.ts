@@ -37,6 +37,8 @@ export interface FetchedPicture extends Seen, AsyncDisposable {
   readonly staged: StagedFile
   /** In bytes. */
   readonly size: number
+  /** What the page says that is to be seen. */
+  readonly alt?: string | undefined
 }
 
 const ACCEPT = 'image/avif,image/webp,image/png,image/jpeg,image/*;q=0.8'
@@ -61,13 +63,13 @@ export async function fetchPicture(
   wish: Omit<Wish, 'accept'>,
 ): Promise<FetchedPicture | undefined> {
   const until = parts.clock.now() + options.timeouts.urlPreviewTimeoutSeconds * 1000
-  const addresses = new Map(pictures.map(({ url }) => [url.href, url]))
-  for (const url of [...addresses.values()].slice(0, TRIED_AT_MOST)) {
+  const byAddress = new Map(pictures.toReversed().map((picture) => [picture.url.href, picture]))
+  for (const { url, alt } of [...byAddress.values()].toReversed().slice(0, TRIED_AT_MOST)) {
     const totalMs = until - parts.clock.now()
     if (totalMs <= 0) return undefined
     try {
       await using opened = await open(parts, options, url, { ...wish, totalMs })
-      return await receivePicture(parts, options, opened.bytes, wish.signal)
+      return { ...(await receivePicture(parts, options, opened.bytes, wish.signal)), alt }
     } catch (error) {
       wish.signal.throwIfAborted()
       if (error instanceof Unavailable || (error instanceof Refused && error.reason === 'limited')) throw error

@@ -46,6 +46,8 @@ export async function startPreviewing(
   const app = cleanup.use(
     await startApp({
       network: { dial: noting, lookup },
+      // For ffmpeg and the like.
+      environment: { PATH: process.env['PATH'] },
       config: {
         rateLimit: { enabled: false },
         urlPreviews: {

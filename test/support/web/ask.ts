@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { send } from '../app.ts'
-import type { Page, Preview } from './page.ts'
+import { MADE_HERE, type Page, type Preview } from './page.ts'
 import type { LocalWeb } from './server.ts'
 
 /** A server that previews pages, on the loopback, and somebody who may ask it. */
@@ -27,7 +27,7 @@ export async function previewOf(asked: Asked, web: LocalWeb, page: Pick<Page, 'a
   const plain = Object.entries(rest).map(([key, value]) => [key, plainValue(web, value)])
   const preview = Object.fromEntries(plain)
   if (!picture) return { status, preview }
-  preview['og:image'] = web.sentFrom(createHash('sha256').update(picture).digest('hex')) ?? 'not from this web'
+  preview['og:image'] = web.sentFrom(createHash('sha256').update(picture).digest('hex')) ?? MADE_HERE
   return { status, preview, sizes: { said, sent: picture.length } }
 }
 

@@ -117,6 +117,7 @@ It sinks &amp; stays there.">
     like: 'a paste, as plain text',
     type: 'text/plain; charset=utf-8',
     body: 'raft: cannot float\n  at river.c:12\n',
+    preview: { 'og:title': 'x7', 'og:description': 'raft: cannot float at river.c:12' },
   },
   {
     at: 'packages.test/p/raft',

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { film, pdfOf, recording } from '../films.ts'
 import { temporaryFolder } from '../folder.ts'
 import { drawPicture } from './pictures.ts'
-import type { Page } from './page.ts'
+import { MADE_HERE, type Page } from './page.ts'
 
 /** Files by themselves, what is to be watched and listened to, and feeds. Films and recordings need ffmpeg. */
 export const files: readonly Page[] = [
@@ -22,10 +22,10 @@ export const files: readonly Page[] = [
       'og:title': 'Otter slides',
       'og:description': 'An otter slides down a bank.',
       'og:url': 'http://video.test/watch?v=dQw4',
-      'og:video:url': 'http://video.test/embed/dQw4',
+      'og:video': 'http://video.test/embed/dQw4',
       'og:video:type': 'text/html',
-      'og:video:width': '1280',
-      'og:video:height': '720',
+      'og:video:width': 1280,
+      'og:video:height': 720,
       'og:image': 'http://img.test/vi/dQw4/max-1280x720.jpg',
       'og:image:type': 'image/jpeg',
       'og:image:width': 1280,
@@ -40,7 +40,11 @@ export const files: readonly Page[] = [
     preview: {
       'og:type': 'video.other',
       'og:site_name': 'Clips & Co',
-      'og:title': 'Heron lands',
+      'og:title': 'Clips',
+      'og:video': 'http://clips.test/embed/9',
+      'og:video:type': 'text/html',
+      'og:video:width': 480,
+      'og:video:height': 270,
       'og:image': 'http://img.test/heron-lands-480x270.jpg',
       'og:image:type': 'image/jpeg',
       'og:image:width': 480,
@@ -92,6 +96,7 @@ export const files: readonly Page[] = [
     headers: { 'content-disposition': 'inline; filename="beach photo.jpg"' },
     body: () => pictureOf('/beach-1024x768.jpg'),
     preview: {
+      'og:type': 'image',
       'og:title': 'beach photo.jpg',
       'og:image': 'http://files.test/holiday/beach-photo',
       'og:image:type': 'image/jpeg',
@@ -104,31 +109,62 @@ export const files: readonly Page[] = [
     like: 'a drawing (SVG)',
     type: 'image/svg+xml',
     body: () => pictureOf('/drawn-300x150.svg'),
+    // Not decoded, unless `thumbnails.types` has it.
+    preview: { 'og:type': 'image', 'og:title': 'drawn.svg' },
   },
   {
     at: 'files.test/film.mp4',
     like: 'a film',
     type: 'video/mp4',
     body: () => madeIn((folder) => film(folder, 'film.mp4')),
+    preview: {
+      'og:type': 'video.other',
+      'og:title': 'film.mp4',
+      'og:video': 'http://files.test/film.mp4',
+      'og:video:type': 'video/mp4',
+      'og:video:width': 160,
+      'og:video:height': 120,
+      'og:image': MADE_HERE,
+      'og:image:type': 'image/jpeg',
+      'og:image:width': 160,
+      'og:image:height': 120,
+    },
   },
   {
     at: 'files.test/recording.mp3',
     like: 'a recording',
     type: 'audio/mpeg',
     body: () => madeIn((folder) => recording(folder, 'recording.mp3', ['-metadata', 'title=Two seconds'])),
+    preview: {
+      'og:type': 'music.song',
+      'og:title': 'recording.mp3',
+      'og:audio': 'http://files.test/recording.mp3',
+      'og:audio:type': 'audio/mpeg',
+      'og:image': MADE_HERE,
+      'og:image:type': 'image/png',
+      'og:image:width': 800,
+      'og:image:height': 600,
+    },
   },
   {
     at: 'files.test/papers/report.pdf',
     like: 'a PDF file',
     type: 'application/pdf',
     body: async () => pdfOf([{ width: 300, height: 400, colour: '0 0 1' }]),
+    preview: {
+      'og:title': 'report.pdf',
+      'og:image': MADE_HERE,
+      'og:image:type': 'image/png',
+      'og:image:width': 450,
+      'og:image:height': 600,
+    },
   },
   {
     at: 'files.test/archive.zip',
     like: 'an archive, of which there is nothing to be shown',
     type: 'application/zip',
     body: async () => Buffer.from('504b0506000000000000000000000000000000000000', 'hex'),
-    hasNone: true,
+    preview: {},
   },
   {
     at: 'blog.test/feed.atom',
@@ -138,6 +174,14 @@ export const files: readonly Page[] = [
 <feed xmlns="http://www.w3.org/2005/Atom"><title>Ben’s notes</title><subtitle>Of walks &amp; water.</subtitle><link href="http://blog.test/"/>
 <id>urn:uuid:1</id><updated>2026-01-01T00:00:00Z</updated><logo>http://img.test/ben-120x120.png</logo>
 <entry><title>Why I walk</title><id>urn:uuid:2</id><updated>2026-01-01T00:00:00Z</updated><summary>A mile a day.</summary></entry></feed>`,
+    preview: {
+      'og:title': 'Ben’s notes',
+      'og:description': 'Of walks & water.',
+      'og:image': 'http://img.test/ben-120x120.png',
+      'og:image:type': 'image/png',
+      'og:image:width': 120,
+      'og:image:height': 120,
+    },
   },
   {
     at: 'podcast.test/rss',
@@ -146,6 +190,14 @@ export const files: readonly Page[] = [
     body: `<?xml version="1.0" encoding="UTF-8"?><rss version="2.0" xmlns:itunes="http://www.itunes.com/dtds/podcast-1.0.dtd"><channel>
 <title>Weirs</title><link>http://podcast.test/</link><description>Water, every week.</description><itunes:image href="http://img.test/cover-1400x1400.png"/>
 <item><title>12: The weir</title></item></channel></rss>`,
+    preview: {
+      'og:title': 'Weirs',
+      'og:description': 'Water, every week.',
+      'og:image': 'http://img.test/cover-1400x1400.png',
+      'og:image:type': 'image/png',
+      'og:image:width': 1400,
+      'og:image:height': 1400,
+    },
   },
 ]
 

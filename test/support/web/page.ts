@@ -23,6 +23,9 @@ export interface Page {
   readonly hasNone?: true
 }
 
+/** In the place of a picture's address: no site has sent it as it is. It stood in a page, or was made of a file. */
+export const MADE_HERE = 'made here'
+
 /**
  * An answer of `preview_url`, without ports, and with the address that the picture came from in the place of `mxc://…`. Sizes of
  * pictures in bytes are not among it: the comparison with what the web sent says more.

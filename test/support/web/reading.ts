@@ -1,4 +1,5 @@
-import type { Page } from './page.ts'
+import { noise } from '../images.ts'
+import { MADE_HERE, type Page } from './page.ts'
 
 /** Pages to read, which leave it to others to find out what they are about: most of the web. */
 export const reading: readonly Page[] = [
@@ -13,7 +14,7 @@ export const reading: readonly Page[] = [
 <body class="mediawiki ltr"><div id="mw-navigation" role="navigation"><h2>Navigation menu</h2></div>
 <h1 id="firstHeading">Otter</h1><div role="note" class="hatnote">For other uses, see Otter (disambiguation).</div>
 <table class="infobox"><tr><th>Kingdom:</th><td>Animalia</td></tr></table>
-<p><b>Otters</b> are carnivorous mammals in the subfamily <a href="/wiki/Lutrinae">Lutrinae</a>.<sup id="cite_ref-1">[1]</sup> They live in and near water, and are known for their playful behaviour and for holding hands.</p>
+<p><b>Otters</b> are carnivorous mammals in the subfamily <a href="/wiki/Lutrinae">Lutrinae</a>.<sup id="cite_ref-1" class="reference"><a href="#cite_note-1">[1]</a></sup> They live in and near water, and are known for their playful behaviour and for holding hands.</p>
 <footer>Text is available under a licence.</footer></body></html>`,
     preview: {
       'og:type': 'website',
@@ -51,6 +52,7 @@ export const reading: readonly Page[] = [
       'og:title': 'Nets of the coast',
       'og:description': 'Forty photographs.',
       'og:image': 'http://gallery.test/nets-960x640.jpg',
+      'og:image:alt': 'Nets',
       'og:image:type': 'image/jpeg',
       'og:image:width': 960,
       'og:image:height': 640,
@@ -63,6 +65,15 @@ export const reading: readonly Page[] = [
 <meta name="description" content="Seen from above."></head><body><main>
 <picture><source type="image/webp" srcset="/harbour-400x300.webp 400w, /harbour-1600x1200.webp 1600w">
 <img srcset="/harbour-400x300.jpg 400w, /harbour-1200x900.jpg 1200w" sizes="100vw" alt="A harbour"></picture></main></body></html>`,
+    preview: {
+      'og:title': 'Harbours',
+      'og:description': 'Seen from above.',
+      'og:image': 'http://gallery.test/harbour-1200x900.jpg',
+      'og:image:alt': 'A harbour',
+      'og:image:type': 'image/jpeg',
+      'og:image:width': 1200,
+      'og:image:height': 900,
+    },
   },
   {
     at: 'based.test/deep/below/page',
@@ -92,8 +103,16 @@ export const reading: readonly Page[] = [
   {
     at: 'inline.test/picture',
     like: 'a page whose picture stands in it (data:)',
-    body: `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Inline</title><meta name="description" content="Nothing else to fetch.">
-</head><body><img width="16" height="16" alt="" src="data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAIAAACQkWg2AAAAF0lEQVR42mNkYPhPEmIa1TCqYfhqAABOkAH/8ZVjSgAAAABJRU5ErkJggg=="></body></html>`,
+    body: inlinePage,
+    preview: {
+      'og:title': 'Inline',
+      'og:description': 'Nothing else to fetch.',
+      'og:image': MADE_HERE,
+      'og:image:alt': 'Blue',
+      'og:image:type': 'image/png',
+      'og:image:width': 320,
+      'og:image:height': 200,
+    },
   },
   {
     at: 'noise.test/comments',
@@ -123,8 +142,14 @@ export const reading: readonly Page[] = [
   {
     at: 'broken.test/soup',
     like: 'a page whose markup is broken off and crosses over',
-    body: `<html><head><title>Soup<title></head><meta property="og:title" content="Tag soup"><body><p><b><i>Bold</b> italic</i>
-<a href="<img src=x>">link<p class="a class=b>The text of a paragraph that goes on and on.</p><table><p>In a table</table><meta property="og:description" content="In the body, all the same."><di`,
+    body: `<html><head><title>Soup</title ></head><meta property="og:title" content="Tag soup"><body><p><b><i>Bold</b> italic</i>
+<a href="<img src=x>">link<p class=a" class=b>The text of a paragraph that goes on and on.</p><table><p>In a table</table><meta property="og:description" content="In the body, all the same."><di`,
     preview: { 'og:title': 'Tag soup', 'og:description': 'In the body, all the same.' },
   },
 ]
+
+async function inlinePage(): Promise<Buffer> {
+  const picture = await noise({ width: 320, height: 200 }).resize(40).resize(320, 200).png().toBuffer()
+  return Buffer.from(`<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Inline</title><meta name="description" content="Nothing else to fetch.">
+</head><body><img width="320" height="200" alt="Blue" src="data:image/png;base64,${picture.toString('base64')}"></body></html>`)
+}

@@ -90,5 +90,5 @@ function headersOf(page: Page | undefined, port: number): Record<string, string>
 
 /** Names below .test are ours, and found at our port. */
 function withPort(text: string, port: number): string {
-  return text.replace(/(\/\/(?:[\w-]+\.)+test)(?![\w.:-])/g, `$1:${port}`)
+  return text.replace(/(\/\/(?:[\p{L}\p{N}_-]+\.)+test)(?![\p{L}\p{N}_.:-])/gu, `$1:${port}`)
 }
