@@ -26,3 +26,8 @@ export function textOf(bytes: Buffer, charset: string | undefined): string {
   const decoder = new PageDecoder(charset)
   return decoder.decode(bytes) + decoder.end()
 }
+
+/** Text of XML from an element that is text only in HTML (`title`): what marks sections in XML is a part of it there. */
+export function withoutSections(text: string): string {
+  return text.replaceAll(/<!\[CDATA\[([^]*?)\]\]>/g, '$1')
+}

@@ -1,3 +1,4 @@
+import { withoutSections } from './bodies.ts'
 import { Markup, resolveEntities } from './markup.ts'
 import { embeddedIn, webAddress } from './oembed-html.ts'
 import type { Draft } from './preview.ts'
@@ -37,6 +38,13 @@ export function readFeed(text: string, base: URL): Feed | undefined {
   return /^\s*\{/.test(text) ? jsonFeed(text, base) : xmlFeed(text, base)
 }
 
+const JSON_FEED = 'https://jsonfeed.org/version/'
+
+/** Whether a text begins like a JSON feed, which can be read only as a whole. */
+export function mayBeJsonFeed(begin: string): boolean {
+  return /^\s*\{/.test(begin) && /https:\\?\/\\?\/jsonfeed\.org/.test(begin)
+}
+
 function xmlFeed(text: string, base: URL): Feed | undefined {
   const path: string[] = []
   const said: Partial<Record<'title' | 'description' | 'picture', string>> = {}
@@ -66,15 +74,16 @@ function xmlFeed(text: string, base: URL): Feed | undefined {
   return contentType && { contentType, draft: draftOf(base, resolved(said)) }
 }
 
-/** XML has its entities still in it. */
+/** XML has its entities and sections still in it. */
 function resolved<Said extends Readonly<Record<string, string>>>(said: Said): Said {
-  return Object.fromEntries(Object.entries(said).map(([name, raw]) => [name, resolveEntities(raw)])) as Said
+  const texts = Object.entries(said).map(([name, raw]) => [name, resolveEntities(withoutSections(raw))])
+  return Object.fromEntries(texts) as Said
 }
 
 function jsonFeed(text: string, base: URL): Feed | undefined {
   const feed = parsed(text)
   if (typeof feed !== 'object' || feed === null || !('version' in feed)) return undefined
-  if (typeof feed.version !== 'string' || !feed.version.startsWith('https://jsonfeed.org/version/')) return undefined
+  if (typeof feed.version !== 'string' || !feed.version.startsWith(JSON_FEED)) return undefined
   const { title, description, icon }: Record<string, unknown> = { ...feed }
   return { contentType: 'application/feed+json', draft: draftOf(base, { title, description, picture: icon }) }
 }

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { Readable } from 'node:stream'
-import { readFeed } from './feeds.ts'
+import { textOf } from './bodies.ts'
+import { type Feed, mayBeJsonFeed, readFeed } from './feeds.ts'
 import { fileNameOf } from './file-name.ts'
 import {
   type DecodingOptions,
@@ -34,6 +35,8 @@ export interface FilePreview {
 
 /** Enough to know all types by, and for the head of a feed. */
 const BEGIN_BYTES = 64 * 1024
+/** Feeds in JSON have to be whole; most are larger than their begin. */
+const WHOLE_BYTES = 2 * 1024 * 1024
 const LONGEST_TEXT = 1000
 /** Files that a picture is looked for in. */
 const SHOWN = /^(?:image|video|audio)\/|^application\/(?:pdf|ogg)$/
@@ -53,9 +56,9 @@ export async function previewFile(
   const globs = urlPreviews.filePreviewTypes
   if (globs.length === 0) return undefined
   const body: AsyncIterator<unknown> = source.body[Symbol.asyncIterator]()
-  const begin = await beginOf(body)
+  const begin = await readOn(body, Buffer.alloc(0), BEGIN_BYTES)
   const type = await fileTypeOf(parts, source, begin)
-  const feed = type.text === undefined ? undefined : readFeed(type.text, source.url)
+  const feed = await feedIn(type, source, { begin, body })
   const contentType = feed?.contentType ?? type.contentType
   if (!isListed(contentType, globs) && !isListed(type.contentType, globs)) return undefined
   const draft = { title: fileNameOf(source), ...(feed?.draft ?? draftOf(type)) }
@@ -64,17 +67,27 @@ export async function previewFile(
   return withPicture({ draft, contentType }, source.url, await pictureOfFile(parts, thumbnails, file, signal))
 }
 
-async function beginOf(body: AsyncIterator<unknown>): Promise<Buffer> {
-  const pieces: Buffer[] = []
-  let length = 0
-  while (length < BEGIN_BYTES) {
+/** What has come, and more, until there are so many bytes or no more. */
+async function readOn(body: AsyncIterator<unknown>, come: Buffer, most: number): Promise<Buffer> {
+  const pieces = [come]
+  for (let length = come.length; length < most;) {
     const { done, value } = await body.next()
     if (done) break
     const piece = Buffer.from(value as Uint8Array)
     pieces.push(piece)
     length += piece.length
   }
-  return Buffer.concat(pieces, length)
+  return Buffer.concat(pieces)
+}
+
+async function feedIn(
+  { text }: FileType,
+  { url, charset }: Source,
+  { begin, body }: { readonly begin: Buffer; readonly body: AsyncIterator<unknown> },
+): Promise<Feed | undefined> {
+  if (text === undefined) return undefined
+  const isCut = begin.length >= BEGIN_BYTES && mayBeJsonFeed(text)
+  return readFeed(isCut ? textOf(await readOn(body, begin, WHOLE_BYTES), charset) : text, url)
 }
 
 async function* whole(begin: Buffer, rest: AsyncIterator<unknown>): AsyncGenerator {

@@ -1,3 +1,4 @@
+import { withoutSections } from './bodies.ts'
 import { Markup, resolveEntities } from './markup.ts'
 
 /** The members of an oEmbed answer: of a JSON one as they are, of an XML one all text. */
@@ -76,5 +77,5 @@ function xmlFields(text: string): OEmbedFields {
   markup.write(text)
   markup.end()
   if (fields.size === 0) throw new UnusableAnswer('oEmbed without an <oembed> element')
-  return Object.fromEntries([...fields].map(([name, raw]) => [name, resolveEntities(raw)]))
+  return Object.fromEntries([...fields].map(([name, raw]) => [name, resolveEntities(withoutSections(raw))]))
 }

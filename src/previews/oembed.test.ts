@@ -78,7 +78,7 @@ describe('An oEmbed answer', () => {
     [{ url: 'https://i.example/1.png' }],
     [12],
   ])('with the address %j has no picture', async (address) => {
-    const html = `<iframe src="${String(address)}"></iframe>`
+    const html = `<iframe src=${JSON.stringify(address)}></iframe>`
     expect(await draft({ type: 'video', title: 'T', thumbnail_url: address, url: address, html })).toEqual({
       title: 'T',
       type: 'video.other',
@@ -92,7 +92,9 @@ describe('An oEmbed answer', () => {
       pictures: [{ url: new URL('https://i.example/1.png') }],
     })
   })
+})
 
+describe('The form of an oEmbed answer', () => {
   test.each([
     [3600, 3_600_000],
     ['3600', 3_600_000],
@@ -145,7 +147,7 @@ describe('An oEmbed answer', () => {
   test('may be XML', async () => {
     const xml =
       '<?xml version="1.0" encoding="iso-8859-1"?>\n<oembed><version>1.0</version><type>photo</type>\n' +
-      '<title>Caf\u00e9 &amp; bar</title><provider_name><![CDATA[A<B]]></provider_name>' +
+      '<title><![CDATA[Caf\u00e9 & bar]]></title><provider_name><![CDATA[A<B]]></provider_name>' +
       '<url>https://i.example/1.jpg?a=1&amp;b=2</url><width>240</width><deep><title>no</title></deep></oembed>'
     const { draft: found } = await ask(Buffer.from(xml, 'latin1'), { contentType: 'text/xml' })
     expect(found).toEqual({

@@ -6,10 +6,11 @@ import { anywhere, atStart, flag, mainOnly, option, section, text, textThat, who
 /** What robots of this kind look like, and a name that most sites' lists have (docs/decisions/037). No version: it is nobody's business. */
 const USER_AGENT = 'Mozilla/5.0 (compatible; CellariumBot/1.0; Matrix link previews; like Twitterbot)'
 
-const planned = { ...anywhere, planned: true } as const
-
 export const urlPreviews = section('Previews of web pages in chats.', {
-  enabled: option(flag(), true, { ...planned, description: 'Offer previews.' }),
+  enabled: option(flag(), true, {
+    ...anywhere,
+    description: 'Offer previews; if not, clients are told that the endpoint does not exist.',
+  }),
   maxPageSizeBytes: option(whole({ min: 0 }), 10_485_760, {
     ...anywhere,
     description:
@@ -19,10 +20,16 @@ export const urlPreviews = section('Previews of web pages in chats.', {
     ...anywhere,
     description: 'Also preview pages whose certificate cannot be verified. The networks are checked all the same.',
   }),
-  numWords: option(whole({ min: 0 }), 50, { ...planned, description: 'Most words of a description.' }),
-  maxLength: option(whole({ min: 0 }), 200, { ...planned, description: 'Most characters of a description.' }),
-  numTitleWords: option(whole({ min: 0 }), 30, { ...planned, description: 'Most words of a title.' }),
-  maxTitleLength: option(whole({ min: 0 }), 150, { ...planned, description: 'Most characters of a title.' }),
+  numWords: option(whole({ min: 0 }), 50, { ...anywhere, description: 'Most words of a description; 0 = any number.' }),
+  maxLength: option(whole({ min: 0 }), 200, {
+    ...anywhere,
+    description: 'Most characters of a description, as people see them; 0 = any number.',
+  }),
+  numTitleWords: option(whole({ min: 0 }), 30, { ...anywhere, description: 'Most words of a title; 0 = any number.' }),
+  maxTitleLength: option(whole({ min: 0 }), 150, {
+    ...anywhere,
+    description: 'Most characters of a title, as people see them; 0 = any number.',
+  }),
   filePreviewTypes: option(z.array(text()), ['image/*'], {
     ...anywhere,
     description:
@@ -30,8 +37,8 @@ export const urlPreviews = section('Previews of web pages in chats.', {
   }),
   numWorkers: option(whole({ min: 1 }), 10, {
     ...atStart,
-    planned: true,
-    description: 'Most previews made at a time.',
+    description:
+      'Most previews made at a time; twenty times as many wait, and whoever comes then is asked to try again.',
   }),
   disallowedNetworks: option(networks(), PRIVATE_NETWORKS, {
     ...anywhere,
@@ -54,8 +61,7 @@ export const urlPreviews = section('Previews of web pages in chats.', {
   ),
   expireAfterDays: option(wholeFromZero(), 0, {
     ...mainOnly,
-    planned: true,
-    description: 'Forget previews after this many days; 0 = never.',
+    description: 'Remove previews after this many days, with their pictures; 0 = never.',
   }),
   defaultLanguage: option(textThat(isHeaderText, 'text that can stand in an HTTP header'), 'en-US,en', {
     ...anywhere,
