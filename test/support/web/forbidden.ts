@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { Records } from '../dns-server.ts'
 import type { Page } from './page.ts'
+import { drawPicture } from './pictures.ts'
 
 export interface ForbiddenSide extends AsyncDisposable {
   readonly port: number
@@ -182,7 +183,7 @@ export const WAYS_IN: readonly WayIn[] = [
   picture('twitter:image', (target) => `<meta name="twitter:image" content="${target}">`),
   picture(
     'JSON-LD',
-    (target) => `<script type="application/ld+json">{"@type":"Product","name":"x","image":"${target}"}</script>`,
+    (target) => `<script type="application/ld+json">{"@type":"Product","name":"Outside","image":"${target}"}</script>`,
   ),
   picture('an icon', (target) => `<link rel="icon" sizes="192x192" href="${target}">`),
   picture(
@@ -200,9 +201,7 @@ export const WAYS_IN: readonly WayIn[] = [
     name: '<base>',
     keepsPage: true,
     gains: PICTURE,
-    pages: (target, at) => [
-      html(at, `<base href="${target}/"><meta property="og:image" content="picture-640x480.png">`),
-    ],
+    pages: (target, at) => [html(at, `<base href="${target}/"><meta property="og:image" content="only-here">`)],
   },
   {
     name: 'a picture that redirects',
@@ -270,6 +269,12 @@ function asHeader(text: string): string {
 /** What is to be had at the allowed side. */
 export const ALLOWED: readonly Page[] = [
   { at: '127.0.0.2/allowed', like: 'the other side', body: '<title>Allowed</title><p>Of no consequence.</p>' },
+  {
+    at: '127.0.0.2/only-here',
+    like: 'the other side',
+    type: 'image/png',
+    body: async () => (await drawPicture('/only-here-640x480.png'))?.bytes ?? Buffer.alloc(0),
+  },
   {
     at: '127.0.0.2/oembed.json',
     like: 'the other side',

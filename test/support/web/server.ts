@@ -42,7 +42,8 @@ export async function startWeb(
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const at = `${(request.headers.host ?? '').replace(/:\d+$/, '')}${request.url ?? ''}`
     requests.push({ at, headers: request.headers })
-    const page = byPlace.get(at)
+    // A page without a query of its own does not look at one.
+    const page = byPlace.get(at) ?? byPlace.get(at.split('?', 1)[0] ?? '')
     const picture = page ? undefined : await drawPicture(at)
     const bytes = page ? await bytesOf(page, place.port) : (picture?.bytes ?? Buffer.from('not here'))
     if (page || picture) sent.set(createHash('sha256').update(bytes).digest('hex'), `http://${at}`)
