@@ -1,4 +1,4 @@
-import { withoutSections } from './bodies.ts'
+import { textInXml } from './bodies.ts'
 import { Markup } from './markup.ts'
 
 /** The members of an oEmbed answer: of a JSON one as they are, of an XML one all text. */
@@ -59,6 +59,7 @@ function xmlFields(text: string): OEmbedFields {
   const path: string[] = []
   const markup = new Markup(
     {
+      wanted: new Map(),
       open: (name, _, closed) => {
         if (!closed) path.push(name)
       },
@@ -76,5 +77,5 @@ function xmlFields(text: string): OEmbedFields {
   markup.write(text)
   markup.end()
   if (fields.size === 0) throw new UnusableAnswer('oEmbed without an <oembed> element')
-  return Object.fromEntries([...fields].map(([name, text]) => [name, withoutSections(text)]))
+  return Object.fromEntries([...fields].map(([name, text]) => [name, textInXml(text)]))
 }

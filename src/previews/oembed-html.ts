@@ -1,4 +1,4 @@
-import { type Attributes, Markup } from './markup.ts'
+import { type Attributes, Markup, type MarkupReader, resolveEntities } from './markup.ts'
 import type { Picture } from './preview.ts'
 import { bounded, tidy } from './text.ts'
 
@@ -50,6 +50,12 @@ const INLINE = new Set([
   'u',
   'wbr',
 ])
+const WANTED: MarkupReader['wanted'] = new Map([
+  ['img', new Set(['src', 'width', 'height'])],
+  ['iframe', new Set(['src'])],
+  ['video', new Set(['src', 'type'])],
+  ['source', new Set(['src', 'type'])],
+])
 const MOST_PICTURES = 3
 const LONGEST_TEXT = 5000
 
@@ -61,6 +67,7 @@ export function embeddedIn(html: string, base: URL): Embedded {
   let unseen: string | undefined
   const markup = new Markup(
     {
+      wanted: WANTED,
       open: (name, attributes, closed) => {
         if (name === 'img' && unseen === undefined) pictures.push(...pictureOf(attributes, base))
         if (name === 'iframe' || name === 'video' || name === 'source')
@@ -80,7 +87,7 @@ export function embeddedIn(html: string, base: URL): Embedded {
   )
   markup.write(html)
   markup.end()
-  const text = bounded(tidy(pieces.join('')), LONGEST_TEXT)
+  const text = bounded(tidy(resolveEntities(pieces.join(''))), LONGEST_TEXT)
   const [player] = players
   return { pictures: pictures.slice(0, MOST_PICTURES), ...(text !== '' && { text }), ...(player && { player }) }
 }
