@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { PageDecoder } from './charset.ts'
+import { resolveEntities } from './markup.ts'
 import type { Source } from './preview.ts'
 
 export interface Begin {
@@ -27,7 +28,10 @@ export function textOf(bytes: Buffer, charset: string | undefined): string {
   return decoder.decode(bytes) + decoder.end()
 }
 
-/** Text of XML from an element that is text only in HTML (`title`): what marks sections in XML is a part of it there. */
-export function withoutSections(text: string): string {
-  return text.replaceAll(/<!\[CDATA\[([^]*?)\]\]>/g, '$1')
+/**
+ * The text of an element in XML, as `Markup` tells it: some elements are text only in HTML (`title`), so that there what marks
+ * sections comes along.
+ */
+export function textInXml(told: string): string {
+  return resolveEntities(told.replaceAll(/<!\[CDATA\[([^]*?)\]\]>/g, '$1'))
 }

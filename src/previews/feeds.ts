@@ -1,5 +1,5 @@
-import { withoutSections } from './bodies.ts'
-import { Markup, resolveEntities } from './markup.ts'
+import { textInXml } from './bodies.ts'
+import { Markup } from './markup.ts'
 import { embeddedIn, webAddress } from './oembed-html.ts'
 import type { Draft } from './preview.ts'
 import { bounded, tidy } from './text.ts'
@@ -47,15 +47,13 @@ export function mayBeJsonFeed(begin: string): boolean {
 
 function xmlFeed(text: string, base: URL): Feed | undefined {
   const path: string[] = []
-  const said: Partial<Record<'title' | 'description' | 'picture', string>> = {}
+  const said = new Map<'title' | 'description' | 'picture', string>()
   let root: string | undefined
   const markup = new Markup(
     {
-      wanted: new Map([['itunes:image', new Set(['href'])]]),
-      open: (name, attributes, closed) => {
+      wanted: new Map(),
+      open: (name, _, closed) => {
         root ??= name
-        // Podcasts have it beside `image`, or alone.
-        if (name === 'itunes:image' && path.join('/') === 'rss/channel') said.picture ??= attributes.get('href') ?? ''
         if (!closed) path.push(name)
       },
       close: () => {
@@ -63,7 +61,7 @@ function xmlFeed(text: string, base: URL): Feed | undefined {
       },
       text: (piece) => {
         const what = path.length > 4 ? undefined : WANTED.get(path.join('/'))
-        if (what !== undefined) said[what] = (said[what] ?? '') + piece
+        if (what !== undefined) said.set(what, (said.get(what) ?? '') + piece)
       },
     },
     { xml: true },
@@ -71,13 +69,8 @@ function xmlFeed(text: string, base: URL): Feed | undefined {
   markup.write(text)
   markup.end()
   const contentType = ROOTS.get(root ?? '')
-  return contentType && { contentType, draft: draftOf(base, resolved(said)) }
-}
-
-/** XML has its entities and sections still in it. */
-function resolved<Said extends Readonly<Record<string, string>>>(said: Said): Said {
-  const texts = Object.entries(said).map(([name, raw]) => [name, resolveEntities(withoutSections(raw))])
-  return Object.fromEntries(texts) as Said
+  const texts = [...said].map(([what, told]) => [what, textInXml(told)] as const)
+  return contentType && { contentType, draft: draftOf(base, Object.fromEntries(texts)) }
 }
 
 function jsonFeed(text: string, base: URL): Feed | undefined {
@@ -117,6 +110,6 @@ function draftOf(
 /** Titles and descriptions of feeds may be HTML. */
 function plain(value: unknown): string {
   if (typeof value !== 'string') return ''
-  const text = /<[a-z]/i.test(value) ? (embeddedIn(value, new URL('about:blank')).text ?? '') : tidy(value)
+  const text = /<[a-z]|&#?\w+;/i.test(value) ? (embeddedIn(value, new URL('about:blank')).text ?? '') : tidy(value)
   return bounded(text, LONGEST_TEXT)
 }

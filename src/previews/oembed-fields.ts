@@ -1,5 +1,5 @@
-import { withoutSections } from './bodies.ts'
-import { Markup, resolveEntities } from './markup.ts'
+import { textInXml } from './bodies.ts'
+import { Markup } from './markup.ts'
 
 /** The members of an oEmbed answer: of a JSON one as they are, of an XML one all text. */
 export type OEmbedFields = Readonly<Record<string, unknown>>
@@ -77,5 +77,5 @@ function xmlFields(text: string): OEmbedFields {
   markup.write(text)
   markup.end()
   if (fields.size === 0) throw new UnusableAnswer('oEmbed without an <oembed> element')
-  return Object.fromEntries([...fields].map(([name, raw]) => [name, resolveEntities(withoutSections(raw))]))
+  return Object.fromEntries([...fields].map(([name, text]) => [name, textInXml(text)]))
 }

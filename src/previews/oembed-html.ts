@@ -1,4 +1,4 @@
-import { type Attributes, Markup, resolveEntities } from './markup.ts'
+import { type Attributes, Markup, type MarkupReader, resolveEntities } from './markup.ts'
 import type { Picture } from './preview.ts'
 import { bounded, tidy } from './text.ts'
 
@@ -50,12 +50,11 @@ const INLINE = new Set([
   'u',
   'wbr',
 ])
-const PLAYER = new Set(['src', 'type'])
-const WANTED = new Map([
+const WANTED: MarkupReader['wanted'] = new Map([
   ['img', new Set(['src', 'width', 'height'])],
-  ['iframe', PLAYER],
-  ['video', PLAYER],
-  ['source', PLAYER],
+  ['iframe', new Set(['src'])],
+  ['video', new Set(['src', 'type'])],
+  ['source', new Set(['src', 'type'])],
 ])
 const MOST_PICTURES = 3
 const LONGEST_TEXT = 5000

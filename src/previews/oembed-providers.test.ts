@@ -118,5 +118,7 @@ describe('A list of an administrator', () => {
     expect(await host('https://a.example.org/y')).toBe('second.example')
     expect(await host('https://c.b.example.org/y')).toBe('first.example')
     expect(await host('https://c.example.org/y')).toBe('any.example')
+    // A scheme without a star in its host is of that host alone.
+    expect(await host('https://d.a.example.org/y')).toBe('any.example')
   })
 })

@@ -75,6 +75,7 @@ describe('An oEmbed answer', () => {
     ['/relative.png'],
     ['ftp://i.example/1.png'],
     ['https://user:secret@i.example/1.png'],
+    ['https://user@i.example/1.png'],
     [{ url: 'https://i.example/1.png' }],
     [12],
   ])('with the address %j has no picture', async (address) => {

@@ -80,7 +80,7 @@ export const urlPreviews = section('Previews of web pages in chats.', {
   oEmbedProviders: option(text(), '', {
     ...anywhere,
     description:
-      'List of your own to use in place of the one of oembed.com: a file in the form of its providers.json. It is checked at the start and on reload; changes to it are noticed.',
+      'A file with a list of services to use in place of the one of oembed.com, in the form of its providers.json. It is checked at the start and on reload; changes to it are noticed.',
   }),
 })
 
