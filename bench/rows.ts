@@ -5,6 +5,7 @@ import { config } from './rows/config.ts'
 import { download } from './rows/download.ts'
 import { fetchMemory, firstByte, remoteFetch, sharedFetch } from './rows/fetch.ts'
 import { idleMemory, slowDownloadMemory, uploadMemory } from './rows/memory.ts'
+import { cachedPreview, firstPreview, largePreview } from './rows/preview.ts'
 import { animatedThumbnail, cachedThumbnail, generatedThumbnail } from './rows/thumbnail.ts'
 import { reads, writes } from './records/queries.ts'
 import { records } from './rows/records.ts'
@@ -31,6 +32,8 @@ const below = (limit: number, unit: string): Aim => ({
 
 /** 1,200 uploads a second where SQLite alone commits 4,500 times. */
 const COMMITS = ratio(1200 / 4500)
+/** Kept ones a second, 16 at a time, measured of matrix-media-repo 1.3.7. */
+const MMR_PREVIEWS = 3400
 const HASHING = ratio(0.35)
 const BESIDE_SDK = ratio(0.8)
 const FLAT = below(64, 'MiB')
@@ -62,6 +65,9 @@ export const rows: readonly Row[] = [
   cachedThumbnail({ name: 'thumbnail-cached' }),
   generatedThumbnail({ name: 'thumbnail-generated' }),
   animatedThumbnail({ name: 'thumbnail-animated', aim: ratio(0.8) }),
+  cachedPreview({ name: 'preview-cached', bytes: 100 * KIB, aim: atLeast(3 * MMR_PREVIEWS, 'requests/s') }),
+  firstPreview({ name: 'preview-first', bytes: 100 * KIB, aim: atLeast(300, 'requests/s') }),
+  largePreview({ name: 'preview-large', bytes: 10 * MIB, aim: below(1000, 'ms') }),
   xMatrix({ name: 'x-matrix', aim: atLeast(5000, 'requests/s') }),
   coldStart({ name: 'cold-start', aim: below(2000, 'ms') }),
   idleMemory({ name: 'memory-idle', aim: below(110, 'MiB') }),

@@ -68,7 +68,7 @@ export async function countPreviews(db: Queryable, filter: PreviewFilter): Promi
   const [row] = await filtered(db, filter)
     .select(sql<number>`cast(count(*) as bigint)`.as('count'))
     .execute()
-  return Number(row?.count ?? 0)
+  return row?.count ?? 0
 }
 
 function filtered(db: Queryable, { urlHash, site, before }: PreviewFilter) {

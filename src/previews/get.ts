@@ -14,7 +14,7 @@ import { type PreviewFailure, refusal } from './failure.ts'
 import { hasPreviews } from './fetch.ts'
 import type { KeptPreviews, Outcome } from './kept.ts'
 import { type MakeParts, makePreview } from './make.ts'
-import { type AskedPreview, askedFor, type WantedPreview, wantedOf } from './wanted.ts'
+import { type AskedPreview, pastHour, type WantedPreview, wantedOf } from './wanted.ts'
 
 export interface PreviewParts extends MakeParts {
   readonly notifier: Notifier
@@ -50,11 +50,12 @@ export async function getPreview(parts: PreviewParts, ctx: Context, asked: Asked
   if (!hasPreviews(homeserver.urlPreviews))
     throw new Refused('unrecognized', 'URL previews are switched off on this server')
   const now = parts.clock.now()
-  const { language, hour } = askedFor(homeserver, asked, now)
-  const name = `${homeserver.name} ${hour ?? ''} ${language} ${asked.url}`
+  const hour = pastHour(asked, now)
+  // As the client wrote them: bringing them into one form costs as much as everything else here.
+  const name = `${homeserver.name} ${hour ?? ''} ${asked.acceptLanguage ?? ''} ${asked.url}`
   const kept = parts.keptPreviews.get(name, now)
   if (kept) return told(kept)
-  const wanted = wantedOf(homeserver, asked.url, language)
+  const wanted = wantedOf(homeserver, asked)
   refuseDisallowed(parts, wanted)
   const keep = parts.keptPreviews.reading()
   const found = await find(parts, wanted.key, hour, now)

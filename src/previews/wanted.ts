@@ -26,20 +26,15 @@ export interface WantedPreview {
 /** Longer ones are no addresses that somebody would send to others. */
 const LONGEST_URL = 8000
 
-/** The language and, for times of the past, the hour that is asked for. Now is not an hour but the state of things. */
-export function askedFor(
-  { urlPreviews }: Pick<HomeserverConfig, 'urlPreviews'>,
-  { ts, acceptLanguage }: AskedPreview,
-  now: number,
-): { readonly language: string; readonly hour: number | undefined } {
-  const language = languageOf(acceptLanguage, urlPreviews.defaultLanguage)
-  const isPast = ts !== undefined && hourOf(ts) < hourOf(now)
-  return { language, hour: isPast ? hourOf(ts) : undefined }
+/** When the hour began that is asked for, if it is one of the past. Now is not an hour but the state of things. */
+export function pastHour({ ts }: AskedPreview, now: number): number | undefined {
+  return ts !== undefined && hourOf(ts) < hourOf(now) ? hourOf(ts) : undefined
 }
 
 /** @throws Refused `bad_parameter` for what is no address of a page */
-export function wantedOf(homeserver: HomeserverConfig, asked: string, language: string): WantedPreview {
+export function wantedOf(homeserver: HomeserverConfig, { url: asked, acceptLanguage }: AskedPreview): WantedPreview {
   const url = addressOf(asked)
+  const language = languageOf(acceptLanguage, homeserver.urlPreviews.defaultLanguage)
   return { homeserver, url, key: { homeserver: homeserver.name, urlHash: hashOf(url), language } }
 }
 

@@ -35,15 +35,12 @@ export async function startWebSite(): Promise<WebSite> {
     requests.push(path)
     languages.push(request.headers['accept-language'])
     const script = scripts.get(path)
-    if (script) return void script(response, request)
-    response.writeHead(404).end('not here')
+    if (script) void script(response, request)
+    else response.writeHead(404).end('not here')
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
-  const send = (type: string, body: string | Buffer, headers: Readonly<Record<string, string>> = {}): Script => {
-    return (response) => void response.writeHead(200, { 'content-type': type, ...headers }).end(body)
-  }
   return {
     urlOf: (path) => `http://127.0.0.1:${port}${path}`,
     page: (path, html, headers) => void scripts.set(path, send('text/html; charset=utf-8', html, headers)),
@@ -70,4 +67,8 @@ export async function startWebSite(): Promise<WebSite> {
 export function pageSaying(said: Readonly<Record<string, string>>): string {
   const metas = Object.entries(said).map(([name, value]) => `<meta property="og:${name}" content="${value}">`)
   return `<!doctype html><html><head>${metas.join('')}</head><body></body></html>`
+}
+
+function send(type: string, body: string | Buffer, headers: Readonly<Record<string, string>> = {}): Script {
+  return (response) => void response.writeHead(200, { 'content-type': type, ...headers }).end(body)
 }

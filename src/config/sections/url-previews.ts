@@ -38,7 +38,7 @@ export const urlPreviews = section('Previews of web pages in chats.', {
   numWorkers: option(whole({ min: 1 }), 10, {
     ...atStart,
     description:
-      'Most previews made at a time; twenty times as many wait, and whoever comes then is asked to try again.',
+      'Most previews made at a time, half of them of one host. Twenty times as many may wait for their turn; whoever asks for more is answered 429.',
   }),
   disallowedNetworks: option(networks(), PRIVATE_NETWORKS, {
     ...anywhere,
@@ -79,7 +79,6 @@ export const urlPreviews = section('Previews of web pages in chats.', {
   }),
   oEmbedProviders: option(text(), '', {
     ...anywhere,
-    example: '/etc/cellarium/providers.json',
     description:
       'List of your own to use in place of the one of oembed.com: a file in the form of its providers.json. It is checked at the start and on reload; changes to it are noticed.',
   }),
