@@ -49,6 +49,8 @@ describe('What is in a forbidden network gets no connection of a preview', () =>
       disallowedNetworks: ALL_BUT_127_0_0_2,
       oEmbedProviders: list,
       numWorkers: 32,
+      // Certificates are another matter than networks.
+      previewUnsafeCertificates: true,
     })
     for (const [name, records] of Object.entries(INSIDE_NAMES)) previewing.dns.set(name, records)
   })

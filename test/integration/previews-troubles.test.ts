@@ -6,8 +6,8 @@ import { startServer, type Server } from '../support/server.ts'
 import { startTroubles, TROUBLES, type TroubledWeb } from '../support/web/troubles.ts'
 
 const MIB = 1024 * 1024
-/** Long enough for the largest page on a busy machine, and short enough to wait for what never comes. */
-const TIMEOUT_SECONDS = 12
+/** What is cut by the time has come as far as its title. */
+const TIMEOUT_SECONDS = 4
 
 describe('A site that is slow, endless, broken or hostile', () => {
   let homeserver: HomeserverDouble
@@ -67,9 +67,10 @@ describe('A site that is slow, endless, broken or hostile', () => {
     const large = Object.keys(TROUBLES).filter((name) =>
       / (large|endless|bomb|MiB|deep|million|100,000|gigapixel)/.test(name),
     )
-    for (const name of [...large, ...large]) await preview(`${name}/again/${Math.random()}`)
+    const again = [...large, ...large].slice(0, 20)
+    expect(again).toHaveLength(20)
+    for (const [index, name] of again.entries()) await preview(`${name}/${index}`)
     clearInterval(watch)
-    expect(large.length * 2).toBeGreaterThanOrEqual(20)
     expect((most - before) / MIB).toBeLessThan(100)
   })
 

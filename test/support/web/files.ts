@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { noise } from '../images.ts'
 import { film, pdfOf, recording } from '../films.ts'
 import { temporaryFolder } from '../folder.ts'
 import { drawPicture } from './pictures.ts'
@@ -102,6 +103,25 @@ export const files: readonly Page[] = [
       'og:image:type': 'image/jpeg',
       'og:image:width': 1024,
       'og:image:height': 768,
+    },
+  },
+  {
+    at: 'files.test/huge.png',
+    like: 'a picture of more bytes than a page may have',
+    type: 'image/png',
+    body: () => noise({ width: 2100, height: 2100 }).png({ compressionLevel: 0 }).toBuffer(),
+    // Half a picture is none.
+    preview: { 'og:type': 'image', 'og:title': 'huge.png' },
+  },
+  {
+    at: 'files.test/playlist.mp4',
+    like: 'a playlist that is called a film, and names a piece of it',
+    type: 'video/mp4',
+    body: '#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://files.test/piece.ts\n#EXT-X-ENDLIST\n',
+    // What its bytes are is text.
+    preview: {
+      'og:title': 'playlist.mp4',
+      'og:description': '#EXTM3U #EXT-X-TARGETDURATION:9 #EXTINF:9, http://files.test/piece.ts #EXT-X-ENDLIST',
     },
   },
   {

@@ -35,6 +35,8 @@ export const moved: readonly Page[] = [
     at: 'old.test/start',
     like: 'a page that moves on by a meta element, after no time',
     body: `<html><head><meta http-equiv="refresh" content="0; url='http://target.test/final/page'"><title>Redirecting…</title></head><body><p>You are being redirected.</p></body></html>`,
+    // Not followed, as Synapse does not: what leads people on says so in a header as well.
+    preview: { 'og:title': 'Redirecting…', 'og:description': 'You are being redirected.' },
   },
   {
     at: 'circle.test/a',
