@@ -82,9 +82,7 @@ function openFamilies() {
       'Files that could not be fetched from other servers',
       ['reason'],
     ),
-    urlPreviews: counter('media_url_previews_generated_total', 'URL previews generated', ['type']),
-    previews: counter('cellarium_url_previews_total', 'Pages looked at for previews', ['type', 'outcome']),
-    previewsPurged: counter('cellarium_url_previews_removed_total', 'Stored previews that were removed'),
+    ...previewFamilies(),
     s3Operations: counter('media_s3_operations_total', 'Calls to S3', ['operation']),
     mediaAge: new DistributionFamily(
       'media_age_accessed_media_seconds',
@@ -150,6 +148,14 @@ function openFamilies() {
       'outcome',
     ]),
     internalErrors: counter('cellarium_internal_errors_total', 'Failures that are defects of this program'),
+  }
+}
+
+function previewFamilies() {
+  return {
+    urlPreviews: counter('media_url_previews_generated_total', 'URL previews generated', ['type']),
+    previews: counter('cellarium_url_previews_total', 'Pages looked at for previews', ['type', 'outcome']),
+    previewsPurged: counter('cellarium_url_previews_removed_total', 'Stored previews that were removed'),
   }
 }
 

@@ -36,10 +36,10 @@ export async function removePreviews(
   parts: PurgeParts,
   filter: PreviewFilter,
   by: string | undefined,
-  signal?: AbortSignal,
+  signal: AbortSignal,
 ): Promise<Purged> {
   let [removed, pictures] = [0, 0]
-  for (let isMore = true; isMore && !signal?.aborted;) {
+  for (let isMore = true; isMore && !signal.aborted;) {
     const batch = await parts.db.write(purgePreviews, { filter, at: parts.clock.now(), limit: BATCH })
     removed += batch.removed
     pictures += batch.pictures.length

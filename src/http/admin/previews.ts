@@ -16,17 +16,21 @@ const which = {
   host: text({ description: 'Of this host and all below it.', fallback: null }),
   before_ts: moment({ description: 'Made before then, in ms since 1970.', fallback: null }),
 }
-const preview = object({
-  homeserver: string('Whose preview it is.'),
-  url: string('The address.'),
-  language: string('The Accept-Language with which it was fetched.'),
-  created_ts: integer('When it was made, in ms since 1970.'),
-  fresh_until_ts: integer('Until when it is answered without another look, in ms since 1970.'),
-  previewer: string('What found it out: `oembed`, `opengraph`, or `calculated` of a file. Not there for failures.'),
-  image: string('MXC URI of its picture, if it has one.'),
-  preview: anyObject('What is answered, but for the address of the picture. Not there for failures.'),
-  failure: anyObject('Why there is none: `why`, in one word, and `detail`.'),
-})
+const preview = object(
+  {
+    homeserver: string('Whose preview it is.'),
+    url: string('The address.'),
+    language: string('The Accept-Language with which it was fetched.'),
+    created_ts: integer('When it was made, in ms since 1970.'),
+    fresh_until_ts: integer('Until when it is answered without another look, in ms since 1970.'),
+  },
+  {
+    previewer: string('What found it out: `oembed`, `opengraph`, or `calculated` of a file. Not there for failures.'),
+    image: string('MXC URI of its picture.'),
+    preview: anyObject('What is answered, but for the address of the picture. Not there for failures.'),
+    failure: anyObject('Why there is none: `why`, in one word, and `detail`.'),
+  },
+)
 
 /** The latest first. Not in MMR. */
 export const list = described(
@@ -38,11 +42,10 @@ export const list = described(
       from: whole({ description: 'How many to pass over: the `next_token` of the answer before.', fallback: 0 }),
       limit: whole({ description: 'How many at most.', min: 1, max: PAGE.most, fallback: PAGE.usual }),
     },
-    answer: object({
-      previews: listOf(preview),
-      total: integer('How many there are.'),
-      next_token: integer('Where the next page begins; not there on the last.'),
-    }),
+    answer: object(
+      { previews: listOf(preview), total: integer('How many there are.') },
+      { next_token: integer('Where the next page begins; not there on the last.') },
+    ),
   },
   async ({ db }, _, { query: { from, limit, ...of } }) => {
     const filter = filterOf(of)
@@ -65,12 +68,12 @@ export const purge = described(
       pictures_removed: integer('How many pictures went with them.'),
     }),
   },
-  async (parts, { caller }, { query }) => {
+  async (parts, { caller, signal }, { query }) => {
     const filter = filterOf(query)
     if (Object.values(filter).every((value) => value === undefined)) {
       throw new Refused('missing_parameter', 'say which previews: url, host, or before_ts')
     }
-    const { removed, pictures } = await removePreviews(parts, filter, userIdOf(caller) ?? 'the shared secret')
+    const { removed, pictures } = await removePreviews(parts, filter, userIdOf(caller) ?? 'the shared secret', signal)
     return json({ removed, pictures_removed: pictures })
   },
 )
