@@ -1,18 +1,20 @@
 import { z } from 'zod'
+import { urlPattern } from '../../lib/url-patterns.ts'
 import { networks, PRIVATE_NETWORKS } from '../networks.ts'
-import { anywhere, atStart, flag, mainOnly, option, section, text, whole, wholeFromZero } from '../option.ts'
+import { anywhere, atStart, flag, mainOnly, option, section, text, textThat, whole, wholeFromZero } from '../option.ts'
 
 const planned = { ...anywhere, planned: true } as const
 
 export const urlPreviews = section('Previews of web pages in chats.', {
   enabled: option(flag(), true, { ...planned, description: 'Offer previews.' }),
   maxPageSizeBytes: option(whole({ min: 0 }), 10_485_760, {
-    ...planned,
-    description: 'Most of a page to read, in bytes; 0 = no previews.',
+    ...anywhere,
+    description:
+      'Most of a page to read, in bytes; what is longer is previewed as far as it was read. 0 = no previews.',
   }),
   previewUnsafeCertificates: option(flag(), false, {
-    ...planned,
-    description: 'Also preview pages whose certificate cannot be verified.',
+    ...anywhere,
+    description: 'Also preview pages whose certificate cannot be verified. The networks are checked all the same.',
   }),
   numWords: option(whole({ min: 0 }), 50, { ...planned, description: 'Most words of a description.' }),
   maxLength: option(whole({ min: 0 }), 200, { ...planned, description: 'Most characters of a description.' }),
@@ -28,27 +30,44 @@ export const urlPreviews = section('Previews of web pages in chats.', {
     description: 'Most previews made at a time.',
   }),
   disallowedNetworks: option(networks(), PRIVATE_NETWORKS, {
-    ...planned,
-    description: 'Networks that are never fetched from.',
+    ...anywhere,
+    description: 'Networks that are never fetched from, by whatever name or redirect one gets there.',
   }),
-  allowedNetworks: option(networks(), ['0.0.0.0/0'], {
-    ...planned,
-    description: 'Networks that may be fetched from; a disallowed network wins. Add ::/0 for IPv6.',
+  allowedNetworks: option(networks(), ['0.0.0.0/0', '::/0'], {
+    ...anywhere,
+    description:
+      'Networks that may be fetched from; a disallowed network wins. Without ::/0 (in lists made for matrix-media-repo) nothing is fetched over IPv6; with no network at all there are no previews.',
   }),
-  disallowedUrls: option(z.array(text()), [], {
-    ...planned,
-    example: ['*.example.com', 'example.org/private/*'],
-    description: 'Hosts and paths (with * for anything) that are never previewed.',
-  }),
+  disallowedUrls: option(
+    z.array(textThat(isUrlPattern, 'a host or host/path like *.example.com or example.org/private/*')),
+    [],
+    {
+      ...anywhere,
+      example: ['*.example.com', 'example.org/private/*'],
+      description:
+        'Hosts, and paths of hosts, that are never fetched, nor where they are redirected to; * stands for anything. example.org is that host only, *.example.org what is below it; https:// and :8080 may be added.',
+    },
+  ),
   expireAfterDays: option(wholeFromZero(), 0, {
     ...mainOnly,
     planned: true,
     description: 'Forget previews after this many days; 0 = never.',
   }),
-  defaultLanguage: option(text(), 'en-US,en', {
-    ...planned,
+  defaultLanguage: option(textThat(isHeaderText, 'text that can stand in an HTTP header'), 'en-US,en', {
+    ...anywhere,
     description: 'Accept-Language sent to pages when the client names none.',
   }),
-  userAgent: option(text(), 'matrix-media-repo', { ...planned, description: 'User-Agent sent to pages.' }),
+  userAgent: option(textThat(isHeaderText, 'text that can stand in an HTTP header'), 'matrix-media-repo', {
+    ...anywhere,
+    description: 'User-Agent sent to pages.',
+  }),
   oEmbed: option(flag(), false, { ...planned, description: 'Use oEmbed for the sites that are known to need it.' }),
 })
+
+function isUrlPattern(value: string): boolean {
+  return urlPattern(value) !== undefined
+}
+
+function isHeaderText(value: string): boolean {
+  return /^[\x20-\x7e]*$/.test(value)
+}
