@@ -4,7 +4,7 @@ export const timeouts = section('How long to wait for others, in seconds.', {
   urlPreviewTimeoutSeconds: option(whole({ min: 1 }), 10, {
     ...anywhere,
     description:
-      'For a page that is previewed, from the first look-up to its last byte; a page that has begun is previewed as far as it came. As long again for each of its pictures.',
+      'For a page that is previewed, from the first look-up to its last byte; a page that has begun is previewed as far as it came. As long again for its pictures.',
   }),
   federationTimeoutSeconds: option(whole({ min: 1 }), 120, {
     ...anywhere,
