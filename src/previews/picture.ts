@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import type { StagedFile, StageOptions } from '../datastores/staging.ts'
 import { messagesOf, Refused, Unavailable } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
@@ -65,7 +66,8 @@ export async function fetchPicture(
     const totalMs = until - parts.clock.now()
     if (totalMs <= 0) return undefined
     try {
-      return await receivePicture(parts, options, await open(parts, options, url, { ...wish, totalMs }), wish.signal)
+      await using opened = await open(parts, options, url, { ...wish, totalMs })
+      return await receivePicture(parts, options, opened.bytes, wish.signal)
     } catch (error) {
       wish.signal.throwIfAborted()
       if (error instanceof Unavailable || (error instanceof Refused && error.reason === 'limited')) throw error
@@ -102,23 +104,25 @@ function mostBytes({ downloads: { maxBytes } }: PictureOptions): number {
   return maxBytes > 0 ? Math.min(maxBytes, MAX_BYTES) : MAX_BYTES
 }
 
+interface Opened extends AsyncDisposable {
+  readonly bytes: AsyncIterable<Uint8Array>
+}
+
 async function open(
   parts: PictureParts,
   options: PictureOptions,
   url: URL,
   wish: Omit<Wish, 'accept'> & { readonly totalMs: number },
-): Promise<AsyncIterable<Uint8Array>> {
+): Promise<Opened> {
   const bodyBytes = mostBytes(options)
   if (url.protocol === 'data:') {
     const data = dataOf(url, bodyBytes)
     if (!data) throw new Refused('too_large', `pictures may have ${bodyBytes} bytes at most`)
-    return once(data)
+    return { bytes: Readable.from([data]), [Symbol.asyncDispose]: async () => {} }
   }
   const response = await get(parts, options.urlPreviews, url, { ...wish, accept: ACCEPT, bodyBytes })
   if (response.status !== 200) throw refusedBy(response)
-  return response.body
-}
-
-async function* once(data: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield data
+  const { body } = response
+  // Also if nobody came to read it.
+  return { bytes: body, [Symbol.asyncDispose]: async () => void body.on('error', () => {}).destroy() }
 }
