@@ -1,5 +1,6 @@
-/** Base64 takes four characters for three bytes, percent-encoding three for one. */
-const CHARACTERS_A_BYTE = 3
+/** Percent-encoding takes three characters for a byte, Base64 four for three, and up to four for each where that is encoded too. */
+const CHARACTERS_A_BYTE = 4
+const AROUND = 16
 
 /**
  * The bytes of a `data:` address (RFC 2397), as browsers read it; what it says of its type is not asked. Undefined if it is none
@@ -7,7 +8,7 @@ const CHARACTERS_A_BYTE = 3
  */
 export function dataOf({ protocol, href }: URL, maxBytes: number): Buffer | undefined {
   const comma = href.indexOf(',')
-  if (protocol !== 'data:' || comma < 0 || href.length - comma > maxBytes * CHARACTERS_A_BYTE) return undefined
+  if (protocol !== 'data:' || comma < 0 || href.length - comma > maxBytes * CHARACTERS_A_BYTE + AROUND) return undefined
   const isBase64 = /;\s*base64\s*$/i.test(href.slice(0, comma))
   const end = href.indexOf('#', comma)
   const bytes = percentDecoded(href.slice(comma + 1, end < 0 ? undefined : end))

@@ -104,6 +104,8 @@ export async function get(
     if (pattern !== undefined)
       throw new NoPreview('url_disallowed', new Error(`urlPreviews.disallowedUrls has ${pattern}`))
     endTurn = await hostTurns.take(nameOf(url), timeOver)
+    // By then the connection is gone, also if nobody has read or disposed of what came.
+    timeOver.addEventListener('abort', endTurn, { once: true })
   }
   const headers = { accept, 'accept-encoding': CODINGS, 'accept-language': language, 'user-agent': rules.userAgent }
   const how = { redirects: REDIRECTS, idleMs: limits.totalMs, plainHttp: true, decode: true } as const

@@ -3,6 +3,7 @@ import { AddressRefused } from '../lib/connect.ts'
 import { Refused } from '../lib/errors.ts'
 import { LookupFailed } from '../lib/name-lookup.ts'
 import { BadAddress } from '../lib/net.ts'
+import { HostRests } from './turns.ts'
 
 /** Why an address gives nothing, for logs and metrics. */
 export type NoPreviewReason =
@@ -52,6 +53,7 @@ function reasonOf(error: Error): NoPreviewReason {
   if (error instanceof AddressRefused) return 'network_disallowed'
   if (error instanceof BadAddress) return 'redirects'
   if (error instanceof LookupFailed) return error.temporary ? 'unreachable' : 'no_such_host'
+  if (error instanceof HostRests) return 'left_alone'
   if (error instanceof TooMuch) return 'too_large'
   if (error instanceof UnknownCoding || error.name === 'HTTPParserError') return 'broken'
   if (error.name === 'TimeoutError') return 'timed_out'
