@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { HomeserverConfig, MainConfig } from '../config/schema.ts'
 import { free } from '../lib/buffers.ts'
+import type { EndOfTurn } from '../lib/end-of-turn.ts'
 import { CallerGone, Refused } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { anonymous, type Caller } from '../matrix/caller.ts'
@@ -8,7 +9,7 @@ import type { Context } from '../media/context.ts'
 
 type CallOptions = Pick<
   Call,
-  'request' | 'response' | 'params' | 'main' | 'homeserver' | 'isHostAllowed' | 'address' | 'id'
+  'request' | 'response' | 'turn' | 'params' | 'main' | 'homeserver' | 'isHostAllowed' | 'address' | 'id'
 > & {
   /** The log whose child the call's own will be. */
   readonly log: Log
@@ -21,6 +22,8 @@ const NO_QUERY = new URLSearchParams()
 export class Call implements Context {
   readonly request: IncomingMessage
   readonly response: ServerResponse
+  /** When to send what can be sent at once. */
+  readonly turn: EndOfTurn
   readonly params: Readonly<Record<string, string | undefined>>
   readonly main: MainConfig
   readonly homeserver: HomeserverConfig
@@ -38,6 +41,7 @@ export class Call implements Context {
   constructor(options: CallOptions) {
     this.request = options.request
     this.response = options.response
+    this.turn = options.turn
     this.params = options.params
     this.main = options.main
     this.homeserver = options.homeserver

@@ -12,7 +12,7 @@ export function respond(call: Call, answer: Answer, connection: readonly string[
   if (answer.kind === 'file') return sendFile(call, answer, connection)
   if (answer.kind === 'growing') return sendGrowing(call, answer, connection)
   if (answer.kind === 'mixed') return sendMixed(call, answer, connection)
-  return sendJson(call.request, call.response, answer, connection)
+  return sendJson(call, answer, connection)
 }
 
 const SMALL_REST = 64 * 1024
@@ -24,12 +24,12 @@ const LINGER_MS = 5000
  * connection and the client might never see the answer.
  */
 export async function sendJson(
-  request: IncomingMessage,
-  response: ServerResponse,
+  { request, response, turn }: Pick<Call, 'request' | 'response' | 'turn'>,
   { status, body, headers = [] }: JsonAnswer,
   connection: readonly string[],
 ): Promise<void> {
   const text = JSON.stringify(body)
+  await turn.wait()
   const unread = bodyIsLeft(request)
   response.writeHead(status, [
     ...connection,

@@ -1,6 +1,6 @@
 import findMyWay, { type HTTPMethod } from 'find-my-way'
 import { Refused } from '../lib/errors.ts'
-import type { Method, Route } from './routes.ts'
+import type { Method, Route } from './route.ts'
 
 export interface Match {
   readonly route: Route

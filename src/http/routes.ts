@@ -1,44 +1,18 @@
 import * as account from './account.ts'
-import * as datastores from './admin-datastores.ts'
-import { test as testFederation } from './admin-federation.ts'
-import * as tasks from './admin-tasks.ts'
-import type { Answer } from './answers.ts'
-import type { Who } from './auth.ts'
-import type { Call } from './call.ts'
+import { adminRoutes } from './admin/routes.ts'
+import { json } from './answers.ts'
 import * as media from './download.ts'
 import { toServers } from './federation.ts'
 import { info } from './info.ts'
 import * as information from './information.ts'
-import * as moderation from './moderation.ts'
-import type { HttpParts } from './parts.ts'
+import { openApi } from './openapi.ts'
+import { GET, GET_HEAD, own, POST, PUT, type Route } from './route.ts'
 import * as uploads from './upload.ts'
-
-export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE'
-
-export interface Route {
-  /** What metrics and logs call it: MMR's names. */
-  readonly action: string
-  readonly methods: readonly Method[]
-  readonly paths: readonly string[]
-  readonly who: Who
-  readonly handler: (parts: HttpParts, call: Call) => Promise<Answer>
-  /** Answers whatever the Host is, also one that is not configured. */
-  readonly anyHost?: true
-}
-
-const GET: readonly Method[] = ['GET']
-const GET_HEAD: readonly Method[] = ['GET', 'HEAD']
-const POST: readonly Method[] = ['POST']
-const PUT: readonly Method[] = ['PUT']
-const DELETE: readonly Method[] = ['DELETE']
 
 /** `_matrix/media/r0|v1|v3/…`: clients, homeservers and their e-mails still use every one of them. */
 const legacy = (...paths: readonly string[]) =>
   paths.flatMap((path) => ['r0', 'v1', 'v3'].map((version) => `/_matrix/media/${version}/${path}`))
 const client = (...paths: readonly string[]) => paths.map((path) => `/_matrix/client/v1/media/${path}`)
-/** MMR's own endpoints, under both of its prefixes. */
-const own = (...paths: readonly string[]) =>
-  paths.flatMap((path) => ['', 'io.t2bot.media/'].map((prefix) => `/_matrix/media/unstable/${prefix}${path}`))
 const federation = (path: string) => [`/_matrix/federation/v1/media/${path}`]
 const session = (path: string) => ['r0', 'v1', 'v3'].map((version) => `/_matrix/client/${version}/${path}`)
 
@@ -107,34 +81,6 @@ export const routes: readonly Route[] = [
     handler: info,
   },
   {
-    action: 'quarantine_media',
-    methods: POST,
-    paths: own('admin/quarantine/:server/:mediaId'),
-    who: 'user',
-    handler: moderation.quarantineMedia,
-  },
-  {
-    action: 'release_media',
-    methods: DELETE,
-    paths: own('admin/quarantine/:server/:mediaId'),
-    who: 'user',
-    handler: moderation.releaseMedia,
-  },
-  {
-    action: 'purge_individual_media',
-    methods: POST,
-    paths: own('admin/purge/:server/:mediaId'),
-    who: 'user',
-    handler: moderation.purgeMedia,
-  },
-  {
-    action: 'purge_individual_media',
-    methods: DELETE,
-    paths: own('download/:server/:mediaId'),
-    who: 'user',
-    handler: moderation.purgeMedia,
-  },
-  {
     action: 'config',
     methods: GET,
     paths: [...client('config'), ...legacy('config')],
@@ -173,60 +119,13 @@ export const routes: readonly Route[] = [
     handler: information.health,
     anyHost: true,
   },
+  ...adminRoutes,
   {
-    action: 'list_datastores',
+    action: 'openapi',
     methods: GET,
-    paths: own('admin/datastores'),
-    who: 'repository_admin',
-    handler: datastores.list,
-  },
-  {
-    action: 'get_storage_estimate',
-    methods: GET,
-    paths: own('admin/datastores/:datastoreId/size_estimate'),
-    who: 'repository_admin',
-    handler: datastores.sizeEstimate,
-  },
-  {
-    action: 'datastore_transfer',
-    methods: POST,
-    paths: own('admin/datastores/:source/transfer_to/:target'),
-    who: 'repository_admin',
-    handler: datastores.transfer,
-  },
-  {
-    action: 'list_all_background_tasks',
-    methods: GET,
-    paths: own('admin/tasks/all'),
-    who: 'repository_admin',
-    handler: tasks.listAll,
-  },
-  {
-    action: 'list_unfinished_background_tasks',
-    methods: GET,
-    paths: own('admin/tasks/unfinished'),
-    who: 'repository_admin',
-    handler: tasks.listUnfinished,
-  },
-  {
-    action: 'get_background_task',
-    methods: GET,
-    paths: own('admin/tasks/:taskId'),
-    who: 'repository_admin',
-    handler: tasks.get,
-  },
-  {
-    action: 'cancel_background_task',
-    methods: DELETE,
-    paths: own('admin/tasks/:taskId'),
-    who: 'repository_admin',
-    handler: tasks.cancel,
-  },
-  {
-    action: 'federation_test',
-    methods: GET,
-    paths: own('admin/federation/test/:serverName'),
-    who: 'repository_admin',
-    handler: testFederation,
+    paths: own('admin/openapi.json'),
+    who: 'anyone',
+    handler: async () => json(openApi(routes)),
+    anyHost: true,
   },
 ]

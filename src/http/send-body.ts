@@ -1,16 +1,18 @@
 import type { ServerResponse } from 'node:http'
 import type { ByteRange } from '../datastores/datastore.ts'
 import { CallerGone } from '../lib/errors.ts'
+import type { Call } from './call.ts'
 
 /** Up to this size, in bytes, a body is copied into one piece with its head: that costs less than a second piece. */
 const SMALL = 16 * 1024
 
-/** Sends a part of what is in memory. */
+/** Sends a part of what is in memory, together with whatever else is sent in this turn of the event loop. */
 export async function sendBytes(
-  response: ServerResponse,
+  { response, turn }: Pick<Call, 'response' | 'turn'>,
   bytes: Buffer,
   { start, end: last }: ByteRange,
 ): Promise<void> {
+  await turn.wait()
   // Who left before will not be heard leaving.
   if (response.destroyed) throw gone()
   if (last - start >= SMALL) return await end(response, bytes.subarray(start, last + 1))

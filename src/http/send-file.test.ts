@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { connect } from 'node:net'
 import { expect, test } from 'vitest'
+import { EndOfTurn } from '../lib/end-of-turn.ts'
 import { CallerGone } from '../lib/errors.ts'
 import type { FileAnswer } from './answers.ts'
 import { sendFile } from './send-file.ts'
@@ -17,7 +18,7 @@ async function send(read: (hangUp: () => void) => AsyncIterable<Uint8Array>): Pr
       read: () => read(() => request.socket.destroy()),
       [Symbol.asyncDispose]: async () => void (closed = true),
     })
-    sendFile({ request, response }, { ...FILE, open }, []).then(
+    sendFile({ request, response, turn: new EndOfTurn() }, { ...FILE, open }, []).then(
       () => outcome.resolve('sent'),
       (error: unknown) => outcome.resolve(error),
     )
@@ -90,7 +91,7 @@ test('A client that left while a file in memory was fetched is not waited for', 
       await once(response, 'close')
       return { size: bytes.length, bytes, read: async function* () {}, async [Symbol.asyncDispose]() {} }
     }
-    sendFile({ request, response }, { ...FILE, size: bytes.length, open }, []).then(
+    sendFile({ request, response, turn: new EndOfTurn() }, { ...FILE, size: bytes.length, open }, []).then(
       () => outcome.resolve('sent'),
       (error: unknown) => outcome.resolve(error),
     )

@@ -8,7 +8,7 @@ import { rangeOf } from './range.ts'
 import { sendRedirect } from './redirect.ts'
 import { sendBody, sendBytes } from './send-body.ts'
 
-type Exchange = Pick<Call, 'request' | 'response'>
+type Exchange = Pick<Call, 'request' | 'response' | 'turn'>
 
 /**
  * Sends a file, or the part of it that is asked for, as RFC 9110 says: `If-None-Match`, single ranges with `If-Range`, HEAD.
@@ -39,7 +39,7 @@ export async function sendFile(call: Exchange, file: FileAnswer, connection: rea
   const bytes = file.atHand?.()
   if (bytes) {
     writeHead(call, file, { range, part, etag, connection })
-    return await sendBytes(call.response, bytes, part)
+    return await sendBytes(call, bytes, part)
   }
   // Opened before the head is written: that the bytes are gone must not show only in the middle of a 200.
   await using opened = await file.open(range)
@@ -54,7 +54,7 @@ export async function sendFile(call: Exchange, file: FileAnswer, connection: rea
   }
   writeHead(call, file, { range, part, etag, connection })
   if (file.size === 0) call.response.end()
-  else if (opened.bytes) await sendBytes(call.response, opened.bytes, part)
+  else if (opened.bytes) await sendBytes(call, opened.bytes, part)
   else await sendBody(call.response, opened.read(part), part.end - part.start + 1)
 }
 

@@ -8,7 +8,7 @@ import { rangeOf } from './range.ts'
 import { sendBody } from './send-body.ts'
 import { sendFile } from './send-file.ts'
 
-type Exchange = Pick<Call, 'request' | 'response' | 'signal'>
+type Exchange = Pick<Call, 'request' | 'response' | 'signal' | 'turn'>
 
 /**
  * Sends a file as it comes in, or the part of it that is asked for, each byte once it is there. Without an ETag, which is its

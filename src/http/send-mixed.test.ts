@@ -4,6 +4,7 @@ import { createServer } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { EndOfTurn } from '../lib/end-of-turn.ts'
 import { CallerGone, Refused } from '../lib/errors.ts'
 import type { FileAnswer, MixedAnswer } from './answers.ts'
 import { sendMixed } from './send-mixed.ts'
@@ -42,7 +43,7 @@ async function send({ size = 10, read, admit = async () => {}, paused = false }:
       },
     }
     const answer: MixedAnswer = { kind: 'mixed', boundary: 'b'.repeat(32), file, admit }
-    sendMixed({ request, response }, answer, []).then(
+    sendMixed({ request, response, turn: new EndOfTurn() }, answer, []).then(
       () => outcome.resolve('sent'),
       (error: unknown) => {
         outcome.resolve(error)

@@ -7,7 +7,7 @@ import { COMMON_HEADERS, MEDIA_CACHE_CONTROL, presentedOf } from './headers.ts'
 import { sendBody, sendBytes } from './send-body.ts'
 import { matches } from './send-file.ts'
 
-type Exchange = Pick<Call, 'request' | 'response'>
+type Exchange = Pick<Call, 'request' | 'response' | 'turn'>
 
 /**
  * Sends a file to another homeserver: a JSON part that says nothing yet, then the file, or where it is. Ranges are not offered.
@@ -30,11 +30,11 @@ export async function sendMixed(call: Exchange, answer: MixedAnswer, connection:
   await answer.admit(file.size)
   const head = { envelope: envelopeOf(answer), answer, etag, connection }
   const atHand = file.atHand?.()
-  if (atHand) return await sendWhole(call.response, head, atHand)
+  if (atHand) return await sendWhole(call, head, atHand)
   // Opened before the head is written: that the bytes are gone must not show only in the middle of a 200.
   await using opened = await file.open()
   const bytes = file.size === 0 ? Buffer.alloc(0) : opened.bytes
-  if (bytes) return await sendWhole(call.response, head, bytes)
+  if (bytes) return await sendWhole(call, head, bytes)
   const length = writeHead(call.response, head)
   await sendBody(call.response, within(head.envelope, opened.read({ start: 0, end: file.size - 1 })), length)
 }
@@ -55,11 +55,11 @@ interface Head {
 /** Up to this size, in bytes, a file is copied into one piece with what is around it. */
 const ONE_PIECE = 64 * 1024
 
-async function sendWhole(response: ServerResponse, head: Head, bytes: Buffer): Promise<void> {
-  const length = writeHead(response, head)
+async function sendWhole(call: Exchange, head: Head, bytes: Buffer): Promise<void> {
+  const length = writeHead(call.response, head)
   const { before, after } = head.envelope
-  if (bytes.length > ONE_PIECE) return await sendBody(response, within(head.envelope, [bytes]), length)
-  await sendBytes(response, Buffer.concat([before, bytes, after]), { start: 0, end: length - 1 })
+  if (bytes.length > ONE_PIECE) return await sendBody(call.response, within(head.envelope, [bytes]), length)
+  await sendBytes(call, Buffer.concat([before, bytes, after]), { start: 0, end: length - 1 })
 }
 
 /** Writes the head, and gives the length of the body in bytes. */

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { EndOfTurn } from '../lib/end-of-turn.ts'
 import { CallerGone, ConfigError, Refused } from '../lib/errors.ts'
 import { internalError, requestFinished, requestStarted, requestTurnedAway, unknownHost } from '../lib/events.ts'
 import { authenticate, signedFor } from './auth.ts'
@@ -10,7 +11,8 @@ import { errorAnswer, isUnforeseen, unreadableMessage } from './errors.ts'
 import type { HttpParts } from './parts.ts'
 import { respond, sendJson, sendOptions } from './respond.ts'
 import { makeRouter, type Match, type Router } from './router.ts'
-import { type Route, routes } from './routes.ts'
+import type { Route } from './route.ts'
+import { routes } from './routes.ts'
 import { Turns } from './turns.ts'
 
 export interface HttpOptions {
@@ -109,6 +111,7 @@ class FrontDoor {
   #requests = 0
   readonly #underWay = new Set<Promise<void>>()
   readonly #turns = new Turns()
+  readonly #turn = new EndOfTurn()
 
   constructor(parts: HttpParts, table: readonly Route[]) {
     this.#parts = parts
@@ -187,7 +190,7 @@ class FrontDoor {
     requestStarted(this.#parts.events, { host: exchange.host, action: route.action, method: request.method ?? '' })
     const { main, isHostAllowed } = snapshot
     const { address } = exchange
-    return new Call({ request, response, params, main, homeserver, isHostAllowed, address, id, log })
+    return new Call({ request, response, turn: this.#turn, params, main, homeserver, isHostAllowed, address, id, log })
   }
 
   async #fail(exchange: Exchange, error: unknown): Promise<void> {
@@ -199,7 +202,7 @@ class FrontDoor {
       response.destroy()
       return
     }
-    await sendJson(request, response, errorAnswer(error), this.#connectionHeaders(exchange))
+    await sendJson({ request, response, turn: this.#turn }, errorAnswer(error), this.#connectionHeaders(exchange))
   }
 
   #connectionHeaders(exchange: Exchange): string[] {

@@ -4,7 +4,7 @@ import { createSnapshot, type Snapshot, type SnapshotData } from '../../src/conf
 import type { Call } from '../../src/http/call.ts'
 import { json } from '../../src/http/answers.ts'
 import type { HttpParts } from '../../src/http/parts.ts'
-import type { Route } from '../../src/http/routes.ts'
+import type { Route } from '../../src/http/route.ts'
 import { ServerLimits } from '../../src/http/server-limits.ts'
 import { type HttpServer, startHttp } from '../../src/http/server.ts'
 import { RemoteKeys } from '../../src/matrix/keys/remote-keys.ts'

@@ -137,10 +137,10 @@ describe('Administrators of the repository', () => {
     ['POST', 'datastores/old/transfer_to/old', 400, 'Source and target datastore cannot be the same'],
     ['POST', 'datastores/old/transfer_to/none', 400, 'Target datastore none is not configured'],
     ['POST', 'datastores/none/transfer_to/new', 400, 'Source datastore none is not configured'],
-    ['POST', 'datastores/old/transfer_to/new?before_ts=soon', 400, 'before_ts does not appear to be an integer'],
+    ['POST', 'datastores/old/transfer_to/new?before_ts=soon', 400, 'before_ts must be a whole number'],
     ['GET', 'datastores/none/size_estimate', 400, 'Datastore none is not configured'],
     ['GET', 'tasks/7', 404, 'There is no task 7'],
-    ['GET', 'tasks/x', 400, 'x is not the number of a task'],
+    ['GET', 'tasks/x', 400, 'taskId must be a whole number'],
     ['DELETE', 'tasks/7', 404, 'There is no task 7'],
   ])('are told what is wrong with %s %s', async (method, path, status, error) => {
     await using move = await start()

@@ -7,13 +7,16 @@ export interface Gate extends AsyncDisposable {
   readonly close: () => Promise<void>
   /** Lets connections through again, on the same port. */
   readonly open: () => Promise<void>
+  /** New connections lead to another port from now on. */
+  readonly lead: (port: number) => void
 }
 
 /** Passes connections on to `port`. */
 export async function startGate(port: number): Promise<Gate> {
+  let target = port
   const sockets = new Set<Socket>()
   const server = createServer((near) => {
-    const far = connect({ port, host: '127.0.0.1' })
+    const far = connect({ port: target, host: '127.0.0.1' })
     for (const [one, other] of [
       [near, far],
       [far, near],
@@ -39,6 +42,7 @@ export async function startGate(port: number): Promise<Gate> {
     port: address.port,
     close,
     open: () => listen(address.port),
+    lead: (to) => void (target = to),
     [Symbol.asyncDispose]: async () => {
       if (server.listening) await close()
     },

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { chownSync } from 'node:fs'
-import { appendFile, cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -26,6 +26,18 @@ export interface PostgresServer extends AsyncDisposable {
   readonly version: string
   /** Kills it with SIGKILL, and resolves when it has been started again and has recovered. */
   readonly crash: () => Promise<void>
+  /** Kills it with SIGKILL, and leaves it so. */
+  readonly kill: () => Promise<void>
+  /**
+   * A second server with all that is in this one, and from then on with all that is committed in this one before the
+   * commit is answered. It can be read from, and takes over on `promote`.
+   */
+  readonly startStandby: () => Promise<Standby>
+}
+
+export interface Standby extends AsyncDisposable {
+  readonly url: string
+  readonly promote: () => Promise<void>
 }
 
 type User = NonNullable<ProgramOptions['user']>
@@ -47,15 +59,16 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   const port = await freePort()
   await createCluster(programs, folder, user, password)
   await appendFile(join(folder, 'data', 'postgresql.conf'), serverSettings(options, folder, port))
-  const start = () =>
+  const startOn = (data: string) =>
     startProgram({
-      command: [join(programs, 'postgres'), '-D', join(folder, 'data')],
+      command: [join(programs, 'postgres'), '-D', join(folder, data)],
       environment: environmentOf(programs),
       folder,
       user,
       // The folder goes anyway; SIGQUIT does not wait for clients or write anything back.
       endSignal: 'SIGQUIT',
     })
+  const start = () => startOn('data')
   let server = await start()
   cleanup.defer(() => server[Symbol.asyncDispose]())
   const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`
@@ -68,6 +81,27 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     crash: async () => {
       await server.stop('SIGKILL')
       server = await startAfterCrash(start, url)
+    },
+    kill: async () => void (await server.stop('SIGKILL')),
+    startStandby: async () => {
+      await server.stop('SIGINT')
+      await cp(join(folder, 'data'), join(folder, 'standby'), { recursive: true, preserveTimestamps: true })
+      const standby = await configureStandby(folder, user, url)
+      server = await start()
+      await untilReady(server, () => answers(url))
+      const second = await startOn('standby')
+      owned.defer(() => second[Symbol.asyncDispose]())
+      await untilReady(second, () => answers(standby))
+      await ask(url, `alter system set synchronous_standby_names = '*'`)
+      await ask(url, 'select pg_reload_conf()')
+      return {
+        url: standby,
+        promote: async () => {
+          await ask(standby, 'alter system reset synchronous_standby_names')
+          await ask(standby, 'select pg_promote()')
+        },
+        [Symbol.asyncDispose]: () => second[Symbol.asyncDispose](),
+      }
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
@@ -88,6 +122,21 @@ async function startAfterCrash(start: () => Promise<Program>, url: string): Prom
       await pause(CRASH_PAUSE_MS)
     }
   }
+}
+
+/** Makes the copy of a server's folder a standby of it; gives its address. */
+async function configureStandby(folder: string, user: User | undefined, primary: string): Promise<string> {
+  const data = join(folder, 'standby')
+  const port = await freePort()
+  const lines = [`port = ${port}`, `primary_conninfo = '${primary}'`, `synchronous_standby_names = ''`]
+  await appendFile(join(data, 'postgresql.conf'), `${lines.join('\n')}\n`)
+  await writeFile(join(data, 'standby.signal'), '')
+  // What root copies is root's.
+  if (user) await runProgram({ command: ['chown', '-R', `${user.uid}:${user.gid}`, data] })
+  await chmod(data, 0o700)
+  const url = new URL(primary)
+  url.port = String(port)
+  return url.href
 }
 
 async function createCluster(
@@ -200,13 +249,17 @@ async function answers(url: string): Promise<boolean> {
 }
 
 async function versionOf(url: string): Promise<string> {
+  const [row] = await ask(url, 'SHOW server_version')
+  return String(row?.['server_version'])
+}
+
+async function ask(url: string, statement: string): Promise<Record<string, unknown>[]> {
   const client = new pg.Client({ connectionString: url })
   // Without a listener a connection refused during start-up would end the whole run.
   client.on('error', () => undefined)
   try {
     await client.connect()
-    const { rows } = await client.query('SHOW server_version')
-    return String(rows[0]?.server_version)
+    return (await client.query(statement)).rows
   } finally {
     await client.end().catch(() => undefined)
   }

@@ -1,0 +1,93 @@
+import { DELETE, GET, own, POST, type Route } from '../route.ts'
+import * as datastores from './datastores.ts'
+import * as federation from './federation.ts'
+import * as moderation from './moderation.ts'
+import * as tasks from './tasks.ts'
+
+/** The administrators' part of the API: MMR's, and what it lacks. */
+export const adminRoutes: readonly Route[] = [
+  {
+    action: 'quarantine_media',
+    methods: POST,
+    paths: own('admin/quarantine/:server/:mediaId'),
+    who: 'user',
+    ...moderation.quarantineMedia,
+  },
+  {
+    action: 'release_media',
+    methods: DELETE,
+    paths: own('admin/quarantine/:server/:mediaId'),
+    who: 'user',
+    ...moderation.releaseMedia,
+  },
+  {
+    action: 'purge_individual_media',
+    methods: POST,
+    paths: own('admin/purge/:server/:mediaId'),
+    who: 'user',
+    ...moderation.purgeMedia,
+  },
+  {
+    action: 'purge_individual_media',
+    methods: DELETE,
+    paths: own('download/:server/:mediaId'),
+    who: 'user',
+    ...moderation.purgeMedia,
+  },
+  {
+    action: 'list_datastores',
+    methods: GET,
+    paths: own('admin/datastores'),
+    who: 'repository_admin',
+    ...datastores.list,
+  },
+  {
+    action: 'get_storage_estimate',
+    methods: GET,
+    paths: own('admin/datastores/:datastoreId/size_estimate'),
+    who: 'repository_admin',
+    ...datastores.sizeEstimate,
+  },
+  {
+    action: 'datastore_transfer',
+    methods: POST,
+    paths: own('admin/datastores/:source/transfer_to/:target'),
+    who: 'repository_admin',
+    ...datastores.transfer,
+  },
+  {
+    action: 'list_all_background_tasks',
+    methods: GET,
+    paths: own('admin/tasks/all'),
+    who: 'repository_admin',
+    ...tasks.listAll,
+  },
+  {
+    action: 'list_unfinished_background_tasks',
+    methods: GET,
+    paths: own('admin/tasks/unfinished'),
+    who: 'repository_admin',
+    ...tasks.listUnfinished,
+  },
+  {
+    action: 'get_background_task',
+    methods: GET,
+    paths: own('admin/tasks/:taskId'),
+    who: 'repository_admin',
+    ...tasks.get,
+  },
+  {
+    action: 'cancel_background_task',
+    methods: DELETE,
+    paths: own('admin/tasks/:taskId'),
+    who: 'repository_admin',
+    ...tasks.cancel,
+  },
+  {
+    action: 'federation_test',
+    methods: GET,
+    paths: own('admin/federation/test/:serverName'),
+    who: 'repository_admin',
+    ...federation.test,
+  },
+]
