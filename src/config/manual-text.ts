@@ -21,7 +21,7 @@ full of defaults when PATH does not exist; here that is an error.) The folder fo
 Environment variables for other servers: \`CELLARIUM_HOSTS_FILE\` names the hosts file to look names up in, if not the system's;
 \`NODE_EXTRA_CA_CERTS\` names further authorities to trust. For tests only, each with a loud warning:
 \`MEDIA_REPO_UNSAFE_FEDERATION=true\` checks no certificates, \`MEDIA_REPO_HTTP_ONLY_FEDERATION=true\` speaks plain HTTP. A proxy
-(\`HTTPS_PROXY\`) is not used for other servers.
+(\`HTTPS_PROXY\`) is not used for other servers, nor for previews.
 
 ## Several files
 

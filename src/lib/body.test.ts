@@ -16,13 +16,13 @@ function sending(bytes: Uint8Array, { chunk = 1000, fails = false, repeats = fal
   let taken = 0
   const body = Readable.from(
     (function* () {
-      do {
+      for (let round = 0; round < (repeats ? Infinity : 1); round++) {
         for (let at = 0; at < bytes.length; at += chunk) {
           const part = bytes.subarray(at, at + chunk)
           taken += part.length
           yield part
         }
-      } while (repeats)
+      }
       if (fails) throw new Error('the connection was lost')
     })(),
     { objectMode: false },

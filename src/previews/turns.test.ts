@@ -76,9 +76,9 @@ describe('Turns at a host', () => {
   })
 })
 
-describe('The queue of previews', () => {
-  const never = () => new Promise<never>(() => {})
+const never = () => new Promise<never>(() => {})
 
+describe('The queue of previews', () => {
   test('has half of its places for one host, and refuses when too much waits', async () => {
     const queue = previewQueue(4)
     let began = 0

@@ -57,6 +57,12 @@ const sending =
   (_, response) =>
     void response.writeHead(status, { 'content-type': 'image/png', ...headers }).end(body)
 
+function rejecting(error: Error): () => Promise<never> {
+  return async () => {
+    throw error
+  }
+}
+
 describeWith('openssl', 'A picture for a preview', () => {
   beforeAll(async () => {
     internet = await startSmallInternet()
@@ -179,26 +185,12 @@ describeWith('openssl', 'A picture for a preview', () => {
   })
 
   test('is no reason to go on without a word when nothing can be stored, or too much is decoded', async () => {
-    const usual = parts
     const wish = { language: 'en', signal: new AbortController().signal }
     const candidates = [{ url: new URL('http://web.test/a.png') }]
-    const failing = (error: Error) =>
-      fetchPicture(
-        {
-          ...usual,
-          stage: async () => {
-            throw error
-          },
-        },
-        optionsWith({}),
-        candidates,
-        wish,
-      )
-    await expect(failing(new StorageUnavailable('full'))).rejects.toThrow('full')
-    const lookAt = async () => {
-      throw new Refused('limited', 'too much')
-    }
-    await expect(fetchPicture({ ...usual, lookAt }, optionsWith({}), candidates, wish)).rejects.toThrow('too much')
+    const failing = (changed: Partial<PictureParts>) =>
+      fetchPicture({ ...parts, ...changed }, optionsWith({}), candidates, wish)
+    await expect(failing({ stage: rejecting(new StorageUnavailable('full')) })).rejects.toThrow('full')
+    await expect(failing({ lookAt: rejecting(new Refused('limited', 'too much')) })).rejects.toThrow('too much')
     // Nothing of the answers is left that would keep a turn at the site.
     expect(await firstOf(['/a.png'])).toMatchObject({ width: 120 })
   })

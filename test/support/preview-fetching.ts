@@ -40,6 +40,10 @@ export const USUAL: UrlPreviews = {
   userAgent: 'Cellarium (test)',
 }
 
+function options(changes: Partial<UrlPreviews> = {}, seconds = 60): FetchingOptions {
+  return { urlPreviews: { ...USUAL, ...changes }, timeouts: { urlPreviewTimeoutSeconds: seconds } }
+}
+
 /** What fetches pages for previews, in a small internet. */
 export function openPreviewFetching(internet: SmallInternet, dial: Dial = internet.dial): PreviewFetching {
   const { log, lines } = recordingLog()
@@ -48,10 +52,6 @@ export function openPreviewFetching(internet: SmallInternet, dial: Dial = intern
   const authorities = [authority.certificate]
   const doors = new PreviewDoors({ events, clock, random: () => 0.5, environment: {}, dial, lookup, authorities })
   const parts = { clock, previewDoors: doors, hostTurns: new HostTurns(clock) }
-  const options = (changes: Partial<UrlPreviews> = {}, seconds = 60) => ({
-    urlPreviews: { ...USUAL, ...changes },
-    timeouts: { urlPreviewTimeoutSeconds: seconds },
-  })
   const page: PreviewFetching['page'] = async (url, changes, { seconds, ...wish } = {}) => {
     const usual = { language: 'en', signal: new AbortController().signal }
     await using source = await fetchSource(parts, options(changes, seconds), new URL(url), { ...usual, ...wish })

@@ -30,8 +30,8 @@ export const urlPreviews = section('Previews of web pages in chats.', {
   }),
   numWorkers: option(whole({ min: 1 }), 10, {
     ...atStart,
-    planned: true,
-    description: 'Most previews made at a time.',
+    description:
+      'Most previews made at a time, half of them of one host. Twenty times as many may wait for their turn; whoever asks for more is answered 429.',
   }),
   disallowedNetworks: option(networks(), PRIVATE_NETWORKS, {
     ...anywhere,
