@@ -38,18 +38,18 @@ export class PageDecoder {
   /** The text of the next bytes; the first call should bring `CHARSET_BYTES`, or all there are. */
   decode(bytes: Buffer): string {
     this.#decoder ??= this.#decoderFor(bytes)
-    if (this.#sure) return this.#decoder.decode(bytes, { stream: true })
+    if (this.#sure) return this.#decodeStream(bytes)
     const whole = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes])
     const begun = begunCharacter(whole)
     this.#rest = whole.subarray(whole.length - begun)
-    return this.#decodeUnsure(whole.subarray(0, whole.length - begun))
+    const text = this.#decodeUnsure(whole.subarray(0, whole.length - begun))
+    return this.#sure ? text + this.#takeRest() : text
   }
 
   /** The text of what was left over. */
   end(): string {
     if (!this.#decoder) return ''
-    const text = this.#rest.length === 0 ? '' : this.#decodeUnsure(this.#rest)
-    return text + this.#decoder.decode()
+    return this.#takeRest() + this.#decoder.decode()
   }
 
   #decoderFor(bytes: Buffer): TextDecoder {
@@ -58,12 +58,22 @@ export class PageDecoder {
     return new TextDecoder(label)
   }
 
+  #takeRest(): string {
+    const rest = this.#rest
+    this.#rest = Buffer.alloc(0)
+    return this.#sure ? this.#decodeStream(rest) : this.#decodeUnsure(rest)
+  }
+
+  #decodeStream(bytes: Buffer): string {
+    return this.#decoder?.decode(bytes, { stream: true }) ?? ''
+  }
+
   #decodeUnsure(bytes: Buffer): string {
     if (!isAscii(bytes)) {
       this.#sure = true
       if (!looksLikeUtf8(bytes)) this.#decoder = new TextDecoder('windows-1252')
     }
-    return this.#decoder?.decode(bytes, { stream: true }) ?? ''
+    return this.#decodeStream(bytes)
   }
 }
 

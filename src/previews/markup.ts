@@ -19,10 +19,12 @@ const LONGEST_NAME = 64
 const LONGEST_ATTRIBUTE = 4096
 /** A picture in the page itself; with more than that it is left out, as a part of it is of no use. */
 const LONGEST_DATA_URL = 1024 * 1024
+/** Names are shorter. In characters. */
+const LEAST_KEPT = 4096
 const nothing = (): void => {}
 
 /**
- * Reads markup in one pass, piece by piece, and never keeps more than two pieces of it. Comments, declarations and instructions are
+ * Reads markup in one pass, piece by piece, and never keeps more than two pieces of it (or a few thousand characters). Comments, declarations and instructions are
  * passed over. No tree is built, so that neither depth nor number of elements costs memory; what follows from the nesting of
  * elements is for the reader to know.
  *
@@ -32,7 +34,7 @@ export class Markup {
   readonly #reader: MarkupReader
   readonly #tokenizer: Tokenizer
   readonly #xml: boolean
-  /** The piece before, and the one that is being read: what the tokenizer tells of began in one of them, or is cut. */
+  /** The piece that is being read and the one before, or several small ones: what the tokenizer tells of began there, or is cut. */
   #buffer = ''
   /** Where in the page the buffer begins. */
   #begin = 0
@@ -55,8 +57,9 @@ export class Markup {
   }
 
   write(piece: string): void {
-    this.#begin += this.#buffer.length - this.#lastLength
-    this.#buffer = this.#buffer.slice(this.#buffer.length - this.#lastLength) + piece
+    const passed = Math.max(this.#buffer.length - Math.max(this.#lastLength, LEAST_KEPT), 0)
+    this.#begin += passed
+    this.#buffer = this.#buffer.slice(passed) + piece
     this.#lastLength = piece.length
     this.#tokenizer.write(piece)
   }

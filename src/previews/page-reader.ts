@@ -123,6 +123,7 @@ export class PageReader implements MarkupReader {
   }
 
   #meta(attributes: Attributes): void {
+    if (this.#metas.length >= MOST_METAS) return
     const content = this.#contentOf(attributes.get('content') ?? '')
     if (content === '' || this.#nesting.outOf === 'template') return
     const names = ['property', 'name', 'itemprop'].flatMap((key) => words(attributes.get(key)))

@@ -82,7 +82,7 @@ function endOfCharacter(text: string, characters: number): number {
 
 function endWithin(text: string, characters: number): number {
   const end = endOfCharacter(text, characters)
-  const space = text[end] === ' ' ? end : text.lastIndexOf(' ', end)
+  const space = boundaryBefore(text, text.lastIndexOf(' ', end))
   return space >= end / 2 ? space : end
 }
 
@@ -95,6 +95,7 @@ function withEllipsis(text: string, end: number): string {
 
 /** The last place not after `at` where no character is cut. */
 function boundaryBefore(text: string, at: number): number {
+  if (at <= 0) return 0
   if (at >= text.length) return text.length
   // After one simple character and before another there always is one.
   if (SIMPLE.test(text.slice(Math.max(at - 1, 0), at + 1))) return at
