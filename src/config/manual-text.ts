@@ -100,6 +100,8 @@ export const DIFFERENCES = `## Differences from MMR
   100 MB), from the second request on. MMR 1.3 has no such cache.
 - Of MMR 1.2's \`featureSupport\`, \`MSC2448Blurhash\` works again (only drawing pictures of blurhashes is not there), \`redis\`
   is now \`redis\` at the top, and \`IPFS\` has no effect.
+- \`urlPreviews.userAgent\` is by default a name that web sites know as that of a preview bot; MMR's \`matrix-media-repo\` is not,
+  and is sent where it is configured. In \`filePreviewTypes\` one line that fits is enough (MMR: all of them have to).
 - \`pgo\` is accepted and ignored for good.
 - Regular expressions of application services are JavaScript's. Those that only Go understands are an error.
 `
