@@ -36,8 +36,17 @@ const TRACKER =
 const NOT_SHOWN = /display\s*:\s*none|visibility\s*:\s*hidden|(?:^|[;\s])(?:width|height)\s*:\s*[01]px/i
 
 const IMAGE = new Set([
-  ...['src', 'srcset', ...LAZY, ...LAZY_SETS],
-  ...['alt', 'width', 'height', 'class', 'id', 'style', 'hidden'],
+  'src',
+  'srcset',
+  ...LAZY,
+  ...LAZY_SETS,
+  'alt',
+  'width',
+  'height',
+  'class',
+  'id',
+  'style',
+  'hidden',
 ])
 
 /** What has to be known of elements to find pictures. */
