@@ -14,7 +14,6 @@ import type { S3Patience } from './datastores/s3/bucket.ts'
 import { type Database, openDatabase } from './db/connect.ts'
 import type { DescriptionRecord } from './db/descriptions.ts'
 import { repositoryId } from './db/repository.ts'
-import type { ThumbnailRecord } from './db/thumbnails.ts'
 import { startMetricsListener } from './http/metrics-listener.ts'
 import { ServerLimits } from './http/server-limits.ts'
 import { type HttpServer, startHttp } from './http/server.ts'
@@ -47,6 +46,7 @@ import { TaskRunner } from './tasks/runner.ts'
 import { startSchedule } from './tasks/schedule.ts'
 import { thumbnailsJob } from './tasks/thumbnails.ts'
 import { transferKind, type TransferTaskParts } from './tasks/transfer.ts'
+import { type MakingParts, ThumbnailMaking } from './thumbnails/once.ts'
 import { Placeholders } from './thumbnails/placeholders.ts'
 import { openThumbnailPool } from './thumbnails/pool.ts'
 import { PreGeneration } from './thumbnails/pre-generate.ts'
@@ -72,6 +72,10 @@ export interface AppOptions {
 
 const THUMBNAIL_TIMEOUT_MS = 30_000
 const THUMBNAILS_WAITING = 500
+/** With the time that decoding may take, within the minute after which proxies give up. */
+const THUMBNAIL_WAIT_MS = 25_000
+/** While one is decoded, the next one's source is fetched and the last one is stored. */
+const THUMBNAILS_PER_WORKER = 4
 /** Of the ten seconds that Docker waits. */
 const LAST_CALLS_MS = 2000
 
@@ -113,7 +117,8 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   )
 
   const reads = parts.use(new Reads({ db, clock, log }))
-  const thumbnails = await openThumbnails(parts, config, environment['PATH'] ?? '', log)
+  const making = { db, notifier, newToken, log }
+  const thumbnails = await openThumbnails(parts, config, environment['PATH'] ?? '', making)
 
   startBackground(parts, config, { db, datastores, notifier, clock, events, log })
   // Requests have ended by then. What the background is at may end well in a moment; S3 that is away must not hold it up.
@@ -201,14 +206,18 @@ function startBackground(parts: AsyncDisposableStack, config: ConfigStore, of: B
 }
 
 /** What makes thumbnails. The start does not wait for the search for programs; the first thumbnail does. */
-async function openThumbnails(parts: AsyncDisposableStack, config: ConfigStore, path: string, log: Log) {
+async function openThumbnails(parts: AsyncDisposableStack, config: ConfigStore, path: string, making: MakingParts) {
   const { main, homeservers } = config.current()
+  const { log } = making
   const types = homeservers.flatMap(({ thumbnails }) => thumbnails.types)
   const programs = parts.use(lookForPrograms(path, types, log))
+  const workers = Math.min(main.thumbnails.numWorkers, availableParallelism())
+  const waits = { longestWaitMs: THUMBNAIL_WAIT_MS }
   const thumbnailPool = openThumbnailPool({
-    workers: Math.min(main.thumbnails.numWorkers, availableParallelism()),
+    workers,
     jobTimeoutMs: THUMBNAIL_TIMEOUT_MS,
     queueLimit: THUMBNAILS_WAITING,
+    ...waits,
     programs: programs.found,
     log,
   })
@@ -218,7 +227,11 @@ async function openThumbnails(parts: AsyncDisposableStack, config: ConfigStore, 
   return {
     thumbnailPool,
     scratch,
-    thumbnailsUnderWay: new SharedWork<ThumbnailRecord>(),
+    thumbnailMaking: new ThumbnailMaking(making, {
+      atATime: workers * THUMBNAILS_PER_WORKER,
+      waiting: THUMBNAILS_WAITING,
+      ...waits,
+    }),
     descriptionsUnderWay: new SharedWork<DescriptionRecord>(),
     placeholders: new Placeholders({ thumbnailPool, scratch, log }),
     preGeneration: parts.use(new PreGeneration()),

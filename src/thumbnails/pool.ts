@@ -16,6 +16,8 @@ export interface ThumbnailPoolOptions {
   readonly memoryLimitBytes?: number
   /** How many jobs may wait for a worker. */
   readonly queueLimit: number
+  /** How long one may wait for a worker, in ms; for ever if not given. */
+  readonly longestWaitMs?: number
   /** Programs of the machine for the types that need them; none if not given. Never rejects. */
   readonly programs?: Promise<Programs>
   readonly log: Log
@@ -43,6 +45,7 @@ export class ThumbnailPool {
     this.#queue = new WorkQueue({
       atATime: options.workers,
       waiting: options.queueLimit,
+      ...(options.longestWaitMs === undefined ? {} : { longestWaitMs: options.longestWaitMs }),
       retryMs: retryWhenFullMs,
       what: 'thumbnails are being made',
     })
@@ -52,7 +55,7 @@ export class ThumbnailPool {
    * Makes a thumbnail. When the promise is settled, nobody touches the job's files any more, and there is a target only
    * if it gave a thumbnail.
    *
-   * @throws Refused `too_large` or `not_thumbnailable` for the file's sake, `limited` when too many jobs wait.
+   * @throws Refused `too_large` or `not_thumbnailable` for the file's sake, `limited` when too many jobs wait, or this one for too long.
    * @throws the signal's reason, soon after it aborts: a job that waits leaves the queue, a running one is ended.
    */
   async generate(job: ThumbnailJob, signal: AbortSignal): Promise<Generated> {
