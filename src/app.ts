@@ -46,7 +46,7 @@ import { TaskRunner } from './tasks/runner.ts'
 import { startSchedule } from './tasks/schedule.ts'
 import { thumbnailsJob } from './tasks/thumbnails.ts'
 import { transferKind, type TransferTaskParts } from './tasks/transfer.ts'
-import { type MakingParts, ThumbnailMaking } from './thumbnails/once.ts'
+import { type MakingOptions, type MakingParts, ThumbnailMaking } from './thumbnails/once.ts'
 import { Placeholders } from './thumbnails/placeholders.ts'
 import { openThumbnailPool } from './thumbnails/pool.ts'
 import { PreGeneration } from './thumbnails/pre-generate.ts'
@@ -68,12 +68,16 @@ export interface AppOptions {
   readonly network?: Pick<FederationParts, 'dial' | 'lookup' | 'authorities'>
   /** How long to wait for S3; as long as is usual, if not given. */
   readonly s3Patience?: S3Patience
+  /** Which thumbnails have to wait, and for how long; what is usual, if not given. */
+  readonly thumbnailQueue?: ThumbnailQueue
 }
 
+/** How many thumbnails may wait, and for how long, in ms. */
+export type ThumbnailQueue = Pick<MakingOptions, 'waiting' | 'longestWaitMs'>
+
 const THUMBNAIL_TIMEOUT_MS = 30_000
-const THUMBNAILS_WAITING = 500
-/** With the time that decoding may take, within the minute after which proxies give up. */
-const THUMBNAIL_WAIT_MS = 25_000
+/** With the time that decoding may take, a wait stays within the minute after which proxies give up. */
+const THUMBNAIL_QUEUE: ThumbnailQueue = { waiting: 500, longestWaitMs: 25_000 }
 /** While one is decoded, the next one's source is fetched and the last one is stored. */
 const THUMBNAILS_PER_WORKER = 4
 /** Of the ten seconds that Docker waits. */
@@ -83,6 +87,7 @@ const LAST_CALLS_MS = 2000
 export async function openApp(config: ConfigStore, log: Log, options: AppOptions = {}): Promise<App> {
   const { main } = config.current()
   const { clock = systemClock, environment = {}, idleTimeoutMs, network, s3Patience } = options
+  const { thumbnailQueue = THUMBNAIL_QUEUE } = options
   await using parts = new AsyncDisposableStack()
 
   const reporter = parts.use(await openReporter(main.sentry, { version: VERSION, log }))
@@ -117,8 +122,8 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   )
 
   const reads = parts.use(new Reads({ db, clock, log }))
-  const making = { db, notifier, newToken, log }
-  const thumbnails = await openThumbnails(parts, config, environment['PATH'] ?? '', making)
+  const making = { db, notifier, newToken, log, queue: thumbnailQueue, path: environment['PATH'] ?? '' }
+  const thumbnails = await openThumbnails(parts, config, making)
 
   startBackground(parts, config, { db, datastores, notifier, clock, events, log })
   // Requests have ended by then. What the background is at may end well in a moment; S3 that is away must not hold it up.
@@ -205,19 +210,24 @@ function startBackground(parts: AsyncDisposableStack, config: ConfigStore, of: B
   parts.use(new TaskRunner(leased, taskKinds(of), { atATime: main.tasks.numWorkers }))
 }
 
+interface ThumbnailsNeed extends MakingParts {
+  readonly queue: ThumbnailQueue
+  /** The folders in which to look for programs, as in `PATH`. */
+  readonly path: string
+}
+
 /** What makes thumbnails. The start does not wait for the search for programs; the first thumbnail does. */
-async function openThumbnails(parts: AsyncDisposableStack, config: ConfigStore, path: string, making: MakingParts) {
+async function openThumbnails(parts: AsyncDisposableStack, config: ConfigStore, need: ThumbnailsNeed) {
+  const { log, queue, path } = need
   const { main, homeservers } = config.current()
-  const { log } = making
   const types = homeservers.flatMap(({ thumbnails }) => thumbnails.types)
   const programs = parts.use(lookForPrograms(path, types, log))
   const workers = Math.min(main.thumbnails.numWorkers, availableParallelism())
-  const waits = { longestWaitMs: THUMBNAIL_WAIT_MS }
   const thumbnailPool = openThumbnailPool({
     workers,
     jobTimeoutMs: THUMBNAIL_TIMEOUT_MS,
-    queueLimit: THUMBNAILS_WAITING,
-    ...waits,
+    queueLimit: queue.waiting,
+    longestWaitMs: queue.longestWaitMs,
     programs: programs.found,
     log,
   })
@@ -227,11 +237,7 @@ async function openThumbnails(parts: AsyncDisposableStack, config: ConfigStore, 
   return {
     thumbnailPool,
     scratch,
-    thumbnailMaking: new ThumbnailMaking(making, {
-      atATime: workers * THUMBNAILS_PER_WORKER,
-      waiting: THUMBNAILS_WAITING,
-      ...waits,
-    }),
+    thumbnailMaking: new ThumbnailMaking(need, { atATime: workers * THUMBNAILS_PER_WORKER, ...queue }),
     descriptionsUnderWay: new SharedWork<DescriptionRecord>(),
     placeholders: new Placeholders({ thumbnailPool, scratch, log }),
     preGeneration: parts.use(new PreGeneration()),

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { Refused, StorageUnavailable } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Generated, ThumbnailJob } from './job.ts'
+import { giveWay } from './priority.ts'
 import type { Programs } from './programs.ts'
 import type { WorkerAnswer, WorkerTask } from './worker.ts'
 
@@ -54,6 +55,7 @@ export class WorkerProcess {
       detached: process.platform !== 'win32',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
+    if (this.#child.pid !== undefined) giveWay(this.#child.pid, options.log)
     this.#child.on('message', (answer: WorkerAnswer) => this.#receive(answer))
     this.#child.stderr?.on('data', (text: Buffer) => {
       this.#stderr = (this.#stderr + text.toString()).slice(-stderrKept)
