@@ -137,6 +137,8 @@ export interface DescriptionsTable {
   animated: number
   duration_ms: number | null
   blurhash: string | null
+  /** JSON. */
+  sound: string | null
 }
 
 export interface Schema {
