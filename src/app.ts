@@ -78,6 +78,8 @@ export type ThumbnailQueue = Pick<MakingOptions, 'waiting' | 'longestWaitMs'>
 const THUMBNAIL_TIMEOUT_MS = 30_000
 /** With the time that decoding may take, a wait stays within the minute after which proxies give up. */
 const THUMBNAIL_QUEUE: ThumbnailQueue = { waiting: 500, longestWaitMs: 25_000 }
+/** A third of what the server gets where both want all of a core (decision 032). */
+const DECODERS_NICENESS = 5
 /** While one is decoded, the next one's source is fetched and the last one is stored. */
 const THUMBNAILS_PER_WORKER = 4
 /** Of the ten seconds that Docker waits. */
@@ -228,6 +230,7 @@ async function openThumbnails(parts: AsyncDisposableStack, config: ConfigStore, 
     jobTimeoutMs: THUMBNAIL_TIMEOUT_MS,
     queueLimit: queue.waiting,
     longestWaitMs: queue.longestWaitMs,
+    niceness: DECODERS_NICENESS,
     programs: programs.found,
     log,
   })

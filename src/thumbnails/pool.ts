@@ -20,6 +20,8 @@ export interface ThumbnailPoolOptions {
   readonly longestWaitMs?: number
   /** Programs of the machine for the types that need them; none if not given. Never rejects. */
   readonly programs?: Promise<Programs>
+  /** By how much workers give way to the server, as `nice` has it: 0 to 19; not at all if not given. */
+  readonly niceness?: number
   readonly log: Log
   /** How long a worker without work is kept; a minute if not given. */
   readonly idleMs?: number
@@ -102,11 +104,12 @@ export class ThumbnailPool {
     const {
       jobTimeoutMs,
       log,
+      niceness = 0,
       memoryLimitBytes = defaultMemoryLimitBytes,
       workerFile: file = ownWorkerFile(),
     } = this.#options
     const programs = (await this.#options.programs) ?? {}
-    const worker = await WorkerProcess.start({ file, jobTimeoutMs, memoryLimitBytes, programs, log })
+    const worker = await WorkerProcess.start({ file, jobTimeoutMs, memoryLimitBytes, programs, niceness, log })
     this.#workers.add(worker)
     void worker.ended.then(() => this.#forget(worker))
     if (!this.#closed) return worker
