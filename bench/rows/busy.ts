@@ -64,13 +64,13 @@ export function busyDownload({ name, aim }: Pick<Row, 'name' | 'aim'>): Row {
 async function makeThumbnails<Result>(
   { server, headers: { Host = '', ...headers } }: Stage,
   path: string,
-  queries: Iterator<string>,
+  queries: Iterator<string, undefined>,
   meanwhile: () => Promise<Result>,
 ): Promise<{ readonly result: Result; readonly count: number }> {
-  let goesOn = true
+  const enough = new AbortController()
   let count = 0
   const client = async () => {
-    while (goesOn) {
+    while (!enough.signal.aborted) {
       const { value: query = '' } = queries.next()
       const answer = await fetch(server.url + path + query, { headers: { ...headers, 'X-Forwarded-Host': Host } })
       await answer.arrayBuffer()
@@ -79,13 +79,11 @@ async function makeThumbnails<Result>(
     }
   }
   const clients = Promise.all(Array.from({ length: THUMBNAILS }, client))
-  const result = await Promise.race([meanwhile(), clients.then(() => Promise.reject(new Error('no thumbnails')))])
-  goesOn = false
-  await clients
+  const [result] = await Promise.all([meanwhile().finally(() => enough.abort()), clients])
   return { result, count }
 }
 
-function* sizes(): Generator<string> {
+function* sizes(): Generator<string, undefined> {
   for (let width = 320; width > 100; width--) {
     for (let height = 240; height > 100; height--) yield `?width=${width}&height=${height}&method=scale`
   }
