@@ -137,6 +137,8 @@ export interface DescriptionsTable {
   animated: number
   duration_ms: number | null
   blurhash: string | null
+  /** JSON. */
+  sound: string | null
 }
 
 /** What a page looked like to one homeserver, in one language, in one hour. */

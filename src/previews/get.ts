@@ -2,13 +2,14 @@ import { createHash } from 'node:crypto'
 import { isLeased, type Lease } from '../db/leases.ts'
 import { findFresh, findPast, type PreviewKey, type PreviewRecord } from '../db/previews.ts'
 import { LeaseLost, type Leased, withLease } from '../db/with-lease.ts'
+import { hintsOf } from '../coordination/hints.ts'
 import type { Notifier } from '../coordination/notifier.ts'
 import { Refused } from '../lib/errors.ts'
 import type { SharedWork } from '../lib/shared-work.ts'
 import type { FairWorkQueue } from '../lib/work-queue.ts'
 import { formatMxc } from '../matrix/ids.ts'
 import type { Context } from '../media/context.ts'
-import { listen, LOOK_AGAIN_MS } from '../media/pending.ts'
+import { LOOK_AGAIN_MS } from '../media/pending.ts'
 import { answered, type Preview } from './answer.ts'
 import { type PreviewFailure, refusal } from './failure.ts'
 import { hasPreviews } from './fetch.ts'
@@ -180,7 +181,7 @@ async function waitForOther(
   name: string,
   signal: AbortSignal,
 ): Promise<PreviewRecord | undefined> {
-  using hints = listen(parts.notifier, name, signal, 'previewed')
+  using hints = hintsOf(parts.notifier, 'previewed', (message) => message === name, signal)
   for (;;) {
     // The lease before the record: what is stored in between is then found.
     const isBusy = await isLeased(parts.db.read, name)
