@@ -51,9 +51,12 @@ function xmlFeed(text: string, base: URL): Feed | undefined {
   let root: string | undefined
   const markup = new Markup(
     {
-      wanted: new Map(),
-      open: (name, _, closed) => {
+      wanted: new Map([['itunes:image', new Set(['href'])]]),
+      open: (name, attributes, closed) => {
         root ??= name
+        // Podcasts have it beside `image`, or alone.
+        const isCover = name === 'itunes:image' && path.join('/') === 'rss/channel'
+        if (isCover && !said.has('picture')) said.set('picture', attributes.get('href') ?? '')
         if (!closed) path.push(name)
       },
       close: () => {
