@@ -44,8 +44,7 @@ export interface Growth {
  * neither fails it.
  */
 export class GrowingFile implements Disposable, Growth {
-  /** How many bytes were announced, if that is known. Receiving another number fails. */
-  readonly size: number | undefined
+  #size: number | undefined
   readonly #waiting = new Set<() => void>()
   #file: SharedFile | undefined
   #recent: Recent | undefined
@@ -54,8 +53,19 @@ export class GrowingFile implements Disposable, Growth {
   #state: 'receiving' | 'received' | 'finished' | 'failed' = 'receiving'
   #error: unknown
 
-  constructor(size: number | undefined) {
-    this.size = size
+  /** `size`: as for `announce`, where it is known by now. */
+  constructor(size?: number) {
+    this.#size = size
+  }
+
+  /** How many bytes were announced, if that is known. Receiving another number fails. */
+  get size(): number | undefined {
+    return this.#size
+  }
+
+  /** Says how many bytes there are going to be, if anybody has. Not to be called any more once somebody reads. */
+  announce(size: number | undefined): void {
+    this.#size = size
   }
 
   /**
