@@ -152,7 +152,7 @@ async function* bytesOf(asked: Promise<Coming>, progress: FetchJob['progress']):
   const expected = remote.size ?? remote.about?.atMost ?? 0
   let received = 0
   try {
-    for await (const chunk of remote.body as AsyncIterable<Uint8Array>) {
+    for await (const chunk of remote.body) {
       received += chunk.length
       if (expected > 0) progress.got(received / expected)
       yield chunk
