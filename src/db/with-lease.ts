@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Log } from '../lib/log.ts'
 import type { Database } from './connect.ts'
 import { type Lease, type LeaseFor, releaseLease, renewLease, takeLease } from './leases.ts'
@@ -45,7 +46,8 @@ export async function withLease<Result>(
 ): Promise<Leased<Result>> {
   const { ms = DEFAULT_MS, early = false } = options
   const lease: LeaseFor = { name, token: parts.newToken(), ms }
-  const taking = parts.db.write(takeLease, lease)
+  // What early work does at once comes first: to wake the thread that writes may cost it its core.
+  const taking = (early ? turn() : Promise.resolve()).then(() => parts.db.write(takeLease, lease))
   if (!early && !(await taking)) return { outcome: 'busy' }
   await using heartbeat = new Heartbeat(parts, lease)
   const signal = options.signal ? AbortSignal.any([options.signal, heartbeat.signal]) : heartbeat.signal

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Datastore, ObjectDescription } from '../datastores/datastore.ts'
 import { GrowingFile } from '../datastores/growing-file.ts'
 import type { StagedFile } from '../datastores/staging.ts'
@@ -97,7 +98,8 @@ async function fetchFromOrigin(
   const asked = ask(parts, job, { lost, growing })
   asked.catch(() => {})
   try {
-    // The file is made while the origin is asked.
+    // The file is made while the origin is asked; the question has left by the next turn.
+    await turn()
     const options = { maxBytes: homeserver.downloads.maxBytes, growing }
     await using staged = await datastore.stage(bytesOf(asked, progress), options)
     const { contentType, fileName } = (await asked).remote
