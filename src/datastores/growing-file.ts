@@ -100,6 +100,11 @@ export class GrowingFile implements Disposable, Growth {
     this.fail(new Error('a file that others read was given up before it was stored'))
   }
 
+  /** It does not come: whoever asks now had better begin anew. */
+  get hasFailed(): boolean {
+    return this.#state === 'failed'
+  }
+
   /** Whether somebody waits for bytes. */
   get isHungry(): boolean {
     return this.#waiting.size > 0
