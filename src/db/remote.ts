@@ -3,9 +3,9 @@ import { commitMedia, type CommitResult, type CommittedMedia, findMedia, isBlock
 import { settleObject, type StoredObject } from './objects.ts'
 import { compiled, type Queryable, unit } from './query.ts'
 
-/** A file of another server, received whole, and the lease under which it was fetched. */
+/** A file of another server, received whole, and the lease under which it was fetched, if others could have had it. */
 export interface FetchedMedia extends Omit<CommittedMedia, 'kind' | 'uploader' | 'reserved'> {
-  readonly lease: Lease
+  readonly lease: Lease | undefined
 }
 
 export type FetchedResult =
@@ -23,7 +23,7 @@ export type FetchedResult =
  */
 export const commitFetched = unit('commitFetched', async (tx, media: FetchedMedia): Promise<FetchedResult> => {
   const { lease, ...fetched } = media
-  if (!(await holdsLease(tx, lease))) return { outcome: 'lease_lost' }
+  if (lease && !(await holdsLease(tx, lease))) return { outcome: 'lease_lost' }
   const known = await findMedia(tx, media.origin, media.mediaId)
   if (known) return await healKnown(tx, known.sha256, media)
   const result = await commitMedia.run(tx, { ...fetched, kind: 'remote', uploader: null, reserved: false })
