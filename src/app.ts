@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { availableParallelism, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ConfigStore } from './config/store.ts'
 import type { MainConfig } from './config/schema.ts'
@@ -20,6 +20,7 @@ import { type HttpServer, startHttp } from './http/server.ts'
 import { databaseChecked, datastoreChecked, type EventParts, s3Called } from './lib/events.ts'
 import { type Clock, steadyClock, systemClock } from './lib/clock.ts'
 import type { Log } from './lib/log.ts'
+import { thisMachine } from './lib/machine.ts'
 import { type Metrics, openMetrics } from './lib/metrics.ts'
 import { SharedWork } from './lib/shared-work.ts'
 import { openReporter } from './lib/telemetry.ts'
@@ -51,6 +52,7 @@ import { transferKind, type TransferTaskParts } from './tasks/transfer.ts'
 import { type MakingOptions, type MakingParts, ThumbnailMaking } from './thumbnails/once.ts'
 import { Placeholders } from './thumbnails/placeholders.ts'
 import { openThumbnailPool } from './thumbnails/pool.ts'
+import { workerCount } from './thumbnails/worker-count.ts'
 import { PreGeneration } from './thumbnails/pre-generate.ts'
 import { lookForPrograms } from './thumbnails/programs.ts'
 import { sniffBegin } from './thumbnails/sniff.ts'
@@ -234,7 +236,7 @@ async function openThumbnails(parts: AsyncDisposableStack, config: ConfigStore, 
   const { main, homeservers } = config.current()
   const types = homeservers.flatMap(({ thumbnails }) => thumbnails.types)
   const programs = parts.use(lookForPrograms(path, types, log))
-  const workers = Math.min(main.thumbnails.numWorkers, availableParallelism())
+  const workers = workerCount(main.thumbnails.numWorkers, thisMachine())
   const thumbnailPool = openThumbnailPool({
     workers,
     jobTimeoutMs: THUMBNAIL_TIMEOUT_MS,
