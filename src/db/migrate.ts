@@ -73,5 +73,5 @@ function statements(text: string): string[] {
 
 /** SQLite compares text bytewise; PostgreSQL would by the database's language, in which two different ids can be equal. */
 function bytewise(statement: string): string {
-  return statement.startsWith('CREATE TABLE') ? statement.replaceAll(/\bTEXT\b/g, 'TEXT COLLATE "C"') : statement
+  return /^(CREATE|ALTER) TABLE\b/.test(statement) ? statement.replaceAll(/\bTEXT\b/g, 'TEXT COLLATE "C"') : statement
 }

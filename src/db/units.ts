@@ -1,3 +1,4 @@
+import * as deletion from './deletion.ts'
 import * as descriptions from './descriptions.ts'
 import * as jobs from './jobs.ts'
 import * as leases from './leases.ts'
@@ -7,6 +8,7 @@ import * as moderation from './moderation.ts'
 import * as pending from './pending.ts'
 import * as pings from './ping.ts'
 import * as progress from './progress.ts'
+import * as protection from './protection.ts'
 import type { Unit } from './query.ts'
 import * as remote from './remote.ts'
 import * as repository from './repository.ts'
@@ -20,6 +22,7 @@ import * as usage from './usage.ts'
 export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
   [
     care,
+    deletion,
     descriptions,
     jobs,
     leases,
@@ -28,6 +31,7 @@ export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
     pending,
     pings,
     progress,
+    protection,
     remote,
     repository,
     tasks,
