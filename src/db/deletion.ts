@@ -173,12 +173,12 @@ async function remember(tx: Queryable, gone: readonly DoomedMedia[], at: number)
       }),
     )
     .onConflict((conflict) =>
-      conflict.columns(['origin', 'media_id']).doUpdateSet(({ ref }) => ({
-        sha256: ref('excluded.sha256'),
-        size: ref('excluded.size'),
-        kind: ref('excluded.kind'),
-        deleted_at: ref('excluded.deleted_at'),
-        quarantined_at: ref('excluded.quarantined_at'),
+      conflict.columns(['origin', 'media_id']).doUpdateSet((row) => ({
+        sha256: row.ref('excluded.sha256'),
+        size: row.ref('excluded.size'),
+        kind: row.ref('excluded.kind'),
+        deleted_at: row.ref('excluded.deleted_at'),
+        quarantined_at: row.ref('excluded.quarantined_at'),
       })),
     )
     .execute()

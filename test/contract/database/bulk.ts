@@ -44,7 +44,7 @@ export function bulkContract(open: OpenDatabase): void {
           .toSorted()
       expect(await quarantined()).toEqual([first, second, copy].map((one) => one.mediaId).toSorted())
       const by = await db.read.selectFrom('media').select('quarantined_by').distinct().execute()
-      expect(by.map((row) => row.quarantined_by).toSorted()).toEqual([ALICE, null])
+      expect(new Set(by.map((row) => row.quarantined_by))).toEqual(new Set([ALICE, null]))
       // Whoever has the protected one keeps it; nobody gets it anew.
       expect(await isBlockedContent(db.read, second.object.sha256)).toBe(true)
 
@@ -124,7 +124,7 @@ export function bulkContract(open: OpenDatabase): void {
       const dbs = [under.db, await under.another()]
       const all = many(60, () => media())
       for (const one of all) await under.db.write(commitMedia, one)
-      const half = [...all.slice(0, 40).map(nameOf)].toReversed()
+      const half = all.slice(0, 40).map(nameOf).toReversed()
       const others = all.slice(20).map(nameOf)
       const sha256s = all.map((one) => one.object.sha256)
       const copies = all.map((one) => media({ uploader: BOB, object: found(one.object) }))
