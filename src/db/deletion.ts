@@ -1,3 +1,4 @@
+import { type Deed, noteDeed } from './audit.ts'
 import { type RawBuilder, sql } from '#kysely'
 import { deleteUnusedObjects, lockObjects, type StoredObject } from './objects.ts'
 import { lockRows, type Queryable, unit } from './query.ts'
@@ -86,7 +87,10 @@ export type DeleteResult =
 /** The same for one name. */
 export const deleteMedia = unit(
   'deleteMedia',
-  async (tx, { at, evenProtected, ...name }: Name & { at: number; evenProtected?: boolean }): Promise<DeleteResult> => {
+  async (
+    tx,
+    { at, evenProtected, audit, ...name }: Name & { at: number; evenProtected?: boolean; audit?: Deed | undefined },
+  ): Promise<DeleteResult> => {
     let isKept = false
     const { sha256s, unused } = await deleteAll(
       tx,
@@ -99,7 +103,9 @@ export const deleteMedia = unit(
     )
     if (isKept) return { outcome: 'protected' }
     const [sha256] = sha256s
-    return sha256 === undefined ? { outcome: 'not_found' } : { outcome: 'deleted', sha256, unused }
+    if (sha256 === undefined) return { outcome: 'not_found' }
+    await noteDeed(tx, audit, 1)
+    return { outcome: 'deleted', sha256, unused }
   },
 )
 

@@ -1,3 +1,4 @@
+import { type Deed, noteDeed } from './audit.ts'
 import { lockObjects } from './objects.ts'
 import { compiled, isPostgres, type Queryable, unit } from './query.ts'
 
@@ -14,6 +15,11 @@ export interface NamesOfContents {
   readonly origin: string | null
 }
 
+/** What writes its own line of the audit log. */
+interface Audited {
+  readonly audit?: Deed | undefined
+}
+
 interface Quarantining {
   readonly at: number
   /** Who decided; null: nobody knows. */
@@ -26,8 +32,11 @@ interface Quarantining {
  */
 export const quarantineContent = unit(
   'quarantineContent',
-  async (tx, { sha256, ...how }: NamesOfContent & Quarantining): Promise<number> =>
-    await quarantineAll(tx, { sha256s: [sha256], ...how }),
+  async (tx, { sha256, audit, ...how }: NamesOfContent & Quarantining & Audited): Promise<number> => {
+    const names = await quarantineAll(tx, { sha256s: [sha256], ...how })
+    await noteDeed(tx, audit, names)
+    return names
+  },
 )
 
 /** The same for several contents: some hundred at most, so that nobody waits long for their rows. */
@@ -75,7 +84,11 @@ async function lockNamesOf(tx: Queryable, sha256s: readonly string[]): Promise<v
 /** Ends the quarantine of every name of some content, and gives how many there are. Its bytes may be uploaded again. */
 export const releaseContent = unit(
   'releaseContent',
-  async (tx, { sha256 }: { sha256: string }): Promise<number> => await releaseAll(tx, [sha256]),
+  async (tx, { sha256, audit }: Audited & { sha256: string }): Promise<number> => {
+    const names = await releaseAll(tx, [sha256])
+    await noteDeed(tx, audit, names)
+    return names
+  },
 )
 
 /** The same for several contents: some hundred at most. */

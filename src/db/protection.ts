@@ -1,3 +1,4 @@
+import { type Deed, noteDeed } from './audit.ts'
 import { compiled, type Queryable, unit } from './query.ts'
 
 /** What keeps a name from quarantine, purges and expiry: MMR's `pinned`, Synapse's `protect`. */
@@ -21,6 +22,14 @@ const protectionOf = compiled((db, name: { origin: string; mediaId: string }) =>
     .where('media_id', '=', name.mediaId),
 )
 
+export interface ProtectionChange {
+  readonly origin: string
+  readonly mediaId: string
+  /** Since when it is protected, in ms since 1970; null: not any more. */
+  readonly at: number | null
+  readonly by: string | null
+}
+
 /**
  * Protects a name, or ends that (`at` null), and gives whether there is such media. What is quarantined stays so; who protected
  * it first stays noted.
@@ -29,7 +38,7 @@ export const setProtection = unit(
   'setProtection',
   async (
     tx,
-    { origin, mediaId, at, by }: { origin: string; mediaId: string; at: number | null; by: string | null },
+    { origin, mediaId, at, by, audit }: ProtectionChange & { readonly audit?: Deed | undefined },
   ): Promise<boolean> => {
     const before = await findProtection(tx, { origin, mediaId })
     if (!before) return false
@@ -40,6 +49,7 @@ export const setProtection = unit(
       .where('origin', '=', origin)
       .where('media_id', '=', mediaId)
       .executeTakeFirst()
+    await noteDeed(tx, audit, Number(result.numUpdatedRows))
     return Number(result.numUpdatedRows) > 0
   },
 )
