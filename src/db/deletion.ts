@@ -153,7 +153,7 @@ async function deleteAll(
 
 const distinct = (texts: readonly string[]) => [...new Set(texts)].toSorted()
 
-const selectNamed = (db: Queryable, names: readonly Name[]) =>
+export const selectNamed = (db: Queryable, names: readonly Name[]) =>
   db
     .selectFrom('media')
     .select([

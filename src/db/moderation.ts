@@ -40,13 +40,8 @@ export const quarantineContent = unit(
   },
 )
 
-/** The same for several contents: some hundred at most, so that nobody waits long for their rows. */
-export const quarantineContents = unit(
-  'quarantineContents',
-  async (tx, how: NamesOfContents & Quarantining): Promise<number> => await quarantineAll(tx, how),
-)
-
-async function quarantineAll(
+/** The same for several contents, inside a transaction. */
+export async function quarantineAll(
   tx: Queryable,
   { sha256s, origin, at, by = null }: NamesOfContents & Quarantining,
 ): Promise<number> {
@@ -93,13 +88,8 @@ export const releaseContent = unit(
   },
 )
 
-/** The same for several contents: some hundred at most. */
-export const releaseContents = unit(
-  'releaseContents',
-  async (tx, { sha256s }: { readonly sha256s: readonly string[] }): Promise<number> => await releaseAll(tx, sha256s),
-)
-
-async function releaseAll(tx: Queryable, sha256s: readonly string[]): Promise<number> {
+/** The same for several contents, inside a transaction. */
+export async function releaseAll(tx: Queryable, sha256s: readonly string[]): Promise<number> {
   if (sha256s.length === 0) return 0
   await lockObjects(tx, sha256s)
   await lockNamesOf(tx, sha256s)

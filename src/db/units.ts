@@ -10,6 +10,7 @@ import * as pending from './pending.ts'
 import * as pings from './ping.ts'
 import * as progress from './progress.ts'
 import * as protection from './protection.ts'
+import * as quarantineNames from './quarantine-names.ts'
 import type { Unit } from './query.ts'
 import * as remote from './remote.ts'
 import * as repository from './repository.ts'
@@ -34,6 +35,7 @@ export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
     pings,
     progress,
     protection,
+    quarantineNames,
     remote,
     repository,
     tasks,
