@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { availableParallelism, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ConfigStore } from './config/store.ts'
 import type { MainConfig } from './config/schema.ts'
@@ -14,13 +14,13 @@ import type { S3Patience } from './datastores/s3/bucket.ts'
 import { type Database, openDatabase } from './db/connect.ts'
 import type { DescriptionRecord } from './db/descriptions.ts'
 import { repositoryId } from './db/repository.ts'
-import type { ThumbnailRecord } from './db/thumbnails.ts'
 import { startMetricsListener } from './http/metrics-listener.ts'
 import { ServerLimits } from './http/server-limits.ts'
 import { type HttpServer, startHttp } from './http/server.ts'
 import { databaseChecked, datastoreChecked, type EventParts, s3Called } from './lib/events.ts'
 import { type Clock, steadyClock, systemClock } from './lib/clock.ts'
 import type { Log } from './lib/log.ts'
+import { thisMachine } from './lib/machine.ts'
 import { type Metrics, openMetrics } from './lib/metrics.ts'
 import { SharedWork } from './lib/shared-work.ts'
 import { openReporter } from './lib/telemetry.ts'
@@ -41,18 +41,23 @@ import { Reads } from './media/reads.ts'
 import { onChanged, Records } from './media/records.ts'
 import { RemoteMedia, type RemoteParts } from './media/remote.ts'
 import { bulkKinds } from './tasks/bulk.ts'
+import { configurePreviews, openPreviews } from './previews/open.ts'
 import { careJobs, startStagingSweep } from './tasks/care.ts'
 import { remoteCacheJob } from './tasks/remote-cache.ts'
-import { standingJobs } from './tasks/jobs.ts'
+import { auditJob, standingJobs } from './tasks/jobs.ts'
+import { previewsJob } from './tasks/previews.ts'
 import type { TaskKind } from './tasks/run-task.ts'
 import { TaskRunner } from './tasks/runner.ts'
 import { startSchedule } from './tasks/schedule.ts'
 import { thumbnailsJob } from './tasks/thumbnails.ts'
 import { transferKind, type TransferTaskParts } from './tasks/transfer.ts'
+import { type MakingOptions, type MakingParts, ThumbnailMaking } from './thumbnails/once.ts'
 import { Placeholders } from './thumbnails/placeholders.ts'
 import { openThumbnailPool } from './thumbnails/pool.ts'
+import { workerCount } from './thumbnails/worker-count.ts'
 import { PreGeneration } from './thumbnails/pre-generate.ts'
 import { lookForPrograms } from './thumbnails/programs.ts'
+import { sniffBegin } from './thumbnails/sniff.ts'
 
 /** A running server. Disposing it ends everything, in the reverse order of how it was begun. */
 export interface App extends AsyncDisposable {
@@ -70,10 +75,20 @@ export interface AppOptions {
   readonly network?: Pick<FederationParts, 'dial' | 'lookup' | 'authorities'>
   /** How long to wait for S3; as long as is usual, if not given. */
   readonly s3Patience?: S3Patience
+  /** Which thumbnails have to wait, and for how long; what is usual, if not given. */
+  readonly thumbnailQueue?: ThumbnailQueue
 }
 
+/** How many thumbnails may wait, and for how long, in ms. */
+export type ThumbnailQueue = Pick<MakingOptions, 'waiting' | 'longestWaitMs'>
+
 const THUMBNAIL_TIMEOUT_MS = 30_000
-const THUMBNAILS_WAITING = 500
+/** With the time that decoding may take, a wait stays within the minute after which proxies give up. */
+const THUMBNAIL_QUEUE: ThumbnailQueue = { waiting: 500, longestWaitMs: 25_000 }
+/** A third of what the server gets where both want all of a core (decision 032). */
+const DECODERS_NICENESS = 5
+/** While one is decoded, the next one's source is fetched and the last one is stored. */
+const THUMBNAILS_PER_WORKER = 4
 /** Of the ten seconds that Docker waits. */
 const LAST_CALLS_MS = 2000
 
@@ -81,6 +96,7 @@ const LAST_CALLS_MS = 2000
 export async function openApp(config: ConfigStore, log: Log, options: AppOptions = {}): Promise<App> {
   const { main } = config.current()
   const { clock = systemClock, environment = {}, idleTimeoutMs, network, s3Patience } = options
+  const { thumbnailQueue = THUMBNAIL_QUEUE } = options
   await using parts = new AsyncDisposableStack()
 
   const reporter = parts.use(await openReporter(main.sentry, { version: VERSION, log }))
@@ -110,12 +126,15 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   const cache = new ObjectCache({ datastores, levels: [redis.objects], metrics, clock }, main.downloads.cache)
   onChanged(notifier, (changed) => cache.drop(changed.kind === 'all' ? 'all' : changed.sha256s))
 
-  const federation = parts.use(
-    openFederation({ events, clock, random: Math.random, environment, options: main.federation, ...network }),
-  )
+  const outside = { events, clock, random: Math.random, environment, ...network }
+  const federation = parts.use(openFederation({ ...outside, options: main.federation }))
 
   const reads = parts.use(new Reads({ db, clock, log }))
-  const thumbnails = await openThumbnails(parts, config, environment['PATH'] ?? '', log)
+  const making = { db, notifier, newToken, log, queue: thumbnailQueue, path: environment['PATH'] ?? '' }
+  const thumbnails = await openThumbnails(parts, config, making)
+
+  const previews = openPreviews({ ...outside, db, notifier }, main.urlPreviews)
+  parts.use(previews.previewDoors)
 
   startBackground(parts, config, { db, datastores, notifier, clock, events, log })
   // Requests have ended by then. What the background is at may end well in a moment; S3 that is away must not hold it up.
@@ -130,6 +149,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
     config.onChange((next) => {
       configureMetrics(metrics, next)
       federation.configure(next.main.federation)
+      configurePreviews(previews, next.homeservers)
       remote.forgetFailures()
       cache.configure(next.main.downloads.cache)
       redis
@@ -164,6 +184,9 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         reads,
         records: new Records({ db, notifier }),
         ...thumbnails,
+        ...previews,
+        sniffBegin,
+        newToken,
         events,
         clock,
         log,
@@ -195,22 +218,34 @@ function startBackground(parts: AsyncDisposableStack, config: ConfigStore, of: B
     ...standingJobs(of),
     ...careJobs(of, () => config.current().main.storage.scrubBytesPerHour),
     remoteCacheJob(of, () => config.current().main.downloads.maxStoredBytes),
+    auditJob(of, () => config.current().main.audit.keepDays),
     thumbnailsJob(of, () => config.current().main.thumbnails.expireAfterDays),
+    previewsJob(of, () => config.current().main.urlPreviews.expireAfterDays),
   ]
   parts.use(startSchedule({ ...leased, random: Math.random }, jobs))
   parts.use(startStagingSweep(of))
   parts.use(new TaskRunner(leased, taskKinds(of), { atATime: main.tasks.numWorkers }))
 }
 
+interface ThumbnailsNeed extends MakingParts {
+  readonly queue: ThumbnailQueue
+  /** The folders in which to look for programs, as in `PATH`. */
+  readonly path: string
+}
+
 /** What makes thumbnails. The start does not wait for the search for programs; the first thumbnail does. */
-async function openThumbnails(parts: AsyncDisposableStack, config: ConfigStore, path: string, log: Log) {
+async function openThumbnails(parts: AsyncDisposableStack, config: ConfigStore, need: ThumbnailsNeed) {
+  const { log, queue, path } = need
   const { main, homeservers } = config.current()
   const types = homeservers.flatMap(({ thumbnails }) => thumbnails.types)
   const programs = parts.use(lookForPrograms(path, types, log))
+  const workers = workerCount(main.thumbnails.numWorkers, thisMachine())
   const thumbnailPool = openThumbnailPool({
-    workers: Math.min(main.thumbnails.numWorkers, availableParallelism()),
+    workers,
     jobTimeoutMs: THUMBNAIL_TIMEOUT_MS,
-    queueLimit: THUMBNAILS_WAITING,
+    queueLimit: queue.waiting,
+    longestWaitMs: queue.longestWaitMs,
+    niceness: DECODERS_NICENESS,
     programs: programs.found,
     log,
   })
@@ -220,7 +255,7 @@ async function openThumbnails(parts: AsyncDisposableStack, config: ConfigStore, 
   return {
     thumbnailPool,
     scratch,
-    thumbnailsUnderWay: new SharedWork<ThumbnailRecord>(),
+    thumbnailMaking: new ThumbnailMaking(need, { atATime: workers * THUMBNAILS_PER_WORKER, ...queue }),
     descriptionsUnderWay: new SharedWork<DescriptionRecord>(),
     placeholders: new Placeholders({ thumbnailPool, scratch, log }),
     preGeneration: parts.use(new PreGeneration()),

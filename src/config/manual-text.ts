@@ -21,7 +21,7 @@ full of defaults when PATH does not exist; here that is an error.) The folder fo
 Environment variables for other servers: \`CELLARIUM_HOSTS_FILE\` names the hosts file to look names up in, if not the system's;
 \`NODE_EXTRA_CA_CERTS\` names further authorities to trust. For tests only, each with a loud warning:
 \`MEDIA_REPO_UNSAFE_FEDERATION=true\` checks no certificates, \`MEDIA_REPO_HTTP_ONLY_FEDERATION=true\` speaks plain HTTP. A proxy
-(\`HTTPS_PROXY\`) is not used for other servers.
+(\`HTTPS_PROXY\`) is not used for other servers, nor for previews.
 
 ## Several files
 
@@ -38,9 +38,9 @@ documents only the first is read, with a warning.
 ## Per-domain files
 
 A file with \`homeserver: example.org\` at its top holds for that homeserver only, over the main configuration; the table below
-says which options it may set. It may also have \`csApi\`, \`backoffAt\`, \`adminApiKind\` and \`signingKeyPath\` at its top, which
-say the same as in \`homeservers\`; with \`csApi\` no entry in \`homeservers\` is needed. Several files for one homeserver are laid
-over each other in their order.
+says which options it may set. It may also have \`csApi\`, \`backoffAt\`, \`adminApiKind\`, \`introspection\` and
+\`signingKeyPath\` at its top, which say the same as in \`homeservers\`; with \`csApi\` no entry in \`homeservers\` is needed. Several
+files for one homeserver are laid over each other in their order.
 
 \`\`\`yaml
 homeserver: example.org
@@ -98,8 +98,10 @@ export const DIFFERENCES = `## Differences from MMR
 - \`repo.freezeUnauthenticatedMedia\` is on, as in MMR since 1.3.8, and can be set per domain.
 - \`downloads.cache\` works as in MMR 1.2, with defaults for small servers: 64 MiB in all and 1 MiB a file (MMR 1.2: 1 GB and
   100 MB), from the second request on. MMR 1.3 has no such cache.
-- Of MMR 1.2's \`featureSupport\`, \`MSC2448Blurhash\` works again (only drawing pictures of blurhashes is not there), \`redis\`
-  is now \`redis\` at the top, and \`IPFS\` has no effect.
+- Of MMR 1.2's \`featureSupport\`, \`MSC2448\` works again as \`MSC2448Blurhash\` (but for drawing pictures of blurhashes: \`maxWidth\`,
+  \`maxHeight\` and \`punch\` have no effect), \`redis\` is now \`redis\` at the top, and \`IPFS\` has no effect.
+- \`urlPreviews.userAgent\` is by default a name that web sites know as that of a preview bot; MMR's \`matrix-media-repo\` is not,
+  and is sent where it is configured. In \`filePreviewTypes\` one line that fits is enough (MMR: all of them have to).
 - \`pgo\` is accepted and ignored for good.
 - Regular expressions of application services are JavaScript's. Those that only Go understands are an error.
 `

@@ -8,8 +8,14 @@ export interface Topics {
   readonly forgotten: string
   /** What is kept of some media may be wrong now, as JSON (`Changed` of `media/records.ts`). */
   readonly changed: string
+  /** A preview was made, or could not be; the message is the lease's name under which that was done. */
+  readonly previewed: string
+  /** Previews were removed: whatever is kept of them may be wrong now. The message is empty. */
+  readonly purged: string
   /** A task was written down, or somebody cancelled one; the message is its number. */
   readonly tasks: string
+  /** What came of a thumbnail that others may wait for, as JSON (`Outcome` of `thumbnails/once.ts`). */
+  readonly thumbnails: string
   /** Messages of any topic may have got lost: whoever keeps something because it heard nothing must not any more. */
   readonly missed: string
 }
@@ -20,7 +26,10 @@ const TOPICS: Readonly<Record<Topic, true>> = {
   uploaded: true,
   forgotten: true,
   changed: true,
+  previewed: true,
+  purged: true,
   tasks: true,
+  thumbnails: true,
   missed: true,
 }
 

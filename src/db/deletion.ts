@@ -135,9 +135,10 @@ async function deleteAll(
   })
   if (doomed.length === 0) return { ...NOTHING, found: locked.length }
   await tx.deleteFrom('media').where(isOneOf(doomed)).execute()
+  // Pictures of previews come and go, and nobody but those previews names them.
   await remember(
     tx,
-    doomed.filter(({ kind, quarantinedAt }) => kind !== 'remote' || quarantinedAt !== null),
+    doomed.filter(({ kind, quarantinedAt }) => kind === 'upload' || quarantinedAt !== null),
     at,
   )
   await countGone(tx, doomed, at)

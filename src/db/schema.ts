@@ -142,6 +142,27 @@ export interface DescriptionsTable {
   animated: number
   duration_ms: number | null
   blurhash: string | null
+  /** JSON. */
+  sound: string | null
+}
+
+/** What a page looked like to one homeserver, in one language, in one hour. */
+export interface PreviewsTable {
+  homeserver: string
+  url_hash: string
+  language: string
+  hour: number
+  url: string
+  site: string
+  /** JSON; null: there is none, for the reason that `error` says. */
+  answer: string | null
+  /** JSON. */
+  error: string | null
+  previewer: string | null
+  /** A media id of the homeserver. */
+  picture: string | null
+  created_at: number
+  expires_at: number
 }
 
 /** Who did what as an administrator. */
@@ -178,4 +199,5 @@ export interface Schema {
   care_progress: CareProgressTable
   descriptions: DescriptionsTable
   audit: AuditTable
+  previews: PreviewsTable
 }

@@ -1,5 +1,6 @@
 import type { Notifier } from '../coordination/notifier.ts'
-import { isLeased, type Lease } from '../db/leases.ts'
+import { type Database, isAlone } from '../db/connect.ts'
+import { isLeased } from '../db/leases.ts'
 import { findMedia, type MediaRecord } from '../db/media.ts'
 import { type Leased, LeaseLost, withLease } from '../db/with-lease.ts'
 import { CallerGone, Refused, Unavailable } from '../lib/errors.ts'
@@ -12,11 +13,12 @@ import type { Context } from './context.ts'
 import { isMarkedLost } from './lost.ts'
 import { listen, LOOK_AGAIN_MS } from './pending.ts'
 import { asRefusal, RemoteFailures, RemoteFileRefused } from './remote-failures.ts'
-import { fetchOnce, type RemoteFetchParts } from './remote-fetch.ts'
+import { type FetchJob, fetchOnce, type RemoteFetchParts } from './remote-fetch.ts'
 import { shareRemote } from './shared-remote.ts'
 import { type Fetched, type FetchProgress, SharedFetch } from './shared-fetch.ts'
 
 export interface RemoteParts extends RemoteFetchParts {
+  readonly db: Pick<Database, 'engine' | 'read' | 'write'>
   readonly notifier: Notifier
   /** Makes a text that nobody else has. */
   readonly newToken: () => string
@@ -53,6 +55,8 @@ export class RemoteMedia implements AsyncDisposable {
   readonly #queue: FairWorkQueue
   readonly #failures: RemoteFailures
   readonly #underWay = new Map<string, SharedFetch>()
+  /** What is being fetched, where no lease in the database says it. */
+  readonly #held = new Set<string>()
   readonly #background = new Set<Promise<unknown>>()
   readonly #closed = new AbortController()
 
@@ -143,14 +147,9 @@ export class RemoteMedia implements AsyncDisposable {
   async #take(fetching: Fetching): Promise<void> {
     const { asked, progress, signal } = fetching
     const name = `remote ${formatMxc(asked)}`
-    const options = { ms: this.#options.leaseMs, signal }
     for (let attempt = 1; ; attempt++) {
       const { outcome } = await this.#queue
-        .run(asked.origin, signal, (place) =>
-          withLease(this.#parts, name, options, (lease, held) =>
-            this.#work(lease, place, { ...fetching, signal: held }),
-          ),
-        )
+        .run(asked.origin, signal, (place) => this.#leased(name, place, fetching))
         .catch((error: unknown) => standAside(error, progress, attempt))
       if (outcome === 'done') return
       progress.answered()
@@ -159,13 +158,29 @@ export class RemoteMedia implements AsyncDisposable {
     }
   }
 
-  async #work(lease: Lease, place: Place, { asked, homeserver, payer, progress, signal }: Fetching): Promise<void> {
+  /** Where no other instance can be at it, the lease is a name in memory: in the database it would cost two commits. */
+  async #leased(name: string, place: Place, fetching: Fetching): Promise<Leased<void>> {
+    if (!isAlone(this.#parts.db)) {
+      const options = { ms: this.#options.leaseMs, signal: fetching.signal }
+      return await withLease(this.#parts, name, options, (lease, signal) =>
+        this.#work({ ...fetching, signal }, { place, lease }),
+      )
+    }
+    if (this.#held.has(name)) return { outcome: 'busy' }
+    this.#held.add(name)
+    try {
+      return { outcome: 'done', result: await this.#work(fetching, { place, lease: undefined }) }
+    } finally {
+      this.#held.delete(name)
+    }
+  }
+
+  async #work({ asked, homeserver, payer, progress, signal }: Fetching, right: Right): Promise<void> {
     const { record, isFetched } = await fetchOnce(this.#parts, {
       mxc: asked,
       homeserver,
       payer,
-      lease,
-      place,
+      ...right,
       timeoutMs: this.#leftOf(asked.deadline),
       idleMs: homeserver.timeouts.federationTimeoutSeconds * 1000,
       progress,
@@ -182,7 +197,7 @@ export class RemoteMedia implements AsyncDisposable {
     using hints = listen(notifier, formatMxc(mxc), signal)
     for (;;) {
       // The lease before the record: what is stored in between is then found.
-      const isBusy = await isLeased(db.read, lease)
+      const isBusy = isAlone(db) ? this.#held.has(lease) : await isLeased(db.read, lease)
       const record = await findMedia(db.read, mxc.origin, mxc.mediaId)
       if (record && !isMarkedLost(record)) return record
       if (!isBusy) return undefined
@@ -223,6 +238,9 @@ interface Fetching {
   /** Aborts when nobody wants the file any more, or it must not be gone on with. */
   readonly signal: AbortSignal
 }
+
+/** What lets a fetch be done, and its result be recorded. */
+type Right = Pick<FetchJob, 'place' | 'lease'>
 
 /** Whoever began it may have less patience with an upload that is only announced, or may have fetched too much already. */
 function mayDoBetter(error: unknown, attempt: number): boolean {

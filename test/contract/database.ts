@@ -1,12 +1,14 @@
 /** What both database engines are held to: one suite on SQLite and on PostgreSQL. */
 import { afterAll, describe } from 'vitest'
 import { bulkContract } from './database/bulk.ts'
+import { auditContract } from './database/audit.ts'
 import { candidatesContract } from './database/candidates.ts'
 import { datastoresContract } from './database/datastores.ts'
 import { careContract } from './database/care.ts'
 import { leasesContract } from './database/leases.ts'
 import { mediaContract } from './database/media.ts'
 import { moderationContract } from './database/moderation.ts'
+import { previewsContract } from './database/previews.ts'
 import { recordsContract } from './database/records.ts'
 import { remoteContract } from './database/remote.ts'
 import { repositoryContract } from './database/repository.ts'
@@ -47,13 +49,15 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     bulkContract(openEmpty)
     candidatesContract(openEmpty)
     moderationContract(openEmpty)
+    auditContract(openEmpty)
     remoteContract(openEmpty)
+    previewsContract(openEmpty)
   })
 }
 
 async function empty(under: DatabaseUnderTest): Promise<void> {
   const tables = ['thumbnails', 'media', 'deleted_media', 'pending_media', 'objects', 'usage_changes', 'usage_totals']
-  tables.push('leases', 'jobs', 'tasks', 'unused_objects', 'repository', 'care_progress')
+  tables.push('previews', 'leases', 'jobs', 'tasks', 'unused_objects', 'repository', 'care_progress', 'audit')
   for (const name of tables) await under.execute(`DELETE FROM ${table(under.db, name)}`)
   await under.execute(`DELETE FROM ${table(under.db, 'migrations')} WHERE name LIKE '9999%'`)
 }

@@ -1,8 +1,10 @@
 import { DELETE, GET, own, POST, type Route } from '../route.ts'
 import { bulkRoutes } from './bulk-routes.ts'
+import * as audit from './audit.ts'
 import * as datastores from './datastores.ts'
 import * as federation from './federation.ts'
 import * as moderation from './moderation.ts'
+import * as previews from './previews.ts'
 import * as tasks from './tasks.ts'
 
 /** The administrators' part of the API: MMR's, and what it lacks. */
@@ -84,6 +86,27 @@ export const adminRoutes: readonly Route[] = [
     paths: own('admin/tasks/:taskId'),
     who: 'repository_admin',
     ...tasks.cancel,
+  },
+  {
+    action: 'list_audit',
+    methods: GET,
+    paths: own('admin/audit'),
+    who: 'repository_admin',
+    ...audit.list,
+  },
+  {
+    action: 'list_previews',
+    methods: GET,
+    paths: own('admin/previews'),
+    who: 'repository_admin',
+    ...previews.list,
+  },
+  {
+    action: 'purge_previews',
+    methods: DELETE,
+    paths: own('admin/previews'),
+    who: 'repository_admin',
+    ...previews.purge,
   },
   {
     action: 'federation_test',
