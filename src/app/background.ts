@@ -5,6 +5,8 @@ import type { Database } from '../db/connect.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { EventParts } from '../lib/events.ts'
 import type { Log } from '../lib/log.ts'
+import type { BulkRequestParts } from '../media/bulk-request.ts'
+import { bulkKinds } from '../tasks/bulk.ts'
 import { careJobs, startStagingSweep } from '../tasks/care.ts'
 import { auditJob, standingJobs } from '../tasks/jobs.ts'
 import { previewsJob } from '../tasks/previews.ts'
@@ -43,6 +45,6 @@ export function startBackground(parts: AsyncDisposableStack, config: ConfigStore
 }
 
 /** Everything that a task can be: a new kind is one file and one line here. */
-export function taskKinds(parts: TransferTaskParts): readonly TaskKind[] {
-  return [transferKind(parts)]
+export function taskKinds(parts: TransferTaskParts & BulkRequestParts): readonly TaskKind[] {
+  return [transferKind(parts), ...bulkKinds(parts)]
 }

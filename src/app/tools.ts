@@ -39,7 +39,7 @@ export async function openTools({ main, datastores: configs }: Snapshot, log: Lo
   const datastores = parts.use(new Datastores(datastoreParts(main, systemClock, events)))
   await datastores.configure(configs)
   const { notifier } = await openMessages(parts, main, db, events)
-  const kinds = taskKinds({ db, datastores, notifier, events })
+  const kinds = taskKinds({ db, datastores, notifier, events, clock: systemClock })
   const all = parts.move()
   const dispose = { [Symbol.asyncDispose]: () => all.disposeAsync() }
   return { db, datastores, notifier, events, clock: systemClock, log, newToken, kinds, ...dispose }

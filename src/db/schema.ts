@@ -28,6 +28,11 @@ export interface MediaTable {
   /** Since when it is served to authenticated callers only (MSC3916's freeze); null: to everybody. */
   authenticated_at: number | null
   quarantined_at: number | null
+  /** A user id, or what the program calls itself; null: nobody, or it was not noted. */
+  quarantined_by: string | null
+  /** Since when it is kept from quarantine, purges and expiry; null: it is not. */
+  protected_at: number | null
+  protected_by: string | null
 }
 
 export interface ThumbnailsTable {

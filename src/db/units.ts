@@ -1,4 +1,5 @@
 import * as audit from './audit.ts'
+import * as deletion from './deletion.ts'
 import * as descriptions from './descriptions.ts'
 import * as jobs from './jobs.ts'
 import * as leases from './leases.ts'
@@ -10,6 +11,8 @@ import * as pings from './ping.ts'
 import * as previewPurges from './preview-purges.ts'
 import * as previews from './previews.ts'
 import * as progress from './progress.ts'
+import * as protection from './protection.ts'
+import * as quarantineNames from './quarantine-names.ts'
 import type { Unit } from './query.ts'
 import * as remote from './remote.ts'
 import * as repository from './repository.ts'
@@ -24,6 +27,7 @@ export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
   [
     audit,
     care,
+    deletion,
     descriptions,
     jobs,
     leases,
@@ -34,6 +38,8 @@ export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
     previewPurges,
     previews,
     progress,
+    protection,
+    quarantineNames,
     remote,
     repository,
     tasks,

@@ -4,7 +4,8 @@ import type { Datastores } from '../datastores/datastores.ts'
 import type { Database } from '../db/connect.ts'
 import type { Actor } from '../db/audit.ts'
 import { findMedia } from '../db/media.ts'
-import { deleteMedia, findContent, quarantineContent, releaseContent } from '../db/moderation.ts'
+import { deleteMedia } from '../db/deletion.ts'
+import { findContent, quarantineContent, releaseContent } from '../db/moderation.ts'
 import type { StoredObject } from '../db/objects.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Refused } from '../lib/errors.ts'
@@ -53,7 +54,7 @@ export async function quarantine(parts: ModerationParts, moderator: Moderator, m
   if (sha256 === undefined) return 0
   const { actor } = moderator
   const what = { action: 'quarantine_media', subject: formatMxc(mxc) }
-  const content = { sha256, origin, at: parts.clock.now() }
+  const content = { sha256, origin, at: parts.clock.now(), by: moderator.userId ?? null }
   const names = await auditedWrite(parts, actor, what, quarantineContent, content, (count) => count)
   // Also when it was quarantined before: whoever did that may have ended before telling the others.
   await tell(parts, sha256)
@@ -82,7 +83,7 @@ export async function release(parts: ModerationParts, moderator: Moderator, mxc:
  * Deletes some media for good, and its content with the last of its names. Users may delete what they uploaded, administrators
  * of a homeserver what belongs to it. When it resolves, no instance serves it any more. What is not there is fine.
  *
- * @throws {Refused} `forbidden`
+ * @throws {Refused} `forbidden`, also for what is protected
  */
 export async function remove(parts: ModerationParts, moderator: Moderator, mxc: Mxc): Promise<number> {
   const { origin, mediaId } = mxc
@@ -103,6 +104,7 @@ export async function remove(parts: ModerationParts, moderator: Moderator, mxc: 
   )
   await tell(parts, record.sha256)
   if (result.outcome === 'not_found') return 0
+  if (result.outcome === 'protected') throw new Refused('forbidden', 'This media is protected (pinned): end that first')
   await Promise.race([deleteAll(parts, result.unused), pause(BYTES_WAIT_MS, undefined, { ref: false })])
   const { unused, sha256 } = result
   mediaDeleted(parts.events, { mxc: formatMxc(mxc), sha256, objects: unused.length, by: moderator.userId })

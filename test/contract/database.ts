@@ -1,5 +1,6 @@
 /** What both database engines are held to: one suite on SQLite and on PostgreSQL. */
 import { afterAll, describe } from 'vitest'
+import { bulkContract } from './database/bulk.ts'
 import { auditContract } from './database/audit.ts'
 import { candidatesContract } from './database/candidates.ts'
 import { datastoresContract } from './database/datastores.ts'
@@ -45,6 +46,7 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     runnersContract(openEmpty)
     repositoryContract(openEmpty)
     careContract(openEmpty)
+    bulkContract(openEmpty)
     candidatesContract(openEmpty)
     moderationContract(openEmpty)
     auditContract(openEmpty)
