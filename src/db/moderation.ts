@@ -1,5 +1,6 @@
 import { deleteUnusedObject, lockObject, type StoredObject } from './objects.ts'
 import { compiled, type Queryable, unit } from './query.ts'
+import { deleteThumbnailsOf } from './thumbnails.ts'
 import { countName } from './usage.ts'
 
 /** Names of one content: all of them, or those of one server. */
@@ -70,13 +71,13 @@ export const deleteMedia = unit(
     const [object] = await lockObject(tx, { sha256 })
     const [deleted] = await deleteName(tx, { origin, mediaId })
     if (!deleted || !object) return { outcome: 'not_found' }
-    const { kind, uploader, quarantinedAt } = deleted
+    const { kind, uploader, createdAt, quarantinedAt } = deleted
     if (kind !== 'remote' || quarantinedAt !== null) {
       await remember(tx, { origin, mediaId, sha256, size: object.size, kind, at, quarantinedAt })
     }
     await countName(
       tx,
-      { origin, kind, uploader },
+      { origin, kind, uploader, createdAt },
       { changeId: `${mediaId} deleted ${at}`, bytes: -object.size, files: -1 },
     )
     return { outcome: 'deleted', sha256, unused: await deleteUnused(tx, sha256, at) }
@@ -92,7 +93,7 @@ const deleteName = compiled((tx, name: { origin: string; mediaId: string }) =>
     .deleteFrom('media')
     .where('origin', '=', name.origin)
     .where('media_id', '=', name.mediaId)
-    .returning(['kind', 'uploader', 'quarantined_at as quarantinedAt']),
+    .returning(['kind', 'uploader', 'created_at as createdAt', 'quarantined_at as quarantinedAt']),
 )
 
 interface DeletedName {
@@ -118,10 +119,10 @@ async function remember(tx: Queryable, name: DeletedName): Promise<void> {
 
 async function deleteUnused(tx: Queryable, sha256: string, at: number): Promise<StoredObject[]> {
   if ((await anyName(tx, { sha256 })).length > 0) return []
-  const thumbnails = await tx.deleteFrom('thumbnails').where('source_sha256', '=', sha256).returning('sha256').execute()
+  const thumbnails = await deleteThumbnailsOf(tx, [sha256], at)
   const unused: StoredObject[] = []
   // In one order everywhere, so that two deletions cannot lock each other out.
-  for (const each of new Set([sha256, ...thumbnails.map((row) => row.sha256).toSorted()])) {
+  for (const each of new Set([sha256, ...thumbnails.toSorted()])) {
     const object = await deleteUnusedObject(tx, each, at)
     if (object) unused.push(object)
   }

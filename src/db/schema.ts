@@ -41,6 +41,8 @@ export interface ThumbnailsTable {
   content_type: string
   created_at: number
   accessed_at: number | null
+  /** For whose media it was first made; null: it counts for no server. */
+  made_for: string | null
 }
 
 export interface DeletedMediaTable {
@@ -64,7 +66,10 @@ export interface PendingMediaTable {
 }
 
 export interface UsageTotalsTable {
-  /** `user:@a:example.org`, `server:example.org`, `datastore:main`, or `remote`: the media of all other servers. */
+  /**
+   * `user:@a:example.org`, `server:example.org`, `thumbnails:example.org`, `datastore:main`, or `remote`: the media of all other
+   * servers.
+   */
   subject: string
   bytes: number
   files: number
@@ -73,6 +78,16 @@ export interface UsageTotalsTable {
 export interface UsageChangesTable {
   subject: string
   change_id: string
+  bytes: number
+  files: number
+}
+
+/** What each user uploaded to each server and is still there. */
+export interface UploaderDaysTable {
+  server: string
+  /** Whole days since 1970 (UTC); -1: all of them together. */
+  day: number
+  uploader: string
   bytes: number
   files: number
 }
@@ -92,6 +107,8 @@ export interface JobsTable {
   ended_at: number
   /** What went wrong; empty: nothing. */
   error: string
+  /** When it last ended well; null: never yet. */
+  succeeded_at: number | null
 }
 
 export interface TasksTable {
@@ -106,6 +123,8 @@ export interface TasksTable {
   cancelled_at: number | null
   /** What went wrong; empty: nothing. */
   error: string
+  /** The task that this one was begun again for. */
+  retry_of: number | null
 }
 
 /** Bytes that no object's row names any more. */
@@ -149,6 +168,7 @@ export interface Schema {
   deleted_media: DeletedMediaTable
   usage_totals: UsageTotalsTable
   usage_changes: UsageChangesTable
+  uploader_days: UploaderDaysTable
   leases: LeasesTable
   jobs: JobsTable
   tasks: TasksTable
