@@ -55,7 +55,7 @@ const BATCH = 500
 const BATCHES_AT_MOST = 20
 
 /** The last minute's uploads; after an import of millions the job needs longer, and what is told lags behind. */
-async function foldWhatWaits(db: Pick<Database, 'write'>, signal: AbortSignal): Promise<void> {
+export async function foldWhatWaits(db: Pick<Database, 'write'>, signal: AbortSignal): Promise<void> {
   for (let batch = 0; batch < BATCHES_AT_MOST; batch++) {
     signal.throwIfAborted()
     if ((await db.write(foldUsage, { limit: BATCH })) < BATCH) return
@@ -137,8 +137,9 @@ function windowOf({ server, since, until }: StatisticsWish): Window {
   return { server, days: { first, last }, edges: [...before, ...after].filter((edge) => edge.first <= edge.last) }
 }
 
+const byId = (a: UserStatistics, b: UserStatistics) => (a.userId < b.userId ? -1 : 1)
+
 function inOrder({ orderBy, descending }: StatisticsWish): (a: UserStatistics, b: UserStatistics) => number {
-  const byId = (a: UserStatistics, b: UserStatistics) => (a.userId < b.userId ? -1 : 1)
   const ascending =
     orderBy === 'user_id' ? byId : (a: UserStatistics, b: UserStatistics) => a[orderBy] - b[orderBy] || byId(a, b)
   return descending ? (a, b) => ascending(b, a) : ascending

@@ -115,7 +115,7 @@ export function userStatisticsContract(open: OpenDatabase): void {
           )
         }
       }
-      expect((await told(db, { since: MIDNIGHT })).users).toEqual(await counted(db, MIDNIGHT, Infinity))
+      expect((await told(db, { since: MIDNIGHT })).users).toEqual(await counted(db, MIDNIGHT, Number.MAX_SAFE_INTEGER))
       expect((await told(db, { until: MIDNIGHT })).users).toEqual(await counted(db, 0, MIDNIGHT))
       expect((await told(db, { since: MIDNIGHT + 9 * DAY_MS })).total).toBe(0)
     })
