@@ -12,3 +12,9 @@ export async function moderatorOf(parts: HttpParts, call: Call, localAdmins: boo
   const isLocal = asked && (await parts.homeservers.isAdmin(homeserver, caller, call))
   return { userId: userIdOf(caller), everywhere, serverName: isLocal ? homeserver.name : null }
 }
+
+/** What the caller of a route for administrators (`homeserver_admin`, `repository_admin`) may decide about. */
+export function administratorOf({ administers, caller, homeserver }: Call): Moderator {
+  const everywhere = administers === 'repository'
+  return { userId: userIdOf(caller), everywhere, serverName: administers === 'homeserver' ? homeserver.name : null }
+}
