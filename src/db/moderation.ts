@@ -1,3 +1,4 @@
+import { type Deed, noteDeed } from './audit.ts'
 import { deleteUnusedObject, lockObject, type StoredObject } from './objects.ts'
 import { compiled, type Queryable, unit } from './query.ts'
 import { deleteThumbnailsOf } from './thumbnails.ts'
@@ -10,13 +11,18 @@ export interface NamesOfContent {
   readonly origin: string | null
 }
 
+/** What writes its own line of the audit log. */
+interface Audited {
+  readonly audit?: Deed | undefined
+}
+
 /**
  * Quarantines the names of some content that are not yet, and gives how many. Uploads of the same bytes are refused from then
  * on, whoever sends them.
  */
 export const quarantineContent = unit(
   'quarantineContent',
-  async (tx, { sha256, origin, at }: NamesOfContent & { readonly at: number }): Promise<number> => {
+  async (tx, { sha256, origin, at, audit }: NamesOfContent & Audited & { readonly at: number }): Promise<number> => {
     // Uploads of the same bytes come before this, and are found, or after it, and are refused.
     await lockObject(tx, { sha256 })
     const result = await tx
@@ -34,22 +40,29 @@ export const quarantineContent = unit(
       .where('quarantined_at', 'is', null)
       .$if(origin !== null, (query) => query.where('origin', '=', origin))
       .execute()
-    return Number(result.numUpdatedRows)
+    const names = Number(result.numUpdatedRows)
+    await noteDeed(tx, audit, names)
+    return names
   },
 )
 
 /** Ends the quarantine of every name of some content, and gives how many there are. Its bytes may be uploaded again. */
-export const releaseContent = unit('releaseContent', async (tx, { sha256 }: { sha256: string }): Promise<number> => {
-  await lockObject(tx, { sha256 })
-  const result = await tx
-    .updateTable('media')
-    .set({ quarantined_at: null })
-    .where('sha256', '=', sha256)
-    .where('quarantined_at', 'is not', null)
-    .executeTakeFirst()
-  await tx.updateTable('deleted_media').set({ quarantined_at: null }).where('sha256', '=', sha256).execute()
-  return Number(result.numUpdatedRows)
-})
+export const releaseContent = unit(
+  'releaseContent',
+  async (tx, { sha256, audit }: Audited & { sha256: string }): Promise<number> => {
+    await lockObject(tx, { sha256 })
+    const result = await tx
+      .updateTable('media')
+      .set({ quarantined_at: null })
+      .where('sha256', '=', sha256)
+      .where('quarantined_at', 'is not', null)
+      .executeTakeFirst()
+    await tx.updateTable('deleted_media').set({ quarantined_at: null }).where('sha256', '=', sha256).execute()
+    const names = Number(result.numUpdatedRows)
+    await noteDeed(tx, audit, names)
+    return names
+  },
+)
 
 export type DeleteResult =
   | { readonly outcome: 'not_found' }
@@ -62,8 +75,8 @@ export type DeleteResult =
  */
 export const deleteMedia = unit(
   'deleteMedia',
-  async (tx, name: { origin: string; mediaId: string; at: number }): Promise<DeleteResult> => {
-    const { origin, mediaId, at } = name
+  async (tx, name: Audited & { origin: string; mediaId: string; at: number }): Promise<DeleteResult> => {
+    const { origin, mediaId, at, audit } = name
     const [named] = await contentOf(tx, { origin, mediaId })
     if (!named) return { outcome: 'not_found' }
     const { sha256 } = named
@@ -80,7 +93,9 @@ export const deleteMedia = unit(
       { origin, kind, uploader, createdAt },
       { changeId: `${mediaId} deleted ${at}`, bytes: -object.size, files: -1 },
     )
-    return { outcome: 'deleted', sha256, unused: await deleteUnused(tx, sha256, at) }
+    const unused = await deleteUnused(tx, sha256, at)
+    await noteDeed(tx, audit, 1)
+    return { outcome: 'deleted', sha256, unused }
   },
 )
 

@@ -160,6 +160,24 @@ export interface DescriptionsTable {
   sound: string | null
 }
 
+/** Who did what as an administrator. */
+export interface AuditTable {
+  id: number
+  began_at: number
+  /** Null: it goes on, or whoever did it has crashed. */
+  ended_at: number | null
+  actor: string
+  address: string | null
+  request_id: string | null
+  action: string
+  subject: string
+  /** JSON. */
+  details: string
+  affected: number | null
+  /** What went wrong; empty: nothing. */
+  error: string
+}
+
 export interface Schema {
   objects: ObjectsTable
   media: MediaTable
@@ -176,4 +194,5 @@ export interface Schema {
   repository: RepositoryTable
   care_progress: CareProgressTable
   descriptions: DescriptionsTable
+  audit: AuditTable
 }

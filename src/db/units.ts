@@ -1,3 +1,4 @@
+import * as audit from './audit.ts'
 import * as descriptions from './descriptions.ts'
 import * as jobs from './jobs.ts'
 import * as leases from './leases.ts'
@@ -19,6 +20,7 @@ import * as usage from './usage.ts'
 /** Every write unit by its name, for the thread that runs them. A new file of queries gets its line here. */
 export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
   [
+    audit,
     care,
     descriptions,
     jobs,

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Notifier } from '../coordination/notifier.ts'
 import type { Datastores } from '../datastores/datastores.ts'
 import type { Database } from '../db/connect.ts'
+import type { Actor } from '../db/audit.ts'
 import { findMedia } from '../db/media.ts'
 import { deleteMedia, findContent, quarantineContent, releaseContent } from '../db/moderation.ts'
 import type { StoredObject } from '../db/objects.ts'
@@ -10,6 +11,7 @@ import { Refused } from '../lib/errors.ts'
 import { mediaDeleted, mediaQuarantined, mediaReleased } from '../lib/events.ts'
 import type { EventParts } from '../lib/events.ts'
 import { formatMxc, type Mxc } from '../matrix/ids.ts'
+import { auditedWrite } from './audit.ts'
 import { announceChanged } from './records.ts'
 
 export interface ModerationParts {
@@ -31,23 +33,28 @@ export interface Moderator {
   readonly everywhere: boolean
   /** Administers this homeserver, for what concerns media of its own; null for nobody's administrator. */
   readonly serverName: string | null
+  /** For the audit log; null for the program itself, which keeps no lines. */
+  readonly actor: Actor | null
 }
 
 /**
  * Quarantines the content of some media under all its names; an administrator of one homeserver only under those of that
  * server. Gives how many names there were. When it resolves, no instance serves them any more.
  *
- * @throws {Refused} `forbidden`; `bad_request` for media of a server that the moderator does not administer
+ * @throws {Refused} `forbidden`, also for media of a server that the moderator does not administer
  */
 export async function quarantine(parts: ModerationParts, moderator: Moderator, mxc: Mxc): Promise<number> {
   const origin = moderator.everywhere ? null : moderator.serverName
   if (!moderator.everywhere && origin === null) throw forbidden()
   if (origin !== null && origin !== mxc.origin) {
-    throw new Refused('bad_request', 'unable to quarantine media on other homeservers')
+    throw new Refused('forbidden', 'unable to quarantine media on other homeservers')
   }
   const sha256 = await findContent(parts.db.read, mxc)
   if (sha256 === undefined) return 0
-  const names = await parts.db.write(quarantineContent, { sha256, origin, at: parts.clock.now() })
+  const { actor } = moderator
+  const what = { action: 'quarantine_media', subject: formatMxc(mxc) }
+  const content = { sha256, origin, at: parts.clock.now() }
+  const names = await auditedWrite(parts, actor, what, quarantineContent, content, (count) => count)
   // Also when it was quarantined before: whoever did that may have ended before telling the others.
   await tell(parts, sha256)
   mediaQuarantined(parts.events, { mxc: formatMxc(mxc), sha256, names, by: moderator.userId })
@@ -64,7 +71,8 @@ export async function release(parts: ModerationParts, moderator: Moderator, mxc:
   if (!moderator.everywhere) throw forbidden()
   const sha256 = await findContent(parts.db.read, mxc)
   if (sha256 === undefined) return 0
-  const names = await parts.db.write(releaseContent, { sha256 })
+  const what = { action: 'release_media', subject: formatMxc(mxc) }
+  const names = await auditedWrite(parts, moderator.actor, what, releaseContent, { sha256 }, (count) => count)
   await tell(parts, sha256)
   mediaReleased(parts.events, { mxc: formatMxc(mxc), sha256, names, by: moderator.userId })
   return names
@@ -88,7 +96,11 @@ export async function remove(parts: ModerationParts, moderator: Moderator, mxc: 
     moderator.serverName === origin ||
     (record.uploader !== null && record.uploader === moderator.userId)
   if (!isTheirs) throw forbidden()
-  const result = await parts.db.write(deleteMedia, { origin, mediaId, at: parts.clock.now() })
+  const what = { action: 'purge_individual_media', subject: formatMxc(mxc) }
+  const name = { origin, mediaId, at: parts.clock.now() }
+  const result = await auditedWrite(parts, moderator.actor, what, deleteMedia, name, ({ outcome }) =>
+    outcome === 'deleted' ? 1 : 0,
+  )
   await tell(parts, record.sha256)
   if (result.outcome === 'not_found') return 0
   await Promise.race([deleteAll(parts, result.unused), pause(BYTES_WAIT_MS, undefined, { ref: false })])

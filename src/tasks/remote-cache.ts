@@ -5,7 +5,7 @@ import type { Job } from './schedule.ts'
 
 const HOUR_MS = 3_600_000
 /** The program itself, by the administrator's `downloads.maxStoredBytes`. */
-const REPOSITORY: Moderator = { userId: undefined, everywhere: true, serverName: null }
+const REPOSITORY: Moderator = { userId: undefined, everywhere: true, serverName: null, actor: null }
 
 /** Keeps the media of other servers within `maxBytes()`; 0 = no limit. */
 export function remoteCacheJob(parts: ModerationParts, maxBytes: () => number): Job {
