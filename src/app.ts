@@ -41,6 +41,7 @@ import { RemoteMedia, type RemoteParts } from './media/remote.ts'
 import { careJobs, startStagingSweep } from './tasks/care.ts'
 import { remoteCacheJob } from './tasks/remote-cache.ts'
 import { auditJob, standingJobs } from './tasks/jobs.ts'
+import { ledgerJob } from './tasks/ledger.ts'
 import type { TaskKind } from './tasks/run-task.ts'
 import { TaskRunner } from './tasks/runner.ts'
 import { startSchedule } from './tasks/schedule.ts'
@@ -207,6 +208,7 @@ function startBackground(parts: AsyncDisposableStack, config: ConfigStore, of: B
     remoteCacheJob(of, () => config.current().main.downloads.maxStoredBytes),
     auditJob(of, () => config.current().main.audit.keepDays),
     thumbnailsJob(of, () => config.current().main.thumbnails.expireAfterDays),
+    ledgerJob(of, () => config.current().main.tasks.keepDays),
   ]
   parts.use(startSchedule({ ...leased, random: Math.random }, jobs))
   parts.use(startStagingSweep(of))

@@ -103,7 +103,7 @@ export interface LeasesTable {
 /** When scheduled jobs last ended. */
 export interface JobsTable {
   name: string
-  /** By the database's clock. */
+  /** By the database's clock; of one that has never run: so long ago that its first run is due when it is to be. */
   ended_at: number
   /** What went wrong; empty: nothing. */
   error: string

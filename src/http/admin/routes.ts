@@ -118,6 +118,13 @@ export const adminRoutes: readonly Route[] = [
     ...tasks.cancel,
   },
   {
+    action: 'retry_background_task',
+    methods: POST,
+    paths: own('admin/tasks/:taskId/retry'),
+    who: 'repository_admin',
+    ...tasks.retry,
+  },
+  {
     action: 'list_audit',
     methods: GET,
     paths: own('admin/audit'),
