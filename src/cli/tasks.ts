@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { Tools } from '../app.ts'
+import type { Tools } from '../app/tools.ts'
 import { lastTasks, type Task, unfinishedTasks } from '../db/tasks.ts'
 import { Refused } from '../lib/errors.ts'
 import { orderCancel, orderRetry } from '../media/task-orders.ts'

@@ -85,7 +85,8 @@ export const deleteMedia = unit(
     const [deleted] = await deleteName(tx, { origin, mediaId })
     if (!deleted || !object) return { outcome: 'not_found' }
     const { kind, uploader, createdAt, quarantinedAt } = deleted
-    if (kind !== 'remote' || quarantinedAt !== null) {
+    // Pictures of previews come and go, and nobody but those previews names them.
+    if (kind === 'upload' || quarantinedAt !== null) {
       await remember(tx, { origin, mediaId, sha256, size: object.size, kind, at, quarantinedAt })
     }
     await countName(

@@ -178,6 +178,25 @@ export interface AuditTable {
   error: string
 }
 
+/** What a page looked like to one homeserver, in one language, in one hour. */
+export interface PreviewsTable {
+  homeserver: string
+  url_hash: string
+  language: string
+  hour: number
+  url: string
+  site: string
+  /** JSON; null: there is none, for the reason that `error` says. */
+  answer: string | null
+  /** JSON. */
+  error: string | null
+  previewer: string | null
+  /** A media id of the homeserver. */
+  picture: string | null
+  created_at: number
+  expires_at: number
+}
+
 export interface Schema {
   objects: ObjectsTable
   media: MediaTable
@@ -195,4 +214,5 @@ export interface Schema {
   care_progress: CareProgressTable
   descriptions: DescriptionsTable
   audit: AuditTable
+  previews: PreviewsTable
 }

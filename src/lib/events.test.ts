@@ -1,6 +1,7 @@
 import { beforeEach, expect, test } from 'vitest'
 
 import * as background from './background-events.ts'
+import { previewFailed, previewsPurged } from './preview-events.ts'
 import * as events from './events.ts'
 import type { OpenedLog } from './log.ts'
 import { openLog } from './log.ts'
@@ -96,7 +97,7 @@ test('what happens to files is counted under the names of MMR, and of ours where
   events.cacheHit(parts, 'tokens')
   events.cacheMissed(parts, 'tokens')
   events.s3Called(parts, 'PutObject')
-  events.urlPreviewed(parts, { type: 'opengraph', url: 'https://example.org/' })
+  events.urlPreviewed(parts, { type: 'opengraph', url: 'https://example.org/', durationMs: 5 })
   expect(shown('media_')).toEqual(
     expect.arrayContaining([
       'media_downloaded_total{origin="matrix.org"} 1',
@@ -118,7 +119,14 @@ test('what happens to files is counted under the names of MMR, and of ours where
   events.serverLimited(parts, { limit: 'bytes', who: 'a.test', retryAfterMs: 1000 })
   events.fetchLimited(parts, { payer: 'user @a:example.org', bytes: 5, retryAfterMs: 1000 })
   events.addressRefused(parts, { host: 'inside.test', why: 'federation.disallowedNetworks has 10.0.0.0/8' })
+  events.urlPreviewed(parts, { type: 'none', url: 'https://example.org/nothing', durationMs: 5 })
+  previewFailed(parts, { url: 'https://example.org/slow?access_token=secret-word', why: 'timed_out', detail: '' })
+  previewsPurged(parts, { removed: 3, pictures: 1, by: undefined })
   expect(shown('cellarium_')).toEqual([
+    'cellarium_url_previews_total{type="opengraph",outcome="made"} 1',
+    'cellarium_url_previews_total{type="none",outcome="empty"} 1',
+    'cellarium_url_previews_total{type="none",outcome="timed_out"} 1',
+    'cellarium_url_previews_removed_total 3',
     'cellarium_build_info{version="1.2.3"} 1',
     'cellarium_database_up 0',
     'cellarium_uploads_total{host="example.org"} 1',

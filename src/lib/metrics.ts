@@ -85,7 +85,7 @@ function openFamilies() {
       'Files that could not be fetched from other servers',
       ['reason'],
     ),
-    urlPreviews: counter('media_url_previews_generated_total', 'URL previews generated', ['type']),
+    ...previewFamilies(),
     s3Operations: counter('media_s3_operations_total', 'Calls to S3', ['operation']),
     mediaAge: new DistributionFamily(
       'media_age_accessed_media_seconds',
@@ -185,6 +185,14 @@ function ofAdministration() {
     deleted: counter('cellarium_deleted_total', 'Media that were deleted'),
     administered: counter('cellarium_admin_actions_total', 'Lines of the audit log', ['action', 'outcome']),
     adminRefused: counter('cellarium_admin_refusals_total', 'Requests for administrators that others made', ['action']),
+  }
+}
+
+function previewFamilies() {
+  return {
+    urlPreviews: counter('media_url_previews_generated_total', 'URL previews generated', ['type']),
+    previews: counter('cellarium_url_previews_total', 'Pages looked at for previews', ['type', 'outcome']),
+    previewsPurged: counter('cellarium_url_previews_removed_total', 'Stored previews that were removed'),
   }
 }
 

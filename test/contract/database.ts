@@ -7,6 +7,7 @@ import { careContract } from './database/care.ts'
 import { leasesContract } from './database/leases.ts'
 import { mediaContract } from './database/media.ts'
 import { moderationContract } from './database/moderation.ts'
+import { previewsContract } from './database/previews.ts'
 import { recordsContract } from './database/records.ts'
 import { remoteContract } from './database/remote.ts'
 import { repositoryContract } from './database/repository.ts'
@@ -50,13 +51,14 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     moderationContract(openEmpty)
     auditContract(openEmpty)
     remoteContract(openEmpty)
+    previewsContract(openEmpty)
   })
 }
 
 async function empty(under: DatabaseUnderTest): Promise<void> {
   const tables = ['thumbnails', 'media', 'deleted_media', 'pending_media', 'objects', 'usage_changes', 'usage_totals']
-  tables.push('uploader_days')
-  tables.push('leases', 'jobs', 'tasks', 'unused_objects', 'repository', 'care_progress', 'audit')
+  tables.push('uploader_days', 'audit')
+  tables.push('previews', 'leases', 'jobs', 'tasks', 'unused_objects', 'repository', 'care_progress')
   for (const name of tables) await under.execute(`DELETE FROM ${table(under.db, name)}`)
   await under.execute(`DELETE FROM ${table(under.db, 'migrations')} WHERE name LIKE '9999%'`)
 }

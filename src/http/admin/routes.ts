@@ -3,6 +3,7 @@ import * as audit from './audit.ts'
 import * as datastores from './datastores.ts'
 import * as federation from './federation.ts'
 import * as moderation from './moderation.ts'
+import * as previews from './previews.ts'
 import * as tasks from './tasks.ts'
 import * as usage from './usage.ts'
 
@@ -130,6 +131,20 @@ export const adminRoutes: readonly Route[] = [
     paths: own('admin/audit'),
     who: 'repository_admin',
     ...audit.list,
+  },
+  {
+    action: 'list_previews',
+    methods: GET,
+    paths: own('admin/previews'),
+    who: 'repository_admin',
+    ...previews.list,
+  },
+  {
+    action: 'purge_previews',
+    methods: DELETE,
+    paths: own('admin/previews'),
+    who: 'repository_admin',
+    ...previews.purge,
   },
   {
     action: 'federation_test',
