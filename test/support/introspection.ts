@@ -1,7 +1,7 @@
 // An OAuth 2.0 server for tests, as far as RFC 7662 goes: it tells whose tokens live, and with which scopes.
 import { Buffer } from 'node:buffer'
 import { createServer } from 'node:http'
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
 
@@ -9,8 +9,12 @@ export interface LiveToken {
   readonly token: string
   readonly scope: string
   readonly username?: string
+  /** False: it has ended, and the server says more of it than it has to. */
+  readonly active?: boolean
   /** In seconds since 1970. */
   readonly exp?: number
+  /** In seconds from now. */
+  readonly expires_in?: number
 }
 
 export interface IntrospectionDouble extends AsyncDisposable {
@@ -38,14 +42,15 @@ export async function startIntrospection(): Promise<IntrospectionDouble> {
     // §2.2: whatever is wrong with a token, the answer says no more than this.
     return [200, found ? { active: true, token_type: 'access_token', ...found, token: undefined } : { active: false }]
   }
-  const server = createServer(async (request, response) => {
+  const respond = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk as Buffer)
     const form = new URLSearchParams(Buffer.concat(chunks).toString())
     requests.push({ headers: request.headers, form })
     const [status, body] = answer(request.headers, form)
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
-  })
+  }
+  const server = createServer((request, response) => void respond(request, response))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {
