@@ -1,5 +1,5 @@
 import { sql } from '#kysely'
-import type { Queryable } from './query.ts'
+import { compiled, type Queryable } from './query.ts'
 
 /** Where a list of media goes on: behind this time (ms since 1970) and media id. */
 export interface MediaPlace {
@@ -15,10 +15,12 @@ export interface UploaderUsage {
 }
 
 /** Users with media of a server, by their ids: a page of those behind `after` (empty: from the first). */
-export const uploadersPage = (
+export const uploadersPage: (
   db: Queryable,
-  { server, after, limit }: { readonly server: string; readonly after: string; readonly limit: number },
-): Promise<UploaderUsage[]> => uploaders(db, server).where('uploader', '>', after).limit(limit).execute()
+  page: { readonly server: string; readonly after: string; readonly limit: number },
+) => Promise<UploaderUsage[]> = compiled((db, page) =>
+  uploaders(db, page.server).where('uploader', '>', page.after).limit(page.limit),
+)
 
 /** Those of some users who have media of a server, by their ids. */
 export async function uploadersNamed(
@@ -31,35 +33,37 @@ export async function uploadersNamed(
     .execute()
 }
 
-const uploaders = (db: Queryable, server: string) =>
-  db
+function uploaders(db: Queryable, server: string) {
+  return db
     .selectFrom('uploader_days')
     .select(['uploader as userId', 'bytes', 'files'])
     .where('server', '=', server)
     .where(sql<boolean>`day = -1`)
     .where('files', '>', 0)
     .orderBy('uploader')
+}
 
 /** Media that a user uploaded to a server, oldest first. */
 export const uploadsOfUser = (
   db: Queryable,
   {
-    server,
-    userId,
     after,
-    limit,
+    ...of
   }: { readonly server: string; readonly userId: string; readonly after: MediaPlace; readonly limit: number },
-): Promise<MediaPlace[]> =>
-  db
-    .selectFrom('media')
-    .select(['created_at as at', 'media_id as mediaId'])
-    .where('uploader', '=', userId)
-    .where('origin', '=', server)
-    .where(sql<boolean>`(created_at, media_id) > (${after.at}, ${after.mediaId})`)
-    .orderBy('created_at')
-    .orderBy('media_id')
-    .limit(limit)
-    .execute()
+): Promise<MediaPlace[]> => userPage(db, { ...of, ...after })
+
+const userPage = compiled(
+  (db, page: MediaPlace & { readonly server: string; readonly userId: string; readonly limit: number }) =>
+    db
+      .selectFrom('media')
+      .select(['created_at as at', 'media_id as mediaId'])
+      .where('uploader', '=', page.userId)
+      .where('origin', '=', page.server)
+      .where(sql<boolean>`(created_at, media_id) > (${page.at}, ${page.mediaId})`)
+      .orderBy('created_at')
+      .orderBy('media_id')
+      .limit(page.limit),
+)
 
 /** Media with where they are. */
 export interface ListedMedia {
@@ -78,12 +82,14 @@ export interface ListedMedia {
 /** Media of a server, oldest first. */
 export const mediaPage = (
   db: Queryable,
-  { server, after, limit }: { readonly server: string; readonly after: MediaPlace; readonly limit: number },
-): Promise<ListedMedia[]> =>
-  listedMedia(db, server)
-    .where(sql<boolean>`(media.created_at, media.media_id) > (${after.at}, ${after.mediaId})`)
-    .limit(limit)
-    .execute()
+  { after, ...of }: { readonly server: string; readonly after: MediaPlace; readonly limit: number },
+): Promise<ListedMedia[]> => serverPage(db, { ...of, ...after })
+
+const serverPage = compiled((db, page: MediaPlace & { readonly server: string; readonly limit: number }) =>
+  listedMedia(db, page.server)
+    .where(sql<boolean>`(media.created_at, media.media_id) > (${page.at}, ${page.mediaId})`)
+    .limit(page.limit),
+)
 
 /** Those of some media of a server that there are, oldest first. */
 export async function mediaNamed(
@@ -96,8 +102,8 @@ export async function mediaNamed(
     .execute()
 }
 
-const listedMedia = (db: Queryable, server: string) =>
-  db
+function listedMedia(db: Queryable, server: string) {
+  return db
     .selectFrom('media')
     .innerJoin('objects', 'objects.sha256', 'media.sha256')
     .select([
@@ -115,3 +121,4 @@ const listedMedia = (db: Queryable, server: string) =>
     .where('media.origin', '=', server)
     .orderBy('media.created_at')
     .orderBy('media.media_id')
+}

@@ -46,9 +46,16 @@ export async function userStatistics(
   signal: AbortSignal,
 ): Promise<StatisticsPage> {
   await foldWhatWaits(db, signal)
-  return wish.since === null && wish.until === null
-    ? await ofAllTime(db.read, wish)
-    : await ofWindow(db.read, wish, signal)
+  return await foldedStatistics(db.read, wish, signal)
+}
+
+/** The same of what is folded already. */
+export async function foldedStatistics(
+  db: Queryable,
+  wish: StatisticsWish,
+  signal: AbortSignal,
+): Promise<StatisticsPage> {
+  return wish.since === null && wish.until === null ? await ofAllTime(db, wish) : await ofWindow(db, wish, signal)
 }
 
 const BATCH = 500
