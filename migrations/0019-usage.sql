@@ -22,6 +22,11 @@ CREATE INDEX uploaders_by_files ON uploader_days (server, files, uploader, bytes
 
 CREATE INDEX uploaders_by_bytes ON uploader_days (server, bytes, uploader, files) WHERE day = -1;
 
+-- What a user uploaded, page by page: the index alone has it.
+DROP INDEX media_by_uploader;
+
+CREATE INDEX media_by_uploader ON media (uploader, created_at, media_id, origin);
+
 -- For whose media a thumbnail was first made: that server's usage has it, also where others have the same content.
 ALTER TABLE thumbnails ADD COLUMN made_for TEXT;
 

@@ -58,7 +58,8 @@ const mostBytes: StatisticsWish = {
   orderBy: 'bytes',
   descending: true,
   from: 0,
-  limit: PAGE,
+  // As many as there are among few media too.
+  limit: 10,
   since: null,
   until: null,
   search: null,
@@ -104,7 +105,7 @@ export const reads: readonly ReadQuery[] = [
   {
     name: 'statistics',
     isBuiltAnew: true,
-    title: `the ${PAGE} users of a server with the most bytes, and how many there are`,
+    title: 'the 10 users of a server with the most bytes, and how many there are',
     run: async (db) => (await foldedStatistics(db, mostBytes, NEVER)).users.length,
   },
   {

@@ -105,6 +105,19 @@ describe('The audit log', () => {
     ])
   })
 
+  test('tells of previews that were removed', async () => {
+    await ask(app, 'DELETE', 'admin/previews?host=news.example&before_ts=5')
+    expect(await entries(app, '?limit=1')).toMatchObject([
+      {
+        action: 'purge_previews',
+        subject: 'news.example',
+        details: { url: null, host: 'news.example', before_ts: 5 },
+        affected: 0,
+        outcome: 'done',
+      },
+    ])
+  })
+
   test('has nothing of what was only read, refused or not there; refusals are in the log', async () => {
     const media = await app.upload(randomBytes(50))
     const [last] = await entries(app, '?limit=1')

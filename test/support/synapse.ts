@@ -16,10 +16,10 @@ export interface SynapseOptions {
   readonly federation?: { readonly hosts: Readonly<Record<string, string>>; readonly authorityFile: string }
   /** It serves media itself. */
   readonly servesMedia?: boolean
-  /** It previews pages, media being its own: of servers that have these addresses, by host name. */
-  readonly previews?: { readonly hosts: Readonly<Record<string, string>> }
   /** It leaves logins to a Matrix Authentication Service with this address and secret. */
   readonly leavesLoginsTo?: { readonly url: string; readonly secret: string }
+  /** It previews pages, media being its own: of servers that have these addresses, by host name. */
+  readonly previews?: { readonly hosts: Readonly<Record<string, string>> }
 }
 
 export interface Registered {
