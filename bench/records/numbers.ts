@@ -106,9 +106,10 @@ function names({ contents, media, users }: Amounts, dialect: Dialect): string {
 
 function thumbnails({ contents, thumbnails: made, media }: Amounts, dialect: Dialect): string {
   const { before, from } = dialect.numbers(made)
-  return `INSERT INTO thumbnails (source_sha256, width, height, method, variant, sha256, content_type, created_at) ${before}
+  return `INSERT INTO thumbnails (source_sha256, width, height, method, variant, sha256, content_type, created_at, made_for)
+    ${before}
     SELECT ${hash(dialect, 'i * 5')}, 320, 240, 'scale', 'still', ${hash(dialect, `i + ${contents}`)}, 'image/jpeg',
-      ${createdAt('i * 5', media)} FROM ${from}`
+      ${createdAt('i * 5', media)}, 'hs' || (i % ${HOMESERVERS}) || '.example' FROM ${from}`
 }
 
 const createdAt = (i: string, media: number) => `(${BEGAN_AT} + (${i}) * ${LASTED_MS} / ${media})`
@@ -121,6 +122,12 @@ const USAGE = [
   usage(`'server:' || origin`, named, ''),
   usage(`'user:' || uploader`, named, 'WHERE uploader IS NOT NULL'),
   usage(`'remote'`, named, `WHERE kind = 'remote'`),
+  usage(`'thumbnails:' || made_for`, 'thumbnails JOIN objects ON objects.sha256 = thumbnails.sha256', ''),
+  `INSERT INTO uploader_days (server, day, uploader, bytes, files)
+   SELECT origin, media.created_at / 86400000, uploader, sum(size), count(*) FROM ${named}
+   WHERE uploader IS NOT NULL GROUP BY 1, 2, 3`,
+  `INSERT INTO uploader_days (server, day, uploader, bytes, files)
+   SELECT server, -1, uploader, sum(bytes), sum(files) FROM uploader_days GROUP BY 1, 3`,
 ]
 
 const mixedHere = (i: number, mix: Mix) => Number((BigInt(i) * BigInt(MIX[mix])) % BigInt(PRIME))

@@ -6,8 +6,10 @@ import { findObject } from '../../src/db/objects.ts'
 import type { Queryable } from '../../src/db/query.ts'
 import { findThumbnail } from '../../src/db/thumbnails.ts'
 import { objectsPage } from '../../src/db/transfer.ts'
+import { mediaPage, uploadersPage, uploadsOfUser } from '../../src/db/usage-lists.ts'
 import { REMOTE, usageOf } from '../../src/db/usage.ts'
-import { amountsOf, BEGAN_AT, hashOf, mediaIdOf, NOW, originOf } from './numbers.ts'
+import { foldedStatistics, type StatisticsWish } from '../../src/db/user-statistics.ts'
+import { amountsOf, BEGAN_AT, HOMESERVERS, hashOf, mediaIdOf, NOW, originOf } from './numbers.ts'
 
 /** Number `at` of so many media; `media` in all. */
 export interface Key {
@@ -24,6 +26,8 @@ interface Named {
 
 /** One that reads. It gives how many rows it found: none would be a mistake of the bench. */
 export interface ReadQuery extends Named {
+  /** It is put together for each question: its plan is not told. */
+  readonly isBuiltAnew?: true
   readonly run: (db: Queryable, key: Key) => Promise<number>
 }
 
@@ -46,6 +50,23 @@ const somewhere = ({ at, media }: Key): Candidate => ({
 const page = (key: Key) => ({ before: NOW + 1, after: somewhere(key), limit: PAGE })
 /** A content that is nobody's copy. */
 const contentOf = ({ at, media }: Key): number => at % amountsOf(media).contents
+
+const NEVER = new AbortController().signal
+/** Users of a homeserver of average size: the first has a quarter of everything. */
+const mostBytes: StatisticsWish = {
+  server: 'hs7.example',
+  orderBy: 'bytes',
+  descending: true,
+  from: 0,
+  // As many as there are among few media too.
+  limit: 10,
+  since: null,
+  until: null,
+  search: null,
+}
+const DAY_MS = 24 * 3600 * 1000
+/** A day and a half, in the middle of days. */
+const dayAndHalf = (key: Key) => ({ since: somewhere(key).at + 1, until: somewhere(key).at + 1.5 * DAY_MS })
 
 export const reads: readonly ReadQuery[] = [
   {
@@ -71,6 +92,55 @@ export const reads: readonly ReadQuery[] = [
     title: 'what a server uses',
     run: async (db, { at, media }) => (await usageOf(db, `server:${originOf(at, media)}`)).files,
   },
+  {
+    name: 'usage-thumbnails',
+    title: "what thumbnails of a server's media use",
+    run: async (db, { at }) => (await usageOf(db, `thumbnails:hs${at % HOMESERVERS}.example`)).files,
+  },
+  {
+    name: 'quota-check',
+    title: 'what a user uses (quotas)',
+    run: async (db) => (await usageOf(db, 'user:@user7:hs7.example')).files,
+  },
+  {
+    name: 'statistics',
+    isBuiltAnew: true,
+    title: 'the 10 users of a server with the most bytes, and how many there are',
+    run: async (db) => (await foldedStatistics(db, mostBytes, NEVER)).users.length,
+  },
+  {
+    name: 'statistics-of-a-time',
+    isBuiltAnew: true,
+    title: 'the same between two moments, a day and a half apart',
+    keys: PAGES,
+    run: async (db, key) => (await foldedStatistics(db, { ...mostBytes, ...dayAndHalf(key) }, NEVER)).total + 1,
+  },
+  {
+    name: 'usage-users',
+    title: `${PAGE} users of a server by id`,
+    run: async (db) => (await uploadersPage(db, { server: 'hs7.example', after: '', limit: PAGE })).length,
+  },
+  {
+    name: 'usage-user',
+    title: `${PAGE} uploads of a user`,
+    run: async (db) =>
+      (
+        await uploadsOfUser(db, {
+          server: 'hs7.example',
+          userId: '@user7:hs7.example',
+          after: { at: 0, mediaId: '' },
+          limit: PAGE,
+        })
+      ).length,
+  },
+  {
+    name: 'usage-uploads',
+    title: `${PAGE} uploads of a server with where they are`,
+    keys: PAGES,
+    run: async (db, key) =>
+      (await mediaPage(db, { server: 'hs7.example', after: { at: somewhere(key).at, mediaId: '' }, limit: PAGE }))
+        .length,
+  },
   { name: 'usage-remote', title: 'what all other servers use', run: async (db) => (await usageOf(db, REMOTE)).files },
   {
     name: 'purge-remote',
@@ -92,6 +162,7 @@ export const reads: readonly ReadQuery[] = [
   },
   {
     name: 'transfer',
+    isBuiltAnew: true,
     title: `${PAGE} objects of a datastore, to be moved`,
     keys: PAGES,
     run: async (db, { at }) =>

@@ -9,6 +9,7 @@ import type { BulkRequestParts } from '../media/bulk-request.ts'
 import { bulkKinds } from '../tasks/bulk.ts'
 import { careJobs, startStagingSweep } from '../tasks/care.ts'
 import { auditJob, standingJobs } from '../tasks/jobs.ts'
+import { ledgerJob } from '../tasks/ledger.ts'
 import { previewsJob } from '../tasks/previews.ts'
 import { remoteCacheJob } from '../tasks/remote-cache.ts'
 import type { TaskKind } from '../tasks/run-task.ts'
@@ -36,6 +37,7 @@ export function startBackground(parts: AsyncDisposableStack, config: ConfigStore
     ...careJobs(of, () => config.current().main.storage.scrubBytesPerHour),
     remoteCacheJob(of, () => config.current().main.downloads.maxStoredBytes),
     auditJob(of, () => config.current().main.audit.keepDays),
+    ledgerJob(of, () => config.current().main.tasks.keepDays),
     thumbnailsJob(of, () => config.current().main.thumbnails.expireAfterDays),
     previewsJob(of, () => config.current().main.urlPreviews.expireAfterDays),
   ]

@@ -3,6 +3,7 @@ import { type RawBuilder, sql } from '#kysely'
 import { deleteUnusedObjects, lockObjects, type StoredObject } from './objects.ts'
 import { lockRows, type Queryable, unit } from './query.ts'
 import type { MediaKind } from './schema.ts'
+import { deleteThumbnailsOf } from './thumbnails.ts'
 import { countUsage, usageChangesOf } from './usage.ts'
 
 export interface Name {
@@ -222,10 +223,6 @@ async function deleteUnused(tx: Queryable, sha256s: readonly string[], at: numbe
   const stillNamed = new Set(named.map(({ sha256 }) => sha256))
   const nameless = sha256s.filter((sha256) => !stillNamed.has(sha256))
   if (nameless.length === 0) return []
-  const thumbnails = await tx
-    .deleteFrom('thumbnails')
-    .where('source_sha256', 'in', nameless)
-    .returning('sha256')
-    .execute()
-  return await deleteUnusedObjects(tx, distinct([...nameless, ...thumbnails.map(({ sha256 }) => sha256)]), at)
+  const thumbnails = await deleteThumbnailsOf(tx, nameless, at)
+  return await deleteUnusedObjects(tx, distinct([...nameless, ...thumbnails]), at)
 }

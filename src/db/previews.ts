@@ -214,7 +214,7 @@ async function namePicture(
   const authenticatedAt = authenticated ? at : null
   await insertPicture(tx, { origin, mediaId, sha256, contentType, at, authenticatedAt })
   const change = { changeId: `${mediaId} ${at}`, bytes: object.size, files: 1 }
-  await countName(tx, { origin, kind: 'preview', uploader: null }, change)
+  await countName(tx, { origin, kind: 'preview', uploader: null, createdAt: at }, change)
   return { mediaId, object }
 }
 

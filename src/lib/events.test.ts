@@ -156,7 +156,7 @@ test('tasks, jobs and transfers are counted by how they end', () => {
   const task = { task: 'storage_migration', id: 7 }
   background.taskTaken(parts, task)
   expect(shown('cellarium_tasks_running')).toEqual(['cellarium_tasks_running{task="storage_migration"} 1'])
-  background.taskLeft(parts, task)
+  background.taskLeft(parts, { ...task, durationMs: 90_000 })
   expect(shown('cellarium_tasks_running')).toEqual(['cellarium_tasks_running{task="storage_migration"} 0'])
   background.taskEnded(parts, { ...task, problem: '', cancelled: false })
   background.taskEnded(parts, { ...task, problem: '3 left where they are', cancelled: false })
@@ -169,7 +169,13 @@ test('tasks, jobs and transfers are counted by how they end', () => {
   background.unusedDeleted(parts, { datastore: 'old', location: 'x' })
   const ends = ['done', 'failed', 'cancelled'].map((outcome) => `{task="storage_migration",outcome="${outcome}"} 1`)
   expect(shown('cellarium_tasks_total')).toEqual(ends.map((end) => `cellarium_tasks_total${end}`))
+  expect(shown('cellarium_task_seconds_sum')).toEqual(['cellarium_task_seconds_sum{task="storage_migration"} 90'])
   expect(shown('cellarium_job_runs_total')).toHaveLength(2)
+  expect(shown('cellarium_job_seconds_count')).toEqual(['cellarium_job_seconds_count{job="usage"} 2'])
+  background.jobSeen(parts, { job: 'usage', succeededAt: 1_767_225_600_500 })
+  expect(shown('cellarium_job_last_success')).toEqual([
+    'cellarium_job_last_success_timestamp_seconds{job="usage"} 1767225600.5',
+  ])
   expect(shown('cellarium_transferred_')).toEqual([
     'cellarium_transferred_objects_total{outcome="moved"} 1',
     'cellarium_transferred_objects_total{outcome="failed"} 1',

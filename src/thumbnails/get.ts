@@ -140,7 +140,7 @@ async function make(
   const generated = await generate(parts, ctx, media, { ...making, target, signal })
   const { sourceSha256, width, height, method } = making.wanted
   const variant = variantOf(ctx.homeserver.thumbnails, generated, making.stillAs)
-  const key: ThumbnailKey = { sourceSha256, width, height, method, variant }
+  const key: NewKey = { sourceSha256, width, height, method, variant, madeFor: media.origin }
   const record =
     generated.kind === 'original'
       ? await keep(parts, key, generated, { ...media, fresh: false })
@@ -185,10 +185,13 @@ async function generate(
   return await parts.thumbnailPool.generate(job, signal)
 }
 
+/** Which thumbnail, and for whose media. */
+type NewKey = ThumbnailKey & { readonly madeFor: string }
+
 async function store(
   parts: ThumbnailParts,
   ctx: Context,
-  key: ThumbnailKey,
+  key: NewKey,
   generated: Generated,
   target: string,
 ): Promise<ThumbnailRecord> {
@@ -210,14 +213,14 @@ function bytesOf(target: string, generated: Generated): AsyncIterable<Uint8Array
 /** The original is its own thumbnail; that is written down too, so that it is not decoded again to find out. */
 async function keep(
   parts: ThumbnailParts,
-  key: ThumbnailKey,
+  key: NewKey,
   generated: Generated,
   object: OfferedObject,
 ): Promise<ThumbnailRecord> {
   return recordOf(parts, key, await commit(parts, key, generated, object), generated)
 }
 
-function commit(parts: ThumbnailParts, key: ThumbnailKey, { contentType }: Generated, object: OfferedObject) {
+function commit(parts: ThumbnailParts, key: NewKey, { contentType }: Generated, object: OfferedObject) {
   const { sha256, size, datastore, location, fresh, replaces } = object
   return parts.db.write(commitThumbnail, {
     ...key,
