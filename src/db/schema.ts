@@ -162,6 +162,15 @@ export interface AuditTable {
   error: string
 }
 
+/** What was quarantined and released, in the order of the commits. */
+export interface QuarantineChangesTable {
+  id: number
+  origin: string
+  media_id: string
+  /** 1 or 0. */
+  quarantined: number
+}
+
 export interface Schema {
   objects: ObjectsTable
   media: MediaTable
@@ -177,5 +186,6 @@ export interface Schema {
   repository: RepositoryTable
   care_progress: CareProgressTable
   descriptions: DescriptionsTable
+  quarantine_changes: QuarantineChangesTable
   audit: AuditTable
 }

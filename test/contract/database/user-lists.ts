@@ -1,0 +1,128 @@
+import { describe, expect, test } from 'vitest'
+import { commitMedia, touchMedia } from '../../../src/db/media.ts'
+import { quarantineContent } from '../../../src/db/moderation.ts'
+import { setProtection } from '../../../src/db/protection.ts'
+import { foldUsage } from '../../../src/db/usage.ts'
+import { countUserMedia, standingOf, type UserMediaOrder, userMedia } from '../../../src/db/user-media.ts'
+import { type StatisticsWanted, userStatistics } from '../../../src/db/user-statistics.ts'
+import { deleteMedia } from '../../../src/db/deletion.ts'
+import { ALICE, found, media, NOW, object, type OpenDatabase } from './support.ts'
+
+const sized = (content: string, size: number) => ({ ...object(content), size })
+
+export function userListsContract(open: OpenDatabase): void {
+  describe("A user's media", () => {
+    test('are listed by each column in both directions; equal ones by their ids, and what has no value as the least', async () => {
+      await using under = await open()
+      const { db } = under
+      const a = media({ mediaId: 'a', uploadName: 'z', createdAt: NOW + 2, object: sized('one', 5) })
+      const b = media({ mediaId: 'b', contentType: 'image/png', createdAt: NOW + 1, object: sized('two', 7) })
+      const c = media({ mediaId: 'c', uploadName: 'y', createdAt: NOW + 3, object: found(a.object) })
+      const others = [media({ uploader: '@bob:example.org' }), media({ origin: 'remote.example' })]
+      for (const one of [b, a, c, ...others]) await db.write(commitMedia, one)
+      await db.write(touchMedia, [{ origin: 'example.org', mediaId: 'a', at: NOW + 9 }])
+      await db.write(setProtection, { origin: 'example.org', mediaId: 'c', at: NOW, by: ALICE })
+      await db.write(quarantineContent, { sha256: b.object.sha256, origin: null, at: NOW, by: '@admin:example.org' })
+
+      const of = { origin: 'example.org', uploader: ALICE }
+      const ids = async (orderBy: UserMediaOrder, direction: 'asc' | 'desc') =>
+        (await userMedia(db.read, { ...of, orderBy, direction, offset: 0, limit: 9 }))
+          .map(({ mediaId }) => mediaId)
+          .join('')
+      const orders: Readonly<Record<UserMediaOrder, readonly [string, string]>> = {
+        mediaId: ['abc', 'cba'],
+        uploadName: ['bca', 'acb'],
+        createdAt: ['bac', 'cab'],
+        accessedAt: ['bca', 'acb'],
+        size: ['acb', 'bac'],
+        contentType: ['acb', 'bac'],
+        quarantinedBy: ['acb', 'bac'],
+        isProtected: ['abc', 'cab'],
+      }
+      for (const [orderBy, [up, down]] of Object.entries(orders) as [UserMediaOrder, readonly [string, string]][]) {
+        expect([await ids(orderBy, 'asc'), await ids(orderBy, 'desc')], orderBy).toEqual([up, down])
+      }
+      expect(await countUserMedia(db.read, of)).toBe(3)
+      const page = await userMedia(db.read, { ...of, orderBy: 'mediaId', direction: 'asc', offset: 1, limit: 1 })
+      expect(page).toMatchObject([{ mediaId: 'b', size: 7, quarantinedBy: '@admin:example.org', protectedAt: null }])
+      expect(await standingOf(db.read, { origin: 'example.org', mediaId: 'c' })).toEqual({
+        quarantinedBy: null,
+        protectedAt: NOW,
+      })
+      expect(await standingOf(db.read, { origin: 'example.org', mediaId: 'd' })).toBeUndefined()
+    })
+
+    test('that nobody is noted to have quarantined were so by the system', async () => {
+      await using under = await open()
+      const one = media()
+      await under.db.write(commitMedia, one)
+      await under.db.write(quarantineContent, { sha256: one.object.sha256, origin: null, at: NOW })
+      const of = { origin: 'example.org', uploader: ALICE }
+      const list = { ...of, orderBy: 'createdAt', direction: 'asc', offset: 0, limit: 9 } as const
+      expect(await userMedia(under.db.read, list)).toMatchObject([{ quarantinedBy: 'system' }])
+    })
+  })
+
+  describe('What users have', () => {
+    const wanted: StatisticsWanted = {
+      serverName: 'example.org',
+      fromTs: null,
+      untilTs: null,
+      searchTerm: null,
+      orderBy: 'userId',
+      direction: 'asc',
+      offset: 0,
+      limit: 9,
+    }
+    const short = (
+      users: readonly { readonly userId: string; readonly mediaCount: number; readonly mediaLength: number }[],
+    ) => users.map(({ userId, mediaCount, mediaLength }) => `${userId} ${mediaCount} ${mediaLength}`)
+
+    test('is counted the same from totals, folded or not, and from media of a time', async () => {
+      await using under = await open()
+      const { db } = under
+      const gone = media({ uploader: '@gone:example.org' })
+      const all = [
+        media({ object: sized('one', 30) }),
+        media({ object: sized('two', 1) }),
+        media({ uploader: '@bob:example.org', createdAt: NOW + 10 }),
+        media({ uploader: '@Carl_:example.org', createdAt: NOW + 10 }),
+        media({ origin: 'a.example.org', uploader: '@alice:a.example.org' }),
+        media({ origin: 'remote.example', kind: 'remote', uploader: null }),
+        gone,
+      ]
+      for (const one of all) await db.write(commitMedia, one)
+      await db.write(deleteMedia, { origin: 'example.org', mediaId: gone.mediaId, at: NOW })
+      const everybody = ['@Carl_:example.org 1 100', '@alice:example.org 2 31', '@bob:example.org 1 100']
+      for (const fromTs of [null, 0]) {
+        const ask = async (changes: Partial<StatisticsWanted>) => {
+          const { users, total } = await userStatistics(db.read, { ...wanted, fromTs, ...changes })
+          return [total, ...short(users)]
+        }
+        const [carl, alice, bob] = everybody
+        expect(await ask({})).toEqual([3, ...everybody])
+        expect(await ask({ direction: 'desc' })).toEqual([3, bob, alice, carl])
+        expect(await ask({ orderBy: 'mediaCount', direction: 'desc' })).toEqual([3, alice, carl, bob])
+        expect(await ask({ orderBy: 'mediaLength' })).toEqual([3, alice, carl, bob])
+        expect(await ask({ offset: 1, limit: 1 })).toEqual([3, alice])
+        expect(await ask({ offset: 5 })).toEqual([3])
+        expect(await ask({ searchTerm: 'ALI' })).toEqual([1, alice])
+        expect(await ask({ searchTerm: 'l_' }), 'wildcards mean themselves').toEqual([1, carl])
+        expect(await ask({ searchTerm: '%' })).toEqual([0])
+        await db.write(foldUsage, { limit: 1000 })
+        expect(await ask({})).toEqual([3, ...everybody])
+      }
+    })
+
+    test('in a range of time is what came within it, both ends included', async () => {
+      await using under = await open()
+      for (const createdAt of [NOW, NOW + 5, NOW + 9]) await under.db.write(commitMedia, media({ createdAt }))
+      const count = async (fromTs: number | null, untilTs: number | null) =>
+        (await userStatistics(under.db.read, { ...wanted, fromTs, untilTs })).users[0]?.mediaCount ?? 0
+      expect(await count(NOW, NOW + 9)).toBe(3)
+      expect(await count(NOW + 1, null)).toBe(2)
+      expect(await count(null, NOW + 8)).toBe(2)
+      expect(await count(NOW + 6, NOW + 8)).toBe(0)
+    })
+  })
+}
