@@ -91,7 +91,7 @@ export async function countUserMedia(
   of: { readonly origin: string; readonly uploader: string },
 ): Promise<number> {
   const [row] = await countOfUser(db, of)
-  return Number(row?.count ?? 0)
+  return row?.count ?? 0
 }
 
 const countOfUser = compiled((db, of: { origin: string; uploader: string }) =>

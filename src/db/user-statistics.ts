@@ -49,7 +49,7 @@ export async function userStatistics(db: Queryable, wanted: StatisticsWanted): P
     .execute()
   if (offset === 0 && users.length < limit) return { users, total: users.length }
   const all = db.selectFrom(counted.as('counted')).select(db.fn.countAll<number>().as('count'))
-  return { users, total: Number((await all.executeTakeFirstOrThrow()).count) }
+  return { users, total: (await all.executeTakeFirstOrThrow()).count }
 }
 
 function fromTotals(db: Queryable, { serverName, searchTerm }: StatisticsWanted) {

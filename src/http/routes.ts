@@ -7,6 +7,7 @@ import { info } from './info.ts'
 import * as information from './information.ts'
 import { openApi } from './openapi.ts'
 import { GET, GET_HEAD, own, POST, PUT, type Route } from './route.ts'
+import { synapseRoutes } from './synapse/routes.ts'
 import * as uploads from './upload.ts'
 
 /** `_matrix/media/r0|v1|v3/…`: clients, homeservers and their e-mails still use every one of them. */
@@ -120,6 +121,7 @@ export const routes: readonly Route[] = [
     anyHost: true,
   },
   ...adminRoutes,
+  ...synapseRoutes,
   {
     action: 'openapi',
     methods: GET,

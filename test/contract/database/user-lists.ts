@@ -4,7 +4,7 @@ import { quarantineContent } from '../../../src/db/moderation.ts'
 import { setProtection } from '../../../src/db/protection.ts'
 import { foldUsage } from '../../../src/db/usage.ts'
 import { countUserMedia, standingOf, type UserMediaOrder, userMedia } from '../../../src/db/user-media.ts'
-import { type StatisticsWanted, userStatistics } from '../../../src/db/user-statistics.ts'
+import { type StatisticsWanted, type UserStatistics, userStatistics } from '../../../src/db/user-statistics.ts'
 import { deleteMedia } from '../../../src/db/deletion.ts'
 import { ALICE, found, media, NOW, object, type OpenDatabase } from './support.ts'
 
@@ -74,9 +74,6 @@ export function userListsContract(open: OpenDatabase): void {
       offset: 0,
       limit: 9,
     }
-    const short = (
-      users: readonly { readonly userId: string; readonly mediaCount: number; readonly mediaLength: number }[],
-    ) => users.map(({ userId, mediaCount, mediaLength }) => `${userId} ${mediaCount} ${mediaLength}`)
 
     test('is counted the same from totals, folded or not, and from media of a time', async () => {
       await using under = await open()
@@ -126,3 +123,6 @@ export function userListsContract(open: OpenDatabase): void {
     })
   })
 }
+
+const short = (users: readonly UserStatistics[]) =>
+  users.map(({ userId, mediaCount, mediaLength }) => `${userId} ${mediaCount} ${mediaLength}`)
