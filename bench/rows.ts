@@ -1,5 +1,6 @@
 /** The rows of the table, in its order, with what is aimed for. */
 import { type Aim, KIB, MIB, type Row } from './row.ts'
+import { busyDownload } from './rows/busy.ts'
 import { coldStart } from './rows/cold-start.ts'
 import { config } from './rows/config.ts'
 import { download } from './rows/download.ts'
@@ -62,6 +63,7 @@ export const rows: readonly Row[] = [
   cachedThumbnail({ name: 'thumbnail-cached' }),
   generatedThumbnail({ name: 'thumbnail-generated' }),
   animatedThumbnail({ name: 'thumbnail-animated', aim: ratio(0.8) }),
+  busyDownload({ name: 'download-100k-busy', aim: ratioBelow(4) }),
   xMatrix({ name: 'x-matrix', aim: atLeast(5000, 'requests/s') }),
   coldStart({ name: 'cold-start', aim: below(2000, 'ms') }),
   idleMemory({ name: 'memory-idle', aim: below(110, 'MiB') }),

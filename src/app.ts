@@ -14,7 +14,6 @@ import type { S3Patience } from './datastores/s3/bucket.ts'
 import { type Database, openDatabase } from './db/connect.ts'
 import type { DescriptionRecord } from './db/descriptions.ts'
 import { repositoryId } from './db/repository.ts'
-import type { ThumbnailRecord } from './db/thumbnails.ts'
 import { startMetricsListener } from './http/metrics-listener.ts'
 import { ServerLimits } from './http/server-limits.ts'
 import { type HttpServer, startHttp } from './http/server.ts'
@@ -47,6 +46,7 @@ import { TaskRunner } from './tasks/runner.ts'
 import { startSchedule } from './tasks/schedule.ts'
 import { thumbnailsJob } from './tasks/thumbnails.ts'
 import { transferKind, type TransferTaskParts } from './tasks/transfer.ts'
+import { type MakingOptions, type MakingParts, ThumbnailMaking } from './thumbnails/once.ts'
 import { Placeholders } from './thumbnails/placeholders.ts'
 import { openThumbnailPool } from './thumbnails/pool.ts'
 import { PreGeneration } from './thumbnails/pre-generate.ts'
@@ -68,10 +68,20 @@ export interface AppOptions {
   readonly network?: Pick<FederationParts, 'dial' | 'lookup' | 'authorities'>
   /** How long to wait for S3; as long as is usual, if not given. */
   readonly s3Patience?: S3Patience
+  /** Which thumbnails have to wait, and for how long; what is usual, if not given. */
+  readonly thumbnailQueue?: ThumbnailQueue
 }
 
+/** How many thumbnails may wait, and for how long, in ms. */
+export type ThumbnailQueue = Pick<MakingOptions, 'waiting' | 'longestWaitMs'>
+
 const THUMBNAIL_TIMEOUT_MS = 30_000
-const THUMBNAILS_WAITING = 500
+/** With the time that decoding may take, a wait stays within the minute after which proxies give up. */
+const THUMBNAIL_QUEUE: ThumbnailQueue = { waiting: 500, longestWaitMs: 25_000 }
+/** A third of what the server gets where both want all of a core (decision 032). */
+const DECODERS_NICENESS = 5
+/** While one is decoded, the next one's source is fetched and the last one is stored. */
+const THUMBNAILS_PER_WORKER = 4
 /** Of the ten seconds that Docker waits. */
 const LAST_CALLS_MS = 2000
 
@@ -79,6 +89,7 @@ const LAST_CALLS_MS = 2000
 export async function openApp(config: ConfigStore, log: Log, options: AppOptions = {}): Promise<App> {
   const { main } = config.current()
   const { clock = systemClock, environment = {}, idleTimeoutMs, network, s3Patience } = options
+  const { thumbnailQueue = THUMBNAIL_QUEUE } = options
   await using parts = new AsyncDisposableStack()
 
   const reporter = parts.use(await openReporter(main.sentry, { version: VERSION, log }))
@@ -113,7 +124,8 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   )
 
   const reads = parts.use(new Reads({ db, clock, log }))
-  const thumbnails = await openThumbnails(parts, config, environment['PATH'] ?? '', log)
+  const making = { db, notifier, newToken, log, queue: thumbnailQueue, path: environment['PATH'] ?? '' }
+  const thumbnails = await openThumbnails(parts, config, making)
 
   startBackground(parts, config, { db, datastores, notifier, clock, events, log })
   // Requests have ended by then. What the background is at may end well in a moment; S3 that is away must not hold it up.
@@ -200,15 +212,25 @@ function startBackground(parts: AsyncDisposableStack, config: ConfigStore, of: B
   parts.use(new TaskRunner(leased, taskKinds(of), { atATime: main.tasks.numWorkers }))
 }
 
+interface ThumbnailsNeed extends MakingParts {
+  readonly queue: ThumbnailQueue
+  /** The folders in which to look for programs, as in `PATH`. */
+  readonly path: string
+}
+
 /** What makes thumbnails. The start does not wait for the search for programs; the first thumbnail does. */
-async function openThumbnails(parts: AsyncDisposableStack, config: ConfigStore, path: string, log: Log) {
+async function openThumbnails(parts: AsyncDisposableStack, config: ConfigStore, need: ThumbnailsNeed) {
+  const { log, queue, path } = need
   const { main, homeservers } = config.current()
   const types = homeservers.flatMap(({ thumbnails }) => thumbnails.types)
   const programs = parts.use(lookForPrograms(path, types, log))
+  const workers = Math.min(main.thumbnails.numWorkers, availableParallelism())
   const thumbnailPool = openThumbnailPool({
-    workers: Math.min(main.thumbnails.numWorkers, availableParallelism()),
+    workers,
     jobTimeoutMs: THUMBNAIL_TIMEOUT_MS,
-    queueLimit: THUMBNAILS_WAITING,
+    queueLimit: queue.waiting,
+    longestWaitMs: queue.longestWaitMs,
+    niceness: DECODERS_NICENESS,
     programs: programs.found,
     log,
   })
@@ -218,7 +240,7 @@ async function openThumbnails(parts: AsyncDisposableStack, config: ConfigStore, 
   return {
     thumbnailPool,
     scratch,
-    thumbnailsUnderWay: new SharedWork<ThumbnailRecord>(),
+    thumbnailMaking: new ThumbnailMaking(need, { atATime: workers * THUMBNAILS_PER_WORKER, ...queue }),
     descriptionsUnderWay: new SharedWork<DescriptionRecord>(),
     placeholders: new Placeholders({ thumbnailPool, scratch, log }),
     preGeneration: parts.use(new PreGeneration()),

@@ -7,14 +7,14 @@ export interface Upgraded {
 }
 
 /**
- * A file of MMR 1.2 in the terms of 1.3: `datastores[].enabled` becomes `forKinds`, `featureSupport.redis` becomes `redis`.
- * IPFS, which 1.3 dropped, is taken out with a warning. A datastore without an
- * `id` gets one later, from its type and place.
+ * A file of MMR 1.2 in the terms of 1.3: `datastores[].enabled` becomes `forKinds`, `featureSupport.redis` becomes `redis`,
+ * `featureSupport.MSC2448` has the name that it has here. IPFS, which 1.3 dropped, is taken out with a warning. A datastore
+ * without an `id` gets one later, from its type and place.
  */
 export function upgrade(tree: MapNode): Upgraded {
   const warnings: string[] = []
   const warn = (node: Node, path: Path, text: string) => warnings.push(located(node.place, path, text))
-  const steps = [upgradeDatastores, moveRedis, dropIpfs]
+  const steps = [upgradeDatastores, moveRedis, renameBlurhash, dropIpfs]
   return { tree: steps.reduce((upgraded, step) => step(upgraded, warn), tree), warnings }
 }
 
@@ -53,6 +53,18 @@ function moveRedis(tree: MapNode, warn: Warn): MapNode {
   const own = tree.entries.get('redis')
   const moved = own === undefined ? redis : merge(redis, own)
   return withEntries(tree, { featureSupport: withEntries(features, { redis: undefined }), redis: moved })
+}
+
+function renameBlurhash(tree: MapNode, warn: Warn): MapNode {
+  const features = tree.entries.get('featureSupport')
+  const blurhash = features?.kind === 'map' ? features.entries.get('MSC2448') : undefined
+  if (features?.kind !== 'map' || blurhash === undefined) return tree
+  warn(blurhash, ['featureSupport', 'MSC2448'], 'is of MMR 1.2; it is now called featureSupport.MSC2448Blurhash')
+  const own = features.entries.get('MSC2448Blurhash')
+  const renamed = own === undefined ? blurhash : merge(blurhash, own)
+  return withEntries(tree, {
+    featureSupport: withEntries(features, { MSC2448: undefined, MSC2448Blurhash: renamed }),
+  })
 }
 
 function dropIpfs(tree: MapNode, warn: Warn): MapNode {

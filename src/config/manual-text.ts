@@ -98,8 +98,8 @@ export const DIFFERENCES = `## Differences from MMR
 - \`repo.freezeUnauthenticatedMedia\` is on, as in MMR since 1.3.8, and can be set per domain.
 - \`downloads.cache\` works as in MMR 1.2, with defaults for small servers: 64 MiB in all and 1 MiB a file (MMR 1.2: 1 GB and
   100 MB), from the second request on. MMR 1.3 has no such cache.
-- Of MMR 1.2's \`featureSupport\`, \`MSC2448Blurhash\` works again (only drawing pictures of blurhashes is not there), \`redis\`
-  is now \`redis\` at the top, and \`IPFS\` has no effect.
+- Of MMR 1.2's \`featureSupport\`, \`MSC2448\` works again as \`MSC2448Blurhash\` (but for drawing pictures of blurhashes: \`maxWidth\`,
+  \`maxHeight\` and \`punch\` have no effect), \`redis\` is now \`redis\` at the top, and \`IPFS\` has no effect.
 - \`pgo\` is accepted and ignored for good.
 - Regular expressions of application services are JavaScript's. Those that only Go understands are an error.
 `

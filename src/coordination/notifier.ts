@@ -10,6 +10,8 @@ export interface Topics {
   readonly changed: string
   /** A task was written down, or somebody cancelled one; the message is its number. */
   readonly tasks: string
+  /** What came of a thumbnail that others may wait for, as JSON (`Outcome` of `thumbnails/once.ts`). */
+  readonly thumbnails: string
   /** Messages of any topic may have got lost: whoever keeps something because it heard nothing must not any more. */
   readonly missed: string
 }
@@ -21,6 +23,7 @@ const TOPICS: Readonly<Record<Topic, true>> = {
   forgotten: true,
   changed: true,
   tasks: true,
+  thumbnails: true,
   missed: true,
 }
 

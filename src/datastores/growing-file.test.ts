@@ -249,14 +249,21 @@ test('Who keeps up gets what was just written from memory, and from the file onc
   const file = await open(join(folder.path, 'file'), 'wx+')
   const retired = vi.fn(() => void file.close())
   using growing = new GrowingFile(undefined)
-  growing.began(new SharedFile(file.fd, 0, retired), () => {})
-  const inMemory = randomBytes(2 * HELD_BACK)
+  const inMemory = randomBytes(3 * HELD_BACK)
+  growing.began(new SharedFile(file.fd, 0, retired), {
+    from: HELD_BACK,
+    copy: (buffer, length, at) => (at < HELD_BACK ? 0 : inMemory.copy(buffer, 0, at, at + length)),
+  })
   await file.write(Buffer.alloc(3 * HELD_BACK, 'f'))
-  growing.grew(3 * HELD_BACK, inMemory)
+  growing.grew(3 * HELD_BACK)
   using reader = await joined(growing)
   const chunks = () => reader.read({ start: HELD_BACK, end: 2 * HELD_BACK - 1 })
-  expect((await readSome(chunks(), HELD_BACK)).equals(inMemory.subarray(0, HELD_BACK)), 'from memory').toBe(true)
-  expect((await readSome(reader.read({ start: 0, end: 0 }), 1)).toString(), 'before what is in memory').toBe('f')
+  const latest = inMemory.subarray(HELD_BACK, 2 * HELD_BACK)
+  expect((await readSome(chunks(), HELD_BACK)).equals(latest), 'from memory').toBe(true)
+  const both = await readSome(reader.read({ start: HELD_BACK - 1, end: HELD_BACK }), 2)
+  expect(both.equals(Buffer.of(102, latest[0] ?? 0)), 'from the file as far as memory, from there on from that').toBe(
+    true,
+  )
   growing.forget()
   expect((await readSome(chunks(), HELD_BACK)).equals(Buffer.alloc(HELD_BACK, 'f')), 'from the file').toBe(true)
   growing.fail(BROKEN)

@@ -15,18 +15,21 @@ export interface OpenEndedRange {
   readonly end?: number | undefined
 }
 
+/** The latest bytes of a file, and all that are not in it yet, from memory. */
+export interface Recent {
+  /** Where in the file they begin. What is before that is in the file. */
+  readonly from: number
+  /** Copies up to `length` bytes at `position` to the start of `buffer`, and gives how many: none where they are not in memory. */
+  copy(buffer: Buffer, length: number, position: number): number
+}
+
 /** What a datastore tells a growing file while it receives it. */
 export interface Growth {
-  /** Whether somebody waits for bytes: what is collected for a larger write is then to be written now. */
-  readonly isHungry: boolean
-  /** Here it is, with nothing in it yet; to be retired when nobody reads it any more. `hurry` is called when somebody begins to wait. */
-  began(file: SharedFile, hurry: () => void): void
-  /**
-   * So many bytes of it, from its beginning, can be read by now: the latest of them from memory, where they stay until they are in
-   * the file and others are the latest, or `forget` is called.
-   */
-  grew(bytes: number, latest: Uint8Array): void
-  /** The latest bytes are in the file, and not in memory any more. */
+  /** Here it is, with nothing in it yet; to be retired when nobody reads it any more. */
+  began(file: SharedFile, recent: Recent): void
+  /** So many bytes of it, from its beginning, can be read by now. */
+  grew(bytes: number): void
+  /** All of them are in the file, and nothing is in memory any more. */
   forget(): void
   /** There are no further bytes than those. */
   received(): void
@@ -41,19 +44,28 @@ export interface Growth {
  * neither fails it.
  */
 export class GrowingFile implements Disposable, Growth {
-  /** How many bytes were announced, if that is known. Receiving another number fails. */
-  readonly size: number | undefined
+  #size: number | undefined
   readonly #waiting = new Set<() => void>()
   #file: SharedFile | undefined
-  #hurry: () => void = () => {}
+  #recent: Recent | undefined
   #readers = 0
   #here = 0
-  #latest: Uint8Array | undefined
   #state: 'receiving' | 'received' | 'finished' | 'failed' = 'receiving'
   #error: unknown
 
-  constructor(size: number | undefined) {
-    this.size = size
+  /** `size`: as for `announce`, where it is known by now. */
+  constructor(size?: number) {
+    this.#size = size
+  }
+
+  /** How many bytes were announced, if that is known. Receiving another number fails. */
+  get size(): number | undefined {
+    return this.#size
+  }
+
+  /** Says how many bytes there are going to be, if anybody has. Not to be called any more once somebody reads. */
+  announce(size: number | undefined): void {
+    this.#size = size
   }
 
   /**
@@ -88,30 +100,34 @@ export class GrowingFile implements Disposable, Growth {
     this.fail(new Error('a file that others read was given up before it was stored'))
   }
 
+  /** It does not come: whoever asks now had better begin anew. */
+  get hasFailed(): boolean {
+    return this.#state === 'failed'
+  }
+
+  /** Whether somebody waits for bytes. */
   get isHungry(): boolean {
     return this.#waiting.size > 0
   }
 
-  began(file: SharedFile, hurry: () => void): void {
+  began(file: SharedFile, recent: Recent): void {
     this.#file = file
-    this.#hurry = hurry
+    this.#recent = recent
     this.#closeIfUnused()
   }
 
-  grew(bytes: number, latest: Uint8Array): void {
+  grew(bytes: number): void {
     const before = this.#readable
     this.#here = bytes
-    this.#latest = latest
     if (this.#readable > before) this.#wake()
   }
 
   forget(): void {
-    this.#latest = undefined
+    this.#recent = undefined
   }
 
   received(): void {
     if (this.#state === 'receiving') this.#state = 'received'
-    this.#hurry = () => {}
   }
 
   /**
@@ -129,23 +145,15 @@ export class GrowingFile implements Disposable, Growth {
 
   /** Fills `buffer` with up to `length` bytes from `position`, and gives how many there were. For readers. */
   async readAt(buffer: Buffer, length: number, position: number): Promise<number> {
-    const copied = this.#copyLatest(buffer, length, position)
+    // A way to another thread and back costs more than a copy.
+    const copied = this.#recent?.copy(buffer, length, position) ?? 0
     if (copied > 0) return copied
-    const bytes = await this.#file?.read(buffer, length, position).catch((error: unknown) => {
+    const wanted = Math.min(length, (this.#recent?.from ?? Infinity) - position)
+    const bytes = await this.#file?.read(buffer, wanted, position).catch((error: unknown) => {
       throw asUnavailable(error)
     })
     if (!bytes) throw new Error(`the file ended at ${position}, before ${position + length}: it was cut`)
     return bytes
-  }
-
-  /** Bytes that are in memory: they may not be in the file yet, and a way to another thread and back costs more. Gives how many. */
-  #copyLatest(buffer: Buffer, length: number, position: number): number {
-    const latest = this.#latest
-    const start = this.#here - (latest?.length ?? 0)
-    if (!latest || position < start) return 0
-    const bytes = latest.subarray(position - start, position - start + length)
-    buffer.set(bytes)
-    return bytes.length
   }
 
   get #readable(): number {
@@ -160,7 +168,6 @@ export class GrowingFile implements Disposable, Growth {
 
   #settle(state: 'finished' | 'failed'): void {
     this.#state = state
-    this.#hurry = () => {}
     this.#wake()
     this.#closeIfUnused()
   }
@@ -175,7 +182,6 @@ export class GrowingFile implements Disposable, Growth {
       }
       this.#waiting.add(wake)
       signal?.addEventListener('abort', wake)
-      this.#hurry()
     })
   }
 
@@ -192,6 +198,7 @@ export class GrowingFile implements Disposable, Growth {
     if (!this.#isSettled || this.#readers > 0) return
     this.#file?.retire()
     this.#file = undefined
+    this.#recent = undefined
   }
 }
 

@@ -88,7 +88,7 @@ class Staged implements StagedFile {
 async function receive(
   file: NewFile,
   source: AsyncIterable<Uint8Array>,
-  { maxBytes, growing, expectedBytes = growing?.size }: StageOptions,
+  { maxBytes, growing, expectedBytes }: StageOptions,
 ): Promise<{ size: number; sha256: string }> {
   const hash = createHash('sha256')
   let size = 0
@@ -98,8 +98,10 @@ async function receive(
     hash.update(chunk)
     await file.write(chunk)
   }
-  if (expectedBytes !== undefined && size !== expectedBytes) {
-    throw new Refused('length_mismatch', `${expectedBytes} bytes were announced, ${size} came`)
+  // That of a growing file may be announced with its first bytes.
+  const announced = expectedBytes ?? growing?.size
+  if (announced !== undefined && size !== announced) {
+    throw new Refused('length_mismatch', `${announced} bytes were announced, ${size} came`)
   }
   await file.finish()
   growing?.received()

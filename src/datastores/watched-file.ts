@@ -1,16 +1,16 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { BufferPool } from '../lib/buffers.ts'
-import type { Growth } from './growing-file.ts'
+import type { Growth, Recent } from './growing-file.ts'
 import { closeLater, type NewFile, writeAll } from './new-file.ts'
 import { SharedFile } from './open-files.ts'
 
-/** Bytes that are collected for one write at the most, while nobody waits for them. */
+/** Bytes that are collected for one write. */
 const WRITTEN_AT_ONCE = 256 * 1024
 const buffers = new BufferPool(WRITTEN_AT_ONCE, 32)
 
 /**
  * Makes the file at `path`, which must not exist, to be read while it is written. It goes through the page cache, whatever its
- * size: that is where its readers have it from.
+ * size: that is where readers who do not keep up have it from.
  */
 export async function createWatchedFile(
   path: string,
@@ -21,7 +21,7 @@ export async function createWatchedFile(
   const shared = new SharedFile(file.fd, 0, () => closeLater(file))
   shared.users++
   const watched = new WatchedFile(file, growth, { synced, closed: () => shared.release() })
-  growth.began(shared, () => watched.hurry())
+  growth.began(shared, watched)
   return watched
 }
 
@@ -32,21 +32,23 @@ interface WatchedFileOptions {
 }
 
 /**
- * Writes from one buffer, from which those who keep up read too, while the next one fills. One is written when it is full, and
- * sooner when somebody waits: then the writes are as large as what came in during the one before.
+ * Fills one buffer while the one before is written. Both can be read all the time: what is not in the file yet is always in
+ * memory, so nobody waits for a write, and whoever keeps up never asks the file.
  */
-class WatchedFile implements NewFile {
+class WatchedFile implements NewFile, Recent {
   readonly #file: FileHandle
   readonly #growth: Growth
   readonly #options: WatchedFileOptions
-  #filling = buffers.take()
-  #other = buffers.take()
+  /** Absent until something comes: many wait for servers that do not answer. */
+  #filling: Buffer | undefined
   #filled = 0
-  /** How many bytes have been written, or are being written. */
-  #begun = 0
+  /** What is being written, or was last. */
+  #before: Buffer | undefined
+  /** How many bytes of the file came before those of `#before`, and before those of `#filling`. */
+  #beforeFrom = 0
+  #fillingFrom = 0
   #writing: Promise<void> | undefined
   #failure: { readonly error: unknown } | undefined
-  #closed = false
 
   constructor(file: FileHandle, growth: Growth, options: WatchedFileOptions) {
     this.#file = file
@@ -56,51 +58,65 @@ class WatchedFile implements NewFile {
 
   async write(chunk: Uint8Array): Promise<void> {
     for (let from = 0; from < chunk.length;) {
-      if (this.#filled === this.#filling.length) await this.#makeRoom()
-      const some = chunk.subarray(from, from + this.#filling.length - this.#filled)
+      if (this.#filled === WRITTEN_AT_ONCE) await this.#turnOver()
+      this.#filling ??= buffers.take()
+      const some = chunk.subarray(from, from + WRITTEN_AT_ONCE - this.#filled)
       this.#filling.set(some, this.#filled)
       this.#filled += some.length
       from += some.length
     }
     this.#throwFailure()
-    if (this.#growth.isHungry) this.hurry()
+    this.#growth.grew(this.#fillingFrom + this.#filled)
   }
 
   async finish(): Promise<void> {
-    while (this.#filled > 0 || this.#writing) await this.#makeRoom()
+    if (this.#filled > 0) await this.#turnOver()
+    await this.#writing
     this.#throwFailure()
     if (this.#options.synced) await this.#file.datasync()
   }
 
+  get from(): number {
+    return this.#beforeFrom
+  }
+
+  copy(buffer: Buffer, length: number, position: number): number {
+    if (position < this.#beforeFrom) return 0
+    const isBefore = position < this.#fillingFrom
+    const from = isBefore ? this.#beforeFrom : this.#fillingFrom
+    const end = isBefore ? this.#fillingFrom - from : this.#filled
+    const source = isBefore ? this.#before : this.#filling
+    return source?.copy(buffer, 0, position - from, Math.min(end, position - from + length)) ?? 0
+  }
+
   /** What is being written still needs its buffer and its file. */
   close(): void {
-    this.#closed = true
     void this.#closeWhenWritten()
   }
 
   async #closeWhenWritten(): Promise<void> {
     await this.#writing
-    this.#growth.forget()
-    buffers.giveBack(this.#filling)
-    buffers.giveBack(this.#other)
+    // Of a file that broke off, readers may go on with what is in memory only, until they are told.
+    if (this.#filled === 0 && !this.#failure) this.#letGo()
     this.#options.closed()
   }
 
-  /** Somebody waits: writes what there is, unless something is being written. */
-  hurry(): void {
-    if (this.#writing || this.#filled === 0 || this.#failure || this.#closed) return
-    const bytes = this.#filling.subarray(0, this.#filled)
-    ;[this.#filling, this.#other] = [this.#other, this.#filling]
-    this.#filled = 0
-    this.#writing = this.#writeOut(bytes)
-    this.#begun += bytes.length
-    this.#growth.grew(this.#begun, bytes)
+  #letGo(): void {
+    this.#growth.forget()
+    for (const buffer of [this.#filling, this.#before]) if (buffer) buffers.giveBack(buffer)
   }
 
-  async #makeRoom(): Promise<void> {
+  /** Begins to write what has been collected, once what was before is in the file; goes on in the other buffer. */
+  async #turnOver(): Promise<void> {
     await this.#writing
     this.#throwFailure()
-    this.hurry()
+    const bytes = this.#filling?.subarray(0, this.#filled)
+    if (!bytes) return
+    ;[this.#filling, this.#before] = [this.#before, this.#filling]
+    this.#beforeFrom = this.#fillingFrom
+    this.#fillingFrom += bytes.length
+    this.#filled = 0
+    this.#writing = this.#writeOut(bytes)
   }
 
   /** Never rejects: a failure is for the next call to throw. */
@@ -110,8 +126,6 @@ class WatchedFile implements NewFile {
     } catch (error) {
       this.#failure = { error }
     }
-    this.#writing = undefined
-    if (this.#growth.isHungry) this.hurry()
   }
 
   #throwFailure(): void {

@@ -28,6 +28,9 @@ export interface Database extends AsyncDisposable {
   version(): number | undefined
 }
 
+/** Whether no other server works with this database: nobody but this process competes for what is in it. */
+export const isAlone = ({ engine }: Pick<Database, 'engine'>): boolean => engine === 'sqlite'
+
 /** As an engine gives it. */
 export type OpenedDatabase = Omit<Database, 'ready'>
 

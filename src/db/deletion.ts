@@ -3,6 +3,7 @@ import { type RawBuilder, sql } from '#kysely'
 import { deleteUnusedObjects, lockObjects, type StoredObject } from './objects.ts'
 import { lockRows, type Queryable, unit } from './query.ts'
 import type { MediaKind } from './schema.ts'
+import { deleteThumbnailsOf } from './thumbnails.ts'
 import { countUsage, usageChangesOf } from './usage.ts'
 
 export interface Name {
@@ -15,6 +16,8 @@ export interface NamedMedia extends Name {
   readonly sha256: string
   readonly kind: MediaKind
   readonly uploader: string | null
+  /** In ms since 1970. */
+  readonly createdAt: number
   /** When it was last used, or else made, in ms since 1970. */
   readonly usedAt: number
   readonly quarantinedAt: number | null
@@ -154,6 +157,7 @@ const selectNamed = (db: Queryable, names: readonly Name[]) =>
       'media.sha256 as sha256',
       'media.kind as kind',
       'media.uploader as uploader',
+      'media.created_at as createdAt',
       sql<number>`coalesce(media.accessed_at, media.created_at)`.as('usedAt'),
       'media.quarantined_at as quarantinedAt',
       'media.protected_at as protectedAt',
@@ -212,10 +216,6 @@ async function deleteUnused(tx: Queryable, sha256s: readonly string[], at: numbe
   const stillNamed = new Set(named.map(({ sha256 }) => sha256))
   const nameless = sha256s.filter((sha256) => !stillNamed.has(sha256))
   if (nameless.length === 0) return []
-  const thumbnails = await tx
-    .deleteFrom('thumbnails')
-    .where('source_sha256', 'in', nameless)
-    .returning('sha256')
-    .execute()
-  return await deleteUnusedObjects(tx, distinct([...nameless, ...thumbnails.map(({ sha256 }) => sha256)]), at)
+  const thumbnails = await deleteThumbnailsOf(tx, nameless, at)
+  return await deleteUnusedObjects(tx, distinct([...nameless, ...thumbnails]), at)
 }

@@ -14,18 +14,32 @@ export interface DescriptionRecord {
   readonly durationMs: number | null
   /** Null: nobody has asked for one. */
   readonly blurhash: string | null
+  /** Null: it is no recording. */
+  readonly sound: DescribedSound | null
+}
+
+/** What a recording sounds like, in short. */
+export interface DescribedSound {
+  readonly channels: number
+  /** Of each channel. */
+  readonly samples: number
+  /** Some of them, of the left channel and the right one, each from -1 to 1. */
+  readonly keySamples: readonly (readonly [left: number, right: number])[]
 }
 
 /** What is known of some content, if somebody asked before. */
 export async function findDescription(db: Queryable, sha256: string): Promise<DescriptionRecord | undefined> {
   const [row] = await descriptionOf(db, { sha256 })
-  return row && { ...row, animated: row.animated === 1 }
+  if (!row) return undefined
+  const sound = row.sound === null ? null : (JSON.parse(row.sound) as DescribedSound)
+  return { ...row, animated: row.animated === 1, sound }
 }
 
 const descriptionOf = compiled((db, { sha256 }: { sha256: string }) =>
   db
     .selectFrom('descriptions')
-    .select(['content_type as contentType', 'width', 'height', 'animated', 'duration_ms as durationMs', 'blurhash'])
+    .select(['content_type as contentType', 'width', 'height', 'animated', 'duration_ms as durationMs'])
+    .select(['blurhash', 'sound'])
     .where('sha256', '=', sha256),
 )
 
@@ -42,6 +56,7 @@ export const commitDescription = unit(
       animated: found.animated ? 1 : 0,
       duration_ms: found.durationMs,
       blurhash: found.blurhash,
+      sound: found.sound && JSON.stringify(found.sound),
     }
     await tx
       .insertInto('descriptions')

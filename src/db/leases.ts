@@ -84,13 +84,18 @@ const lockLease = compiled((tx, { name, token }: Lease) =>
 
 /** Whether anybody holds the lease now. Only a hint: by the time of the answer it may be otherwise. */
 export async function isLeased(db: Queryable, name: string): Promise<boolean> {
+  return (await holderOf(db, name)) !== undefined
+}
+
+/** The token of whoever holds the lease now, as a hint; undefined when nobody does. */
+export async function holderOf(db: Queryable, name: string): Promise<string | undefined> {
   const found = await db
     .selectFrom('leases')
-    .select('name')
+    .select('token')
     .where('name', '=', name)
     .where('expires_at', '>', databaseNow(db))
     .executeTakeFirst()
-  return found !== undefined
+  return found?.token
 }
 
 /** Deletes leases that ended more than `keptMs` ago, at most `limit`, and gives how many: holders that died leave theirs. */

@@ -8,6 +8,7 @@ import {
   settleObject,
   type StoredObject,
 } from './objects.ts'
+import { countUsage } from './usage.ts'
 
 /** Which thumbnail of some content: the size asked for after MMR's choice among the configured ones, in pixels. */
 export interface ThumbnailKey {
@@ -70,6 +71,8 @@ const thumbnailsOfSize = compiled((db, key: WantedThumbnail) =>
 export interface CommittedThumbnail extends ThumbnailKey {
   readonly contentType: string
   readonly createdAt: number
+  /** The server for whose media it is made: its usage has it, also where others have the same content. */
+  readonly madeFor: string
   readonly object: OfferedObject
 }
 
@@ -91,12 +94,13 @@ export const commitThumbnail = unit(
     if (!source) return { outcome: 'source_gone' }
     const object = await settleObject(tx, thumbnail.object, thumbnail.createdAt)
     if (!object) return { outcome: 'object_gone' }
-    const before = await findThumbnail(tx, thumbnail)
+    const [before] = await countedThumbnails(tx, { sha256s: [thumbnail.sourceSha256], only: thumbnail })
     const made = {
       sha256: object.sha256,
       content_type: thumbnail.contentType,
       created_at: thumbnail.createdAt,
       accessed_at: null,
+      made_for: before?.madeFor ?? thumbnail.madeFor,
     }
     await tx
       .insertInto('thumbnails')
@@ -112,7 +116,10 @@ export const commitThumbnail = unit(
         conflict.columns(['source_sha256', 'width', 'height', 'method', 'variant']).doUpdateSet(made),
       )
       .execute()
-    if (before && before.sha256 !== object.sha256) await deleteUnusedObject(tx, before.sha256, thumbnail.createdAt)
+    const { sourceSha256, width, height, method, variant, createdAt: at } = thumbnail
+    const now = { sourceSha256, width, height, method, variant, madeFor: made.made_for, ...object }
+    await countThumbnails(tx, { made: [now], gone: before ? [before] : [], at })
+    if (before && before.sha256 !== object.sha256) await deleteUnusedObject(tx, before.sha256, at)
     return { outcome: 'stored', object }
   },
 )
@@ -203,8 +210,10 @@ export const expireThumbnail = unit(
   async (tx, { before, at, ...key }: ThumbnailKey & { before: number; at: number }): Promise<ExpiredThumbnail> => {
     // The content first, as commits and deletions do it, so that neither waits for the other for ever.
     await lockObject(tx, { sha256: key.sourceSha256 })
+    const counted = await countedThumbnails(tx, { sha256s: [key.sourceSha256], only: key })
     const [removed] = await deleteIfUnused(tx, { ...key, before })
     if (!removed) return { removed: false, unused: undefined }
+    await countThumbnails(tx, { made: [], gone: counted, at })
     return { removed: true, unused: await deleteUnusedObject(tx, removed.sha256, at) }
   },
 )
@@ -220,3 +229,62 @@ const deleteIfUnused = compiled((tx, key: ThumbnailKey & { readonly before: numb
     .where(lastUse, '<', key.before)
     .returning('sha256'),
 )
+
+/** A thumbnail as it counts in the usage of a server. */
+interface CountedThumbnail extends ThumbnailKey {
+  readonly sha256: string
+  readonly size: number
+  /** Null: it counts for none. */
+  readonly madeFor: string | null
+}
+
+/** Those made of some contents, or `only` one of them. */
+async function countedThumbnails(
+  tx: Queryable,
+  { sha256s, only }: { readonly sha256s: readonly string[]; readonly only?: ThumbnailKey },
+): Promise<CountedThumbnail[]> {
+  return await tx
+    .selectFrom('thumbnails')
+    .innerJoin('objects', 'objects.sha256', 'thumbnails.sha256')
+    .select(['source_sha256 as sourceSha256', 'width', 'height', 'method', 'variant', 'made_for as madeFor'])
+    .select(['objects.sha256 as sha256', 'objects.size as size'])
+    .where('source_sha256', 'in', [...sha256s])
+    .$if(only !== undefined, (query) =>
+      query
+        .where('width', '=', only?.width ?? 0)
+        .where('height', '=', only?.height ?? 0)
+        .where('method', '=', only?.method ?? '')
+        .where('variant', '=', only?.variant ?? ''),
+    )
+    .execute()
+}
+
+async function countThumbnails(
+  tx: Queryable,
+  { made, gone, at }: { made: readonly CountedThumbnail[]; gone: readonly CountedThumbnail[]; at: number },
+): Promise<void> {
+  const changes = [...gone.map((one) => ({ ...one, files: -1 })), ...made.map((one) => ({ ...one, files: 1 }))]
+  for (const [madeFor, counted] of Map.groupBy(changes, (change) => change.madeFor)) {
+    const [first] = counted
+    const bytes = counted.reduce((sum, { size, files }) => sum + size * files, 0)
+    const files = counted.reduce((sum, change) => sum + change.files, 0)
+    if (!first || madeFor === null || (bytes === 0 && files === 0)) continue
+    const changeId = `${nameOf(first)} ${first.sha256} ${files} ${at}`
+    await countUsage(tx, [{ subject: thumbnailsOfServer(madeFor), changeId, bytes, files }])
+  }
+}
+
+/** The subject of what the thumbnails of a server's media use. */
+export const thumbnailsOfServer = (server: string): string => `thumbnails:${server}`
+
+/** Deletes all thumbnails of some contents, and gives their objects' hashes: whether anything else refers to them is not looked at. */
+export async function deleteThumbnailsOf(tx: Queryable, sha256s: readonly string[], at: number): Promise<string[]> {
+  const gone = await countedThumbnails(tx, { sha256s })
+  if (gone.length === 0) return []
+  await tx
+    .deleteFrom('thumbnails')
+    .where('source_sha256', 'in', [...sha256s])
+    .execute()
+  await countThumbnails(tx, { made: [], gone, at })
+  return gone.map(({ sha256 }) => sha256)
+}

@@ -1,8 +1,9 @@
 import { sql } from '#kysely'
 import { compiled, lockFreeRows, type Queryable, unit } from './query.ts'
 import type { MediaKind } from './schema.ts'
+import { addToDays, type UploaderDay, uploadsOf, uploadsSubject } from './uploader-days.ts'
 
-/** Stored bytes and files of a subject (`user:…`, `server:…`, `datastore:…`, `remote`). */
+/** Stored bytes and files of a subject (`user:…`, `server:…`, `thumbnails:SERVER`, `datastore:…`, `remote`). */
 export interface Usage {
   readonly bytes: number
   readonly files: number
@@ -35,6 +36,8 @@ interface CountedName {
   readonly origin: string
   readonly kind: MediaKind
   readonly uploader: string | null
+  /** In ms since 1970. */
+  readonly createdAt: number
 }
 
 /** Records what a name added to, or takes from, the usage of its server, its uploader, and of all other servers together. */
@@ -45,7 +48,12 @@ export function countName(tx: Queryable, name: CountedName, change: Omit<UsageCh
 /** What that is. */
 export const usageChangesOf = (name: CountedName, change: Omit<UsageChange, 'subject'>): readonly UsageChange[] => [
   { ...change, subject: `server:${name.origin}` },
-  ...(name.uploader === null ? [] : [{ ...change, subject: `user:${name.uploader}` }]),
+  ...(name.uploader === null
+    ? []
+    : [
+        { ...change, subject: `user:${name.uploader}` },
+        { ...change, subject: uploadsSubject(name.origin, name.createdAt, name.uploader) },
+      ]),
   // Two servers may have the same id.
   ...(name.kind === 'remote' ? [{ ...change, subject: REMOTE, changeId: `${name.origin}/${change.changeId}` }] : []),
 ]
@@ -88,8 +96,14 @@ export const foldUsage = unit('foldUsage', async (tx, { limit }: { limit: number
     const sum = sums.get(row.subject) ?? { bytes: 0, files: 0 }
     sums.set(row.subject, { bytes: sum.bytes + taken.bytes, files: sum.files + taken.files })
   }
+  const days: UploaderDay[] = []
   // In one order everywhere, so that two folding instances cannot lock each other out.
-  for (const [subject, sum] of [...sums].toSorted(([a], [b]) => (a < b ? -1 : 1))) await addToTotal(tx, subject, sum)
+  for (const [subject, sum] of [...sums].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+    const uploads = uploadsOf(subject)
+    if (uploads) days.push({ ...uploads, ...sum })
+    else await addToTotal(tx, subject, sum)
+  }
+  await addToDays(tx, days)
   return folded
 })
 

@@ -9,7 +9,7 @@ export const COMMON_HEADERS: readonly string[] = pairs({
   'Access-Control-Allow-Headers':
     'Origin, X-Requested-With, Content-Type, Accept, Authorization, Date, Range, If-Range, If-None-Match',
   'Access-Control-Expose-Headers':
-    'Content-Disposition, Content-Length, Content-Range, Accept-Ranges, ETag, Retry-After, X-Request-Id',
+    'Content-Disposition, Content-Length, Content-Range, Accept-Ranges, ETag, Link, Retry-After, X-Request-Id',
   'Content-Security-Policy':
     "sandbox; default-src 'none'; script-src 'none'; plugin-types application/pdf; style-src 'unsafe-inline'; media-src 'self'; object-src 'self';",
   'X-Content-Security-Policy': 'sandbox;',

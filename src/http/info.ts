@@ -39,11 +39,16 @@ export async function info(parts: HttpParts, call: Call): Promise<Answer> {
 
 function described(description: DescriptionRecord | undefined): Record<string, unknown> {
   if (!description) return {}
-  const { contentType, width, height, animated, durationMs, blurhash } = description
+  const { contentType, width, height, animated, durationMs, blurhash, sound } = description
   return {
     // Of a recording or a PDF file the size would be that of a drawing.
     ...(contentType.startsWith('image/') || animated ? { width, height, animated } : {}),
     ...(durationMs === null ? {} : { duration: durationMs / 1000 }),
+    ...(sound && {
+      num_channels: sound.channels,
+      num_total_samples: sound.samples,
+      key_samples: sound.keySamples,
+    }),
     ...(blurhash === null ? {} : { 'xyz.amorgan.blurhash': blurhash }),
   }
 }

@@ -3,7 +3,7 @@
  * and not the schema library of the configuration, which the server does not load (docs/decisions/006).
  */
 import { Refused } from '../lib/errors.ts'
-import { isMediaId, isServerName, isUserId } from '../matrix/ids.ts'
+import { isMediaId, isServerName, isUserId, type Mxc, parseMxc } from '../matrix/ids.ts'
 
 /** A JSON Schema, as OpenAPI 3.1 has them. */
 export type JsonSchema = Readonly<Record<string, unknown>>
@@ -111,6 +111,15 @@ export const userId = <Fallback = never>(about: About<Fallback>): Parameter<stri
 
 export const mediaId = <Fallback = never>(about: About<Fallback>): Parameter<string | Fallback> =>
   checked({ pattern: '^[A-Za-z0-9_-]{1,255}$' }, isMediaId, 'must be a media id', about)
+
+export function mxc<Fallback = never>(about: About<Fallback>): Parameter<Mxc | Fallback> {
+  const read = (value: string) => {
+    const found = parseMxc(value)
+    if (!found) throw new Mistake('must be an MXC URI such as mxc://example.org/abc')
+    return found
+  }
+  return parameter({ schema: { type: 'string', pattern: '^mxc://' }, read }, about)
+}
 
 /** `!opaque:server`, or without the server as room version 12 has them. Source: specification, appendix "Room IDs". */
 export const roomId = <Fallback = never>(about: About<Fallback>): Parameter<string | Fallback> =>

@@ -60,6 +60,19 @@ test('Whoever leaves the queue makes room; what has begun keeps its place until 
   expect(begun).toBe(true)
 })
 
+test('What waits for too long is refused and makes room; what has begun may take as long as it likes', async () => {
+  const queue = new WorkQueue({ atATime: 1, waiting: 1, longestWaitMs: 50, retryMs: 700, what: 'loaves are baked' })
+  const gate = Promise.withResolvers<string>()
+  const begun = queue.run(never, () => gate.promise)
+  const refused = { reason: 'limited', options: { retryAfterMs: 700 } }
+  await expect(queue.run(never, async () => 'never')).rejects.toMatchObject(refused)
+  expect(queue.waiting).toBe(0)
+  const next = queue.run(never, async () => 'next')
+  gate.resolve('done')
+  expect(await begun).toBe('done')
+  expect(await next).toBe('next')
+})
+
 test('One key takes no more than half of the places, and what waits is counted for all', async () => {
   const queue = new FairWorkQueue({ atATime: 4, waiting: 3, retryMs: 700, what: 'loaves are baked' })
   const gates = Array.from({ length: 7 }, () => Promise.withResolvers<void>())

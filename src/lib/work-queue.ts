@@ -6,6 +6,8 @@ export interface WorkQueueOptions {
   readonly atATime: number
   /** How much may wait; whoever comes then is refused. */
   readonly waiting: number
+  /** How long anything may wait for its turn, in ms, before it is refused; for ever if not given. */
+  readonly longestWaitMs?: number
   /** When trying again makes sense for who was refused, in ms. */
   readonly retryMs: number
   /** What there is too much of, for those who are refused: "Too many … (7 wait)". */
@@ -25,7 +27,7 @@ export class WorkQueue {
   /**
    * Does `work` when its turn has come.
    *
-   * @throws Refused `limited` at once, when too much waits
+   * @throws Refused `limited`: at once, when too much waits; later, when its turn has not come for `longestWaitMs`
    * @throws the signal's reason, when it aborts before the turn has come; work that has begun ends by itself
    */
   async run<Result>(signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
@@ -35,14 +37,21 @@ export class WorkQueue {
     const waiting = new AbortController()
     const leave = () => waiting.abort(signal.reason)
     signal.addEventListener('abort', leave, { once: true })
-    const begin = () => {
+    const { longestWaitMs } = this.#options
+    const giveUp = () => waiting.abort(tooMany(this.#options, this.#queue.size))
+    const timer = longestWaitMs === undefined ? undefined : setTimeout(giveUp, longestWaitMs)
+    const stopWaiting = () => {
       signal.removeEventListener('abort', leave)
+      clearTimeout(timer)
+    }
+    const begin = () => {
+      stopWaiting()
       return work()
     }
     try {
       return await this.#queue.add(begin, { signal: waiting.signal })
     } finally {
-      signal.removeEventListener('abort', leave)
+      stopWaiting()
     }
   }
 

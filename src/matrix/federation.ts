@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream'
 import type { SigningKey } from './keys/signing-key.ts'
 import { Patience } from './patience.ts'
 import { askLegacy, askSigned, Odd, type Question, type RequestParts } from './remote-requests.ts'
@@ -16,7 +15,12 @@ export interface RemoteBody {
   /** Between which sizes it must be, in bytes, where only the size of the envelope around it is known. A hint. */
   readonly about: { readonly atLeast: number; readonly atMost: number } | undefined
   /** Has to be read to its end or destroyed. Fails with `RemoteMediaError`, or with what the wish's signal was aborted with. */
-  readonly body: Readable
+  readonly body: RemoteBytes
+}
+
+/** To be read once. */
+export interface RemoteBytes extends AsyncIterable<Uint8Array> {
+  destroy(): void
 }
 
 /** Which file of a server, and how much patience there is. */

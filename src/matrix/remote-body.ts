@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream'
+import { asTheyCame } from '../lib/chunks.ts'
 import { mediaTypeOf } from '../lib/media-type.ts'
 import type { RemoteBody, RemoteWish } from './federation.ts'
 import type { OriginResponse } from './origins.ts'
@@ -14,9 +14,6 @@ export interface FoundFile extends Omit<RemoteBody, 'body'> {
   readonly chunks: AsyncIterable<Uint8Array>
 }
 
-/** Chunks of mostly 64 KiB. */
-const READ_AHEAD = 1
-
 /**
  * The file that an answer's body is.
  *
@@ -31,7 +28,7 @@ export function plainFile({ headers, body }: Pick<OriginResponse, 'headers' | 'b
     fileName: fileNameIn(disposition && headerText(disposition)),
     size: bytesIn(first(headers['content-length'])),
     about: undefined,
-    chunks: body,
+    chunks: asTheyCame(body),
   }
 }
 
@@ -64,14 +61,17 @@ export function remoteBody(found: FoundFile, wish: RemoteWish, patience: Patienc
   const least = size ?? about?.atLeast ?? 0
   if (wish.maxBytes > 0 && least > wish.maxBytes)
     throw tooLarge(from, `${size === undefined ? 'at least ' : ''}${least} bytes`, wish)
-  // As objects: a stream of bytes would copy chunks into larger ones.
-  const body = Readable.from(checked(found, wish), { highWaterMark: READ_AHEAD })
-  body.once('close', () => patience.end())
+  const bytes = checked(found, wish, patience)
+  const body = { [Symbol.asyncIterator]: () => bytes, destroy: () => patience.end() }
   return { contentType, fileName, size, about, body }
 }
 
 /** The bytes, as long as they are as many as was said and wished for. */
-async function* checked({ chunks, size, from }: FoundFile, wish: RemoteWish): AsyncGenerator<Uint8Array> {
+async function* checked(
+  { chunks, size, from }: FoundFile,
+  wish: RemoteWish,
+  patience: Patience,
+): AsyncGenerator<Uint8Array> {
   let received = 0
   try {
     for await (const chunk of chunks) {
@@ -83,6 +83,8 @@ async function* checked({ chunks, size, from }: FoundFile, wish: RemoteWish): As
   } catch (error) {
     if (wish.signal.aborted) throw wish.signal.reason
     throw failureOf(error, 'reading', `${from} broke off after ${received} bytes`)
+  } finally {
+    patience.end()
   }
   if (size !== undefined && received < size) throw otherSize(from, size, `${received} bytes`)
 }

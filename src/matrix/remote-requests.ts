@@ -1,3 +1,4 @@
+import { asTheyCame } from '../lib/chunks.ts'
 import type { Clock } from '../lib/clock.ts'
 import { mediaTypeOf } from '../lib/media-type.ts'
 import { USER_AGENT } from './client.ts'
@@ -70,7 +71,7 @@ async function inMixed(
     response.body.destroy()
     throw new Odd('broken', `${from} answered 200 with ${type}, not multipart/mixed with a boundary`)
   }
-  const file = await readMixed(response.body, boundary).catch((error: unknown) => {
+  const file = await readMixed(asTheyCame(response.body), boundary).catch((error: unknown) => {
     response.body.destroy()
     if (!(error instanceof BadMultipart)) throw error
     throw new Odd('broken', `${from}: ${error.message}`, { cause: error })

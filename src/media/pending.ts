@@ -1,3 +1,4 @@
+import { type Hints, hintsOf } from '../coordination/hints.ts'
 import type { Notifier } from '../coordination/notifier.ts'
 import type { Database } from '../db/connect.ts'
 import { findMedia, type MediaRecord } from '../db/media.ts'
@@ -69,37 +70,7 @@ export async function waitForUpload(
   }
 }
 
-/** What wakes those who wait for content. */
-export interface Hints extends Disposable {
-  /** Resolves at the next hint, when the caller goes, or after `ms`. */
-  next(ms: number): Promise<void>
-}
-
 /** Listens for the content of an MXC URI, on whatever instance it comes; gives what is to be waited for. */
 export function listen(notifier: Pick<Notifier, 'on'>, mxc: string, signal: AbortSignal): Hints {
-  let hinted = false
-  let wake: (() => void) | undefined
-  const hint = () => {
-    hinted = true
-    wake?.()
-  }
-  const off = notifier.on('uploaded', (message) => {
-    if (message === mxc) hint()
-  })
-  signal.addEventListener('abort', hint)
-  return {
-    async next(ms) {
-      const { promise, resolve } = Promise.withResolvers<void>()
-      const timer = setTimeout(resolve, ms)
-      wake = resolve
-      if (hinted) resolve()
-      await promise
-      hinted = false
-      clearTimeout(timer)
-    },
-    [Symbol.dispose]() {
-      off()
-      signal.removeEventListener('abort', hint)
-    },
-  }
+  return hintsOf(notifier, 'uploaded', (message) => message === mxc, signal)
 }

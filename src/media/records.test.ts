@@ -164,7 +164,7 @@ test('a thumbnail’s record is kept and dropped with its source or with its own
   const { db } = opened
   await db.write(commitMedia, media('a'))
   const object = { sha256: 't', size: 1, datastore: 'main', location: 't', fresh: true }
-  const thumbnail = { ...KEY, contentType: 'image/png', createdAt: 1, object }
+  const thumbnail = { ...KEY, contentType: 'image/png', createdAt: 1, madeFor: 'example.org', object }
   const { state, notifier, records } = heard(db)
   expect(await records.findThumbnail(KEY)).toBeUndefined()
   await db.write(commitThumbnail, thumbnail)

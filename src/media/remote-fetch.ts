@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Datastore, ObjectDescription } from '../datastores/datastore.ts'
 import { GrowingFile } from '../datastores/growing-file.ts'
 import type { StagedFile } from '../datastores/staging.ts'
@@ -39,6 +40,8 @@ export interface FetchJob {
   /** Who is charged for what has to be fetched. */
   readonly payer: Payer
   readonly lease: Lease
+  /** Resolves once the lease is held. Nobody is told anything before: another instance may be sending the file. */
+  readonly taken: Promise<void>
   /** Its place among the files that are fetched at the same time. */
   readonly place: Place
   /** How long the origin may wait for a file that is announced and not there yet, in ms. */
@@ -80,8 +83,6 @@ export async function fetchOnce(parts: RemoteFetchParts, job: FetchJob): Promise
 /** An answer that has begun. */
 interface Coming {
   readonly remote: RemoteBody
-  /** The record whose bytes were lost, where there is one. */
-  readonly lost: MediaRecord | undefined
   readonly charge: Charge
 }
 
@@ -90,48 +91,70 @@ async function fetchFromOrigin(
   job: FetchJob,
   lost: MediaRecord | undefined,
 ): Promise<MediaRecord> {
-  const { mxc, homeserver, payer, timeoutMs, idleMs, signal } = job
-  const { maxBytes } = homeserver.downloads
+  const { homeserver, payer, progress } = job
   await chargeFetch(parts, payer, undefined)
+  const datastore = await chooseDatastore(parts, 'remote_media', homeserver.datastores)
+  const growing = new GrowingFile()
+  const asked = ask(parts, job, { lost, growing })
+  asked.catch(() => {})
+  try {
+    // The file is made while the origin is asked; the question has left by the next turn.
+    await turn()
+    const options = { maxBytes: homeserver.downloads.maxBytes, growing }
+    await using staged = await datastore.stage(bytesOf(asked, progress), options)
+    const { contentType, fileName } = (await asked).remote
+    const record = await store(parts, job, { staged, datastore, contentType, fileName })
+    growing.finish()
+    return record
+  } catch (error) {
+    const told = asRemoteError(error, job.mxc)
+    growing.fail(asRefusal(told))
+    throw told
+  } finally {
+    const coming = await asked.catch(() => undefined)
+    coming?.remote.body.destroy()
+  }
+}
+
+interface Expected {
+  /** The record whose bytes were lost, where there is one. */
+  readonly lost: MediaRecord | undefined
+  /** What is going to come. */
+  readonly growing: GrowingFile
+}
+
+/**
+ * Asks the origin, and tells those who wait that the file comes. Lost content is looked at before anybody gets it: it has to be
+ * what it was.
+ */
+async function ask(parts: RemoteFetchParts, job: FetchJob, { lost, growing }: Expected): Promise<Coming> {
+  const { mxc, homeserver, payer, progress, timeoutMs, idleMs, signal } = job
+  const { maxBytes } = homeserver.downloads
   const wish = { mediaId: mxc.mediaId, timeoutMs, maxBytes, idleMs, signal }
   // Servers that are gone would keep others waiting: no answer comes for as long as it takes to give up on them.
   const remote = await job.place.lend(LENT_AFTER_MS, parts.federationClient.fetch(homeserver.name, mxc.origin, wish))
   try {
     const charge = await chargeFetch(parts, payer, remote.size ?? remote.about?.atLeast)
-    return await receive(parts, job, { remote, lost, charge })
-  } finally {
-    remote.body.destroy()
-  }
-}
-
-/** Lost content is looked at before anybody gets it: it has to be what it was. */
-async function receive(parts: RemoteFetchParts, job: FetchJob, coming: Coming): Promise<MediaRecord> {
-  const { remote, lost } = coming
-  const { contentType, fileName, size } = remote
-  const datastore = await chooseDatastore(parts, 'remote_media', job.homeserver.datastores)
-  const isHeld = lost !== undefined || (await canBeBlocked(parts.db.read, sizesOf(remote)))
-  const growing = isHeld ? undefined : new GrowingFile(size)
-  if (growing) job.progress.arrives({ contentType, fileName, growing })
-  else job.progress.answered()
-  try {
-    const options = { maxBytes: job.homeserver.downloads.maxBytes, expectedBytes: size, growing }
-    await using staged = await datastore.stage(counted(coming, job.progress), options)
-    const record = await store(parts, job, { staged, datastore, contentType, fileName })
-    growing?.finish()
-    return record
+    const isHeld = lost !== undefined || (await canBeBlocked(parts.db.read, sizesOf(remote)))
+    await job.taken
+    growing.announce(remote.size)
+    const { contentType, fileName } = remote
+    if (isHeld) progress.answered()
+    else progress.arrives({ contentType, fileName, growing })
+    return { remote, charge }
   } catch (error) {
-    const told = asRemoteError(error, job.mxc)
-    growing?.fail(asRefusal(told))
-    throw told
+    remote.body.destroy()
+    throw error
   }
 }
 
 /** Each chunk is gone when the next one is asked for. */
-async function* counted({ remote, charge }: Coming, progress: FetchJob['progress']): AsyncGenerator<Uint8Array> {
+async function* bytesOf(asked: Promise<Coming>, progress: FetchJob['progress']): AsyncGenerator<Uint8Array> {
+  const { remote, charge } = await asked
   const expected = remote.size ?? remote.about?.atMost ?? 0
   let received = 0
   try {
-    for await (const chunk of remote.body as AsyncIterable<Uint8Array>) {
+    for await (const chunk of remote.body) {
       received += chunk.length
       if (expected > 0) progress.got(received / expected)
       yield chunk

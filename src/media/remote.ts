@@ -1,5 +1,6 @@
 import type { Notifier } from '../coordination/notifier.ts'
-import { isLeased, type Lease } from '../db/leases.ts'
+import { type Database, isAlone } from '../db/connect.ts'
+import { isLeased } from '../db/leases.ts'
 import { findMedia, type MediaRecord } from '../db/media.ts'
 import { type Leased, LeaseLost, withLease } from '../db/with-lease.ts'
 import { CallerGone, Refused, Unavailable } from '../lib/errors.ts'
@@ -12,11 +13,12 @@ import type { Context } from './context.ts'
 import { isMarkedLost } from './lost.ts'
 import { listen, LOOK_AGAIN_MS } from './pending.ts'
 import { asRefusal, RemoteFailures, RemoteFileRefused } from './remote-failures.ts'
-import { fetchOnce, type RemoteFetchParts } from './remote-fetch.ts'
+import { type FetchJob, fetchOnce, type RemoteFetchParts } from './remote-fetch.ts'
 import { shareRemote } from './shared-remote.ts'
 import { type Fetched, type FetchProgress, SharedFetch } from './shared-fetch.ts'
 
 export interface RemoteParts extends RemoteFetchParts {
+  readonly db: Pick<Database, 'engine' | 'read' | 'write'>
   readonly notifier: Notifier
   /** Makes a text that nobody else has. */
   readonly newToken: () => string
@@ -53,6 +55,7 @@ export class RemoteMedia implements AsyncDisposable {
   readonly #queue: FairWorkQueue
   readonly #failures: RemoteFailures
   readonly #underWay = new Map<string, SharedFetch>()
+  readonly #begunEarly = new Set<string>()
   readonly #background = new Set<Promise<unknown>>()
   readonly #closed = new AbortController()
 
@@ -143,14 +146,9 @@ export class RemoteMedia implements AsyncDisposable {
   async #take(fetching: Fetching): Promise<void> {
     const { asked, progress, signal } = fetching
     const name = `remote ${formatMxc(asked)}`
-    const options = { ms: this.#options.leaseMs, signal }
     for (let attempt = 1; ; attempt++) {
       const { outcome } = await this.#queue
-        .run(asked.origin, signal, (place) =>
-          withLease(this.#parts, name, options, (lease, held) =>
-            this.#work(lease, place, { ...fetching, signal: held }),
-          ),
-        )
+        .run(asked.origin, signal, (place) => this.#leased(name, place, fetching))
         .catch((error: unknown) => standAside(error, progress, attempt))
       if (outcome === 'done') return
       progress.answered()
@@ -159,13 +157,26 @@ export class RemoteMedia implements AsyncDisposable {
     }
   }
 
-  async #work(lease: Lease, place: Place, { asked, homeserver, payer, progress, signal }: Fetching): Promise<void> {
+  /** Where nobody else can have the lease, the origin is asked while it is taken. */
+  async #leased(name: string, place: Place, fetching: Fetching): Promise<Leased<void>> {
+    const early = isAlone(this.#parts.db) && !this.#begunEarly.has(name)
+    const options = { ms: this.#options.leaseMs, signal: fetching.signal, early }
+    if (early) this.#begunEarly.add(name)
+    try {
+      return await withLease(this.#parts, name, options, (lease, signal, taken) =>
+        this.#work({ ...fetching, signal }, { place, lease, taken }),
+      )
+    } finally {
+      if (early) this.#begunEarly.delete(name)
+    }
+  }
+
+  async #work({ asked, homeserver, payer, progress, signal }: Fetching, right: Right): Promise<void> {
     const { record, isFetched } = await fetchOnce(this.#parts, {
       mxc: asked,
       homeserver,
       payer,
-      lease,
-      place,
+      ...right,
       timeoutMs: this.#leftOf(asked.deadline),
       idleMs: homeserver.timeouts.federationTimeoutSeconds * 1000,
       progress,
@@ -223,6 +234,9 @@ interface Fetching {
   /** Aborts when nobody wants the file any more, or it must not be gone on with. */
   readonly signal: AbortSignal
 }
+
+/** What lets a fetch be done, and its result be recorded. */
+type Right = Pick<FetchJob, 'place' | 'lease' | 'taken'>
 
 /** Whoever began it may have less patience with an upload that is only announced, or may have fetched too much already. */
 function mayDoBetter(error: unknown, attempt: number): boolean {

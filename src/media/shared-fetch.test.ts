@@ -38,6 +38,18 @@ describe('A fetch for several', () => {
     await fetch.ended
   })
 
+  test('is not for whoever comes once its file has broken off', async () => {
+    const { fetch, handed, end } = begin()
+    const { progress } = await handed
+    const arriving = file()
+    progress.arrives(arriving)
+    expect(fetch.isStopped).toBe(false)
+    arriving.growing.fail(new Error('broken'))
+    expect(fetch.isStopped, 'though it has things to put away').toBe(true)
+    end()
+    await fetch.ended
+  })
+
   test('fails for each with the same', async () => {
     const { fetch, fail } = begin()
     const all = [fetch.join(never, LONG_MS), fetch.join(never, LONG_MS)]

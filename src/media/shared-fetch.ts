@@ -44,7 +44,7 @@ export class SharedFetch implements FetchProgress {
   readonly #answered = Promise.withResolvers<void>()
   readonly #first = Promise.withResolvers<Fetched>()
   readonly #stored = Promise.withResolvers<MediaRecord>()
-  #hasBegun = false
+  #growing: GrowingFile | undefined
   #waiting = 0
   #share = 0
 
@@ -55,12 +55,12 @@ export class SharedFetch implements FetchProgress {
   }
 
   get hasBegun(): boolean {
-    return this.#hasBegun
+    return this.#growing !== undefined
   }
 
-  /** Everybody has left: it is not worth joining any more. */
+  /** Everybody has left, or the file has broken off: it is not worth joining any more. */
   get isStopped(): boolean {
-    return this.#stop.signal.aborted
+    return this.#stop.signal.aborted || this.#growing?.hasFailed === true
   }
 
   /**
@@ -87,7 +87,7 @@ export class SharedFetch implements FetchProgress {
   }
 
   arrives(file: ArrivingFile): void {
-    this.#hasBegun = true
+    this.#growing = file.growing
     this.#first.resolve({ kind: 'arriving', file, stored: this.#stored.promise })
     this.answered()
   }

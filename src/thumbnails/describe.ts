@@ -62,12 +62,12 @@ async function decode(
   const { maxSourceBytes, maxPixels, types, stillFrame } = ctx.homeserver.thumbnails
   const size = { width: blurhash?.thumbWidth ?? side, height: blurhash?.thumbHeight ?? side, method: 'scale' } as const
   const limits = { maxSourceBytes, maxPixels }
-  const job = { source: source.path, target, ...size, limits, types, stillFrame }
+  const job = { source: source.path, target, ...size, limits, types, stillFrame, sound: true } as const
   return await parts.thumbnailPool.generate(blurhash ? { ...job, blurhash } : job, signal)
 }
 
 function descriptionOf(generated: Generated): DescriptionRecord {
-  const { sourceType, source, motion, durationMs, blurhash } = generated
+  const { sourceType, source, motion, durationMs, blurhash, sound } = generated
   return {
     contentType: sourceType ?? generated.contentType,
     width: source?.width ?? generated.width,
@@ -75,6 +75,7 @@ function descriptionOf(generated: Generated): DescriptionRecord {
     animated: motion !== undefined,
     durationMs: durationMs === undefined ? null : Math.round(durationMs),
     blurhash: blurhash ?? null,
+    sound: sound ?? null,
   }
 }
 

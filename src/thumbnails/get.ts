@@ -9,7 +9,6 @@ import { commitThumbnail, type ThumbnailKey, type ThumbnailRecord, type WantedTh
 import type { Clock } from '../lib/clock.ts'
 import { Refused } from '../lib/errors.ts'
 import { type EventParts, thumbnailGenerated } from '../lib/events.ts'
-import type { SharedWork } from '../lib/shared-work.ts'
 import { chooseDatastore } from '../media/choose.ts'
 import type { Context } from '../media/context.ts'
 import { type DownloadParts, findBytes, type OpeningParts, openObject } from '../media/download.ts'
@@ -17,6 +16,7 @@ import { isMarkedLost } from '../media/lost.ts'
 import { type ObjectParts, storeObject } from '../media/objects.ts'
 import type { Records } from '../media/records.ts'
 import type { AnimationType, Generated, StillType } from './job.ts'
+import type { ThumbnailMaking } from './once.ts'
 import type { ThumbnailPool } from './pool.ts'
 import { chooseSize, type ThumbnailSize } from './sizes.ts'
 import { animationWanted, variantOf, variantsFor } from './variants.ts'
@@ -35,8 +35,7 @@ export interface ThumbnailParts extends ObjectParts, Pick<DownloadParts, 'lost' 
   readonly events: EventParts
   readonly records: Pick<Records, 'findThumbnail'>
   readonly thumbnailPool: ThumbnailPool
-  /** Thumbnails being made, by what they are of. */
-  readonly thumbnailsUnderWay: SharedWork<ThumbnailRecord>
+  readonly thumbnailMaking: ThumbnailMaking
   /** Folder for files on their way from the decoder to a datastore. */
   readonly scratch: string
 }
@@ -60,9 +59,13 @@ export async function getThumbnail(
   const { stillAs } = asked
   const variants = variantsFor(options, animateAs, stillAs)
   const wanted: WantedThumbnail = { sourceSha256: media.sha256, width, height, method, ...variants }
-  const found = await parts.records.findThumbnail(wanted)
-  // A lost one is made anew, and takes the lost one's place.
-  if (found && !isMarkedLost(found) && !(gone && samePlace(found, gone))) {
+  const find = async () => {
+    const record = await parts.records.findThumbnail(wanted)
+    // A lost one is made anew, and takes the lost one's place.
+    return record && !isMarkedLost(record) && !(gone && samePlace(record, gone)) ? record : undefined
+  }
+  const found = await find()
+  if (found) {
     parts.reads.noteThumbnail({ ...wanted, variant: found.variant }, found.usedAt)
     return found
   }
@@ -71,7 +74,8 @@ export async function getThumbnail(
   const work = JSON.stringify([wanted, types, maxPixels, maxSourceBytes, stillFrame])
   const making = { wanted, ...(animateAs ? { animateAs } : {}), ...(stillAs ? { stillAs } : {}) }
   try {
-    return await parts.thumbnailsUnderWay.run(work, ctx.signal, (signal) => make(parts, ctx, media, making, signal))
+    const missing = { work, find, make: (signal: AbortSignal) => make(parts, ctx, media, making, signal) }
+    return await parts.thumbnailMaking.once(missing, ctx.signal)
   } catch (error) {
     throw blamedOnOrigin(error, media)
   }
@@ -134,7 +138,7 @@ async function make(
   const generated = await generate(parts, ctx, media, { ...making, target, signal })
   const { sourceSha256, width, height, method } = making.wanted
   const variant = variantOf(ctx.homeserver.thumbnails, generated, making.stillAs)
-  const key: ThumbnailKey = { sourceSha256, width, height, method, variant }
+  const key: NewKey = { sourceSha256, width, height, method, variant, madeFor: media.origin }
   const record =
     generated.kind === 'original'
       ? await keep(parts, key, generated, { ...media, fresh: false })
@@ -179,10 +183,13 @@ async function generate(
   return await parts.thumbnailPool.generate(job, signal)
 }
 
+/** Which thumbnail, and for whose media. */
+type NewKey = ThumbnailKey & { readonly madeFor: string }
+
 async function store(
   parts: ThumbnailParts,
   ctx: Context,
-  key: ThumbnailKey,
+  key: NewKey,
   generated: Generated,
   target: string,
 ): Promise<ThumbnailRecord> {
@@ -198,14 +205,14 @@ async function store(
 /** The original is its own thumbnail; that is written down too, so that it is not decoded again to find out. */
 async function keep(
   parts: ThumbnailParts,
-  key: ThumbnailKey,
+  key: NewKey,
   generated: Generated,
   object: OfferedObject,
 ): Promise<ThumbnailRecord> {
   return recordOf(parts, key, await commit(parts, key, generated, object), generated)
 }
 
-function commit(parts: ThumbnailParts, key: ThumbnailKey, { contentType }: Generated, object: OfferedObject) {
+function commit(parts: ThumbnailParts, key: NewKey, { contentType }: Generated, object: OfferedObject) {
   const { sha256, size, datastore, location, fresh, replaces } = object
   return parts.db.write(commitThumbnail, {
     ...key,

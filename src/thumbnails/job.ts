@@ -25,6 +25,8 @@ export interface ThumbnailJob extends ThumbnailSize {
   readonly stillAs?: StillType
   /** Wanted too: a blurhash of what is made. */
   readonly blurhash?: BlurhashOptions
+  /** Wanted too, of a recording: what it sounds like. */
+  readonly sound?: true
 }
 
 /** How a blurhash is made: from a picture at most `thumbWidth × thumbHeight` pixels, as so many components. */
@@ -45,6 +47,17 @@ export interface Facts {
   readonly durationMs?: number
   /** Where it was wanted. */
   readonly blurhash?: string
+  /** Of a recording, where it was wanted. */
+  readonly sound?: Sound
+}
+
+/** What a recording sounds like, in short. */
+export interface Sound {
+  readonly channels: number
+  /** Of each channel. */
+  readonly samples: number
+  /** Of equally long parts, the loudest samples of the left channel and the right one, each from -1 to 1. */
+  readonly keySamples: readonly (readonly [left: number, right: number])[]
 }
 
 /** What a still can be for clients that say that they show it (`thumbnails.negotiate`). */

@@ -16,8 +16,12 @@ export interface ThumbnailPoolOptions {
   readonly memoryLimitBytes?: number
   /** How many jobs may wait for a worker. */
   readonly queueLimit: number
+  /** How long one may wait for a worker, in ms; for ever if not given. */
+  readonly longestWaitMs?: number
   /** Programs of the machine for the types that need them; none if not given. Never rejects. */
   readonly programs?: Promise<Programs>
+  /** By how much workers give way to the server, as `nice` has it: 0 to 19; not at all if not given. */
+  readonly niceness?: number
   readonly log: Log
   /** How long a worker without work is kept; a minute if not given. */
   readonly idleMs?: number
@@ -43,6 +47,7 @@ export class ThumbnailPool {
     this.#queue = new WorkQueue({
       atATime: options.workers,
       waiting: options.queueLimit,
+      ...(options.longestWaitMs === undefined ? {} : { longestWaitMs: options.longestWaitMs }),
       retryMs: retryWhenFullMs,
       what: 'thumbnails are being made',
     })
@@ -52,7 +57,7 @@ export class ThumbnailPool {
    * Makes a thumbnail. When the promise is settled, nobody touches the job's files any more, and there is a target only
    * if it gave a thumbnail.
    *
-   * @throws Refused `too_large` or `not_thumbnailable` for the file's sake, `limited` when too many jobs wait.
+   * @throws Refused `too_large` or `not_thumbnailable` for the file's sake, `limited` when too many jobs wait, or this one for too long.
    * @throws the signal's reason, soon after it aborts: a job that waits leaves the queue, a running one is ended.
    */
   async generate(job: ThumbnailJob, signal: AbortSignal): Promise<Generated> {
@@ -99,11 +104,12 @@ export class ThumbnailPool {
     const {
       jobTimeoutMs,
       log,
+      niceness = 0,
       memoryLimitBytes = defaultMemoryLimitBytes,
       workerFile: file = ownWorkerFile(),
     } = this.#options
     const programs = (await this.#options.programs) ?? {}
-    const worker = await WorkerProcess.start({ file, jobTimeoutMs, memoryLimitBytes, programs, log })
+    const worker = await WorkerProcess.start({ file, jobTimeoutMs, memoryLimitBytes, programs, niceness, log })
     this.#workers.add(worker)
     void worker.ended.then(() => this.#forget(worker))
     if (!this.#closed) return worker

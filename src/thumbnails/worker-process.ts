@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { Refused, StorageUnavailable } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Generated, ThumbnailJob } from './job.ts'
+import { giveWay } from './priority.ts'
 import type { Programs } from './programs.ts'
 import type { WorkerAnswer, WorkerTask } from './worker.ts'
 
@@ -15,6 +16,8 @@ export interface WorkerOptions {
   readonly jobTimeoutMs: number
   readonly memoryLimitBytes: number
   readonly programs: Programs
+  /** By how much it gives way to the server, 0 to 19; not at all if not given. */
+  readonly niceness?: number
   readonly log: Log
 }
 
@@ -54,6 +57,7 @@ export class WorkerProcess {
       detached: process.platform !== 'win32',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
+    if (this.#child.pid !== undefined) giveWay(this.#child.pid, options.niceness ?? 0, options.log)
     this.#child.on('message', (answer: WorkerAnswer) => this.#receive(answer))
     this.#child.stderr?.on('data', (text: Buffer) => {
       this.#stderr = (this.#stderr + text.toString()).slice(-stderrKept)

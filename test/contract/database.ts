@@ -20,6 +20,7 @@ import { descriptionsContract } from './database/descriptions.ts'
 import { thumbnailsContract } from './database/thumbnails.ts'
 import { userListsContract } from './database/user-lists.ts'
 import { usageContract } from './database/usage.ts'
+import { userStatisticsContract } from './database/user-statistics.ts'
 
 export function databaseContract(title: string, open: OpenDatabase): void {
   describe(title, () => {
@@ -39,6 +40,7 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     thumbnailsContract(openEmpty)
     descriptionsContract(openEmpty)
     usageContract(openEmpty)
+    userStatisticsContract(openEmpty)
     recordsContract(openEmpty)
     leasesContract(openEmpty)
     tasksContract(openEmpty)
@@ -57,7 +59,8 @@ export function databaseContract(title: string, open: OpenDatabase): void {
 
 async function empty(under: DatabaseUnderTest): Promise<void> {
   const tables = ['thumbnails', 'media', 'deleted_media', 'pending_media', 'objects', 'usage_changes', 'usage_totals']
-  tables.push('quarantine_changes', 'leases', 'jobs', 'tasks', 'unused_objects', 'repository', 'care_progress')
+  tables.push('uploader_days', 'quarantine_changes')
+  tables.push('leases', 'jobs', 'tasks', 'unused_objects', 'repository', 'care_progress')
   for (const name of tables) await under.execute(`DELETE FROM ${table(under.db, name)}`)
   await under.execute(`DELETE FROM ${table(under.db, 'migrations')} WHERE name LIKE '9999%'`)
 }

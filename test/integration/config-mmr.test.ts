@@ -118,18 +118,25 @@ downloads: {cache: {enabled: true, maxSizeBytes: 1048576000, minDownloads: 5}, m
 featureSupport:
   redis: {enabled: true, shards: [{name: a, addr: ":7000"}]}
   IPFS: {enabled: true}
-  MSC2448Blurhash: {enabled: true, xComponents: 5, punch: 1}
+  MSC2448: {enabled: true, maxWidth: 1024, maxHeight: 1024, thumbWidth: 32, xComponents: 6, punch: 1}
+  MSC2448Blurhash: {xComponents: 5}
 `,
     })
     expect(datastores.map(({ forKinds }) => forKinds)).toEqual([[], ['thumbnails']])
     expect(main.redis).toMatchObject({ enabled: true, shards: [{ name: 'a', addr: ':7000' }] })
     expect(main.downloads.maxBytes).toBe(7)
-    expect(main.featureSupport.MSC2448Blurhash).toMatchObject({ enabled: true, xComponents: 5, yComponents: 3 })
+    expect(main.featureSupport.MSC2448Blurhash).toMatchObject({
+      enabled: true,
+      thumbWidth: 32,
+      xComponents: 5,
+      yComponents: 3,
+    })
     expect(main.downloads.cache).toMatchObject({ maxSizeBytes: 1_048_576_000, minDownloads: 5, trackedMinutes: 30 })
     expect(warnings.map((line) => line.split(': ')[1])).toEqual([
       'datastores[0].enabled',
       'datastores[1].enabled',
       'featureSupport.redis',
+      'featureSupport.MSC2448',
       'featureSupport.IPFS',
       'no datastore takes local_media (forKinds), so that uploads are refused',
     ])

@@ -39,7 +39,7 @@ describe('A download', () => {
       'access-control-allow-headers':
         'Origin, X-Requested-With, Content-Type, Accept, Authorization, Date, Range, If-Range, If-None-Match',
       'access-control-expose-headers':
-        'Content-Disposition, Content-Length, Content-Range, Accept-Ranges, ETag, Retry-After, X-Request-Id',
+        'Content-Disposition, Content-Length, Content-Range, Accept-Ranges, ETag, Link, Retry-After, X-Request-Id',
       'content-security-policy':
         "sandbox; default-src 'none'; script-src 'none'; plugin-types application/pdf; style-src 'unsafe-inline'; media-src 'self'; object-src 'self';",
       'x-content-security-policy': 'sandbox;',

@@ -64,8 +64,10 @@ describeWith('openssl', 'A server', () => {
       void begun.promise.then(() => talk.reset())
     })
     const { body } = await fetching.client().fetch('ours.test', THEIRS, PATIENT)
-    body.once('data', () => begun.resolve())
-    const error: unknown = await body.toArray().catch((problem: unknown) => problem)
+    const read = async () => {
+      for await (const chunk of body) if (chunk.length > 0) begun.resolve()
+    }
+    const error: unknown = await read().catch((problem: unknown) => problem)
     expect(error).toMatchObject({ reason: 'broken', isWorthKeeping: false })
   })
 

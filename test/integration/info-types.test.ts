@@ -41,6 +41,8 @@ const blurhash = { [BLURHASH]: expect.stringMatching(/^.{6,}$/) }
 const still = (width: number, height: number) => ({ width, height, animated: false, ...blurhash })
 const turning = (width: number, height: number) => ({ width, height, animated: true, ...blurhash })
 
+const sounds = { num_channels: 1, num_total_samples: expect.any(Number), key_samples: expect.any(Array) }
+
 describe('The info of a picture has its own size, not that of what it was made smaller to', () => {
   test.each(['jpeg', 'png', 'webp', 'avif', 'tiff'] as const)('%s', async (type) => {
     const picture = await quarters({ width: 400, height: 300 })
@@ -85,7 +87,41 @@ describeWith('ffmpeg', 'The info of a film', () => {
 
   test.each(['sound.wav', 'sound.mp4'])('has no size where there is only sound: %s', async (name) => {
     const found = await info(await readFile(await recording(folder.path, name)))
-    expect(found).toEqual({ duration: expect.closeTo(2, 0), ...blurhash })
+    expect(found).toEqual({ duration: expect.closeTo(2, 0), ...blurhash, ...sounds })
+  })
+})
+
+describeWith('ffmpeg', 'The info of a recording', () => {
+  type Pairs = readonly (readonly [number, number])[]
+
+  test('says how many channels and samples it has, and has some of them: tone, then silence', async () => {
+    const wav = await readFile(await recording(folder.path, 'mono.wav', ['-ar', '44100']))
+    const { key_samples: samples, ...found } = await info(wav)
+    expect(found).toMatchObject({ num_channels: 1, num_total_samples: 88_200, duration: 2 })
+    const pairs = samples as Pairs
+    expect(pairs).toHaveLength(768)
+    for (const [left, right] of pairs) expect(left).toBe(right)
+    expect(Math.max(...pairs.slice(0, 350).map(([left]) => Math.abs(left)))).toBeGreaterThan(0.05)
+    expect(Math.max(...pairs.slice(400).map(([left]) => Math.abs(left)))).toBeLessThan(0.01)
+  })
+
+  test('tells left from right', async () => {
+    const onTheRight = ['-af', 'pan=stereo|c0=0*c0|c1=c0']
+    const { key_samples: samples, ...found } = await info(
+      await readFile(await recording(folder.path, 'right.wav', onTheRight)),
+    )
+    expect(found).toMatchObject({ num_channels: 2 })
+    const loudest = (side: 0 | 1) => Math.max(...(samples as Pairs).map((pair) => Math.abs(pair[side])))
+    expect(loudest(0)).toBeLessThan(0.001)
+    expect(loudest(1)).toBeGreaterThan(0.05)
+  })
+
+  test('is written down', async () => {
+    const media = await app.upload(await readFile(await recording(folder.path, 'kept.wav')))
+    const ask = async () => (await app.ask(`/_matrix/media/unstable/info/${media}`, { token: BOB.token })).json
+    const first = await ask()
+    app.sql(`UPDATE descriptions SET sound = '{"channels":7,"samples":9,"keySamples":[]}' WHERE sound IS NOT NULL`)
+    expect(await ask()).toEqual({ ...first, num_channels: 7, num_total_samples: 9, key_samples: [] })
   })
 })
 

@@ -7,7 +7,8 @@ import { head, mixed, response, type Script, startScriptedOrigin } from '../supp
 import { describeWith } from '../support/services.ts'
 
 const { token } = ALICE
-const LIMIT = 100_000
+/** Less than what is kept back of a file of unknown length: of one that is larger, nothing has been sent when that shows. */
+const LIMIT = 60_000
 const SECRET = 'shared_secret_Jk1z'
 
 describeWith('openssl', 'What a server does not give', () => {

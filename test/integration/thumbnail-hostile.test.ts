@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { ALICE, startApp } from '../support/app.ts'
 import { mutate } from '../support/mutations.ts'
 import { byCjxl, byHeifEnc, byImageMagick } from '../support/picture-makers.ts'
 import { seededRandom } from '../support/random.ts'
@@ -49,6 +50,31 @@ describeWith(['imagemagick', 'heif-enc', 'cjxl'], 'Damaged and hostile pictures'
       expect([type, outcomes.slice(0, 8)]).toEqual([type, Array.from({ length: 8 }, () => 'refused')])
     }
   })
+
+  test('are never a server error', async () => {
+    await using app = await startApp({
+      config: { thumbnails: { types: [...files.keys()] }, uploads: { minBytes: 0 } },
+      environment: { PATH: process.env['PATH'] },
+      thumbnailQueue: { waiting: 500, longestWaitMs: 600_000 },
+    })
+    const random = seededRandom()
+    const damaged = [...files.values()].flatMap((bytes) => [
+      bytes.subarray(0, bytes.length / 2),
+      ...Array.from({ length: 8 }, () => mutate(bytes, random)),
+    ])
+    const statuses = await Promise.all(
+      damaged.map(async (bytes) => {
+        const path = `/_matrix/client/v1/media/thumbnail/${await app.upload(bytes)}?width=48&height=36&method=crop`
+        return (await app.ask(path, { token: ALICE.token })).status
+      }),
+    )
+    const summary = `seed ${random.seed}: ${statuses.join(' ')}`
+    expect(
+      statuses.filter((status) => ![200, 400, 413].includes(status)),
+      summary,
+    ).toEqual([])
+    for (const status of [200, 400]) expect(statuses, summary).toContain(status)
+  }, 240_000)
 
   // Two thousand and more of the types that libvips and we read; the programs take ten times as long for each.
   test('changed at random end neither the pool nor its patience, and its memory stays bounded', async ({

@@ -1,3 +1,4 @@
+import sharp from 'sharp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { pdfOf } from '../support/films.ts'
 import { type Folder, temporaryFolder } from '../support/folder.ts'
@@ -37,6 +38,36 @@ describeWith('pdftoppm', 'a thumbnail of a PDF file', () => {
     const made = await pool.thumbnail(pdfOf([blue]), { width: 96, height: 96, method: 'crop' })
     expect(made).toMatchObject({ width: 96, height: 96 })
     expect(await colourAt(made.target, 0, 0)).toBe('#00f')
+  })
+
+  const crops = [
+    ['a banner', { width: 3000, height: 300 }],
+    ['a long list', { width: 210, height: 5000 }],
+    ['a line', { width: 14_400, height: 2 }],
+    ['a stamp', { width: 40, height: 10 }],
+    ['little wider than twice its height', { width: 421, height: 210 }],
+  ] as const
+  const asked = [
+    { width: 96, height: 96 },
+    { width: 320, height: 120 },
+    { width: 60, height: 200 },
+  ]
+  test.each(crops.flatMap(([what, page]) => asked.map((size) => ({ what, page, ...size }))))(
+    'is cropped to exactly that: $what to $width × $height',
+    async ({ page, width, height }) => {
+      const made = await pool.thumbnail(pdfOf([{ ...red, ...page }]), { width, height, method: 'crop' })
+      expect(await sharp(made.target).metadata()).toMatchObject({ format: 'png', width, height })
+      for (const x of [0, 1]) for (const y of [0, 1]) expect(await colourAt(made.target, x, y)).toBe('#f00')
+    },
+  )
+
+  test('shows the middle of what is cropped', async () => {
+    const page = { width: 1000, height: 100, colour: '0 1 0', drawn: '0 0 1 rg 440 0 120 100 re f' }
+    const made = await pool.thumbnail(pdfOf([page]), { width: 90, height: 90, method: 'crop' })
+    for (const x of [0, 1]) expect(await colourAt(made.target, x, 0.5)).toBe('#00f')
+    const wider = await pool.thumbnail(pdfOf([page]), { width: 120, height: 90, method: 'crop' })
+    for (const x of [0, 1]) expect(await colourAt(wider.target, x, 0.5)).toBe('#0f0')
+    expect(await colourAt(wider.target, 0.5, 0.5)).toBe('#00f')
   })
 
   test('shows what remains of a file that is cut short, or is refused', async () => {

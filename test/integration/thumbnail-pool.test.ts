@@ -79,6 +79,12 @@ async function pidAt(path: string): Promise<number> {
   }, 10_000)
 }
 
+/** Source: proc_pid_stat(5), the 19th field, counted behind the name. */
+async function nicenessOf(folder: string): Promise<number> {
+  const [, behind = ''] = (await readFile(`${folder}/stat`, 'utf8')).split(') ')
+  return Number(behind.split(' ')[16])
+}
+
 function isRunning(pid: number): boolean {
   try {
     return process.kill(pid, 0)
@@ -141,6 +147,16 @@ describe('thumbnails are made by a process of their own', () => {
       expect(await readFile(`/proc/${pid}/oom_score_adj`, 'utf8')).toBe('500\n')
     },
   )
+
+  test.runIf(process.platform === 'linux')('that gives way to the server with all its threads', async () => {
+    const pool = openPool({ niceness: 5 })
+    await pool.generate(job(good), stays)
+    const [pid] = (await readFile(`/proc/self/task/${process.pid}/children`, 'utf8')).trim().split(' ')
+    const threads = await readdir(`/proc/${pid}/task`)
+    const nice = await Promise.all(threads.map(async (thread) => await nicenessOf(`/proc/${pid}/task/${thread}`)))
+    expect(threads.length).toBeGreaterThan(5)
+    expect(new Set(nice)).toEqual(new Set([(await nicenessOf('/proc/self')) + 5]))
+  })
 
   test('that ends, with its folder, when the server is killed', async () => {
     const before = await workerFolders()
@@ -254,6 +270,20 @@ describe('the queue', () => {
       'rejected',
     ])
     expect(outcomes[4]).toMatchObject({ reason: { reason: 'limited', options: { retryAfterMs: 2000 } } })
+  })
+
+  test('refuses what has waited for too long', async () => {
+    const pool = openPool({ workerFile: workerDouble, longestWaitMs: 300 })
+    const leaving = new AbortController()
+    const running = pool.generate(does('work for ever'), leaving.signal).catch((error: unknown) => error)
+    await expect(pool.generate(does('answer at once'), stays)).rejects.toMatchObject({
+      reason: 'limited',
+      options: { retryAfterMs: 2000 },
+    })
+    expect(pool.waiting).toBe(0)
+    leaving.abort(new Error('left'))
+    expect(await running).toHaveProperty('message', 'left')
+    expect(await pool.generate(does('answer at once'), stays)).toMatchObject({ kind: 'thumbnail' })
   })
 
   test('gives the place of a caller that left to the next one', async () => {

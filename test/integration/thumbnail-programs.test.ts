@@ -103,7 +103,7 @@ describeWith(['ffmpeg', 'pdftoppm'], 'damaged films, recordings and PDF files', 
     const random = seededRandom(6)
     for (const sample of samples) {
       const whole = await readFile(sample)
-      const cut = [0.1, 0.5, 0.9].map((share) => whole.subarray(0, whole.length * share))
+      const cut = Array.from({ length: 9 }, (_, tenths) => whole.subarray(0, (whole.length * (tenths + 1)) / 10))
       const flipped = Array.from({ length: 4 }, () => {
         const bytes = Buffer.from(whole)
         for (let flips = 0; flips < 20; flips++) bytes[random.below(bytes.length)] = random.below(256)
@@ -113,7 +113,7 @@ describeWith(['ffmpeg', 'pdftoppm'], 'damaged films, recordings and PDF files', 
       for (const seen of outcomes) expect(seen).toMatch(seen === 'thumbnail' ? /./ : refusals)
       expect(await outcome(whole)).toBe('thumbnail')
     }
-  })
+  }, 240_000)
 })
 
 describe('a server without the programs', () => {

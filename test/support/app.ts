@@ -37,6 +37,7 @@ export interface AppOptions {
   readonly idleTimeoutMs?: number
   /** How long to wait for S3; as long as is usual, if not given. */
   readonly s3Patience?: S3Patience
+  readonly thumbnailQueue?: OpenAppOptions['thumbnailQueue']
   /** Adds so many ms to the time of day. */
   readonly clock?: HeldClock
   /** The process's environment: none, unless given. */

@@ -1,4 +1,5 @@
 /** The client that fetches files of other servers, and a scripted one of those, in a small internet. */
+import { collect } from './bytes.ts'
 import { Buffer } from 'node:buffer'
 import { Discovery } from '../../src/matrix/discovery.ts'
 import { FederationClient, type RemoteWish } from '../../src/matrix/federation.ts'
@@ -77,7 +78,7 @@ export async function startFetching(): Promise<Fetching> {
   let before = 0
   const fetch = async ({ homeserver = OURS, origin = THEIRS, ...wish }: FetchOptions = {}): Promise<Fetched> => {
     const { body, ...file } = await client.fetch(homeserver, origin, { ...PATIENT, ...wish })
-    return { ...file, bytes: Buffer.concat(await body.toArray()) }
+    return { ...file, bytes: await collect(body) }
   }
   const owned = cleanup.move()
   return {

@@ -51,6 +51,8 @@ export interface PdfPage {
   readonly height: number
   /** Red, green and blue, 0 to 1. */
   readonly colour: string
+  /** What is drawn on it, in the operators of PDF. */
+  readonly drawn?: string
 }
 
 /** A PDF file with pages of one colour each. Further objects are numbered from `3 + 2 × pages` on. */
@@ -59,9 +61,9 @@ export function pdfOf(pages: readonly PdfPage[], further: readonly string[] = []
   const objects = [
     '1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj',
     `2 0 obj<</Type/Pages/Kids[${ids.map((id) => `${id} 0 R`).join(' ')}]/Count ${pages.length}>>endobj`,
-    ...pages.flatMap(({ width, height, colour }, index) => {
+    ...pages.flatMap(({ width, height, colour, drawn = '' }, index) => {
       const id = 3 + index * 2
-      const drawing = `${colour} rg 0 0 ${width} ${height} re f`
+      const drawing = `${colour} rg 0 0 ${width} ${height} re f ${drawn}`
       const box = `/MediaBox[0 0 ${width} ${height}]`
       return [
         `${id} 0 obj<</Type/Page/Parent 2 0 R${box}/Contents ${id + 1} 0 R>>endobj`,

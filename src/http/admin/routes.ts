@@ -3,9 +3,42 @@ import * as datastores from './datastores.ts'
 import * as federation from './federation.ts'
 import * as moderation from './moderation.ts'
 import * as tasks from './tasks.ts'
+import * as usage from './usage.ts'
+
+const usageRoutes: readonly Route[] = [
+  {
+    action: 'domain_usage',
+    methods: GET,
+    paths: own('admin/usage/:serverName'),
+    who: 'repository_admin',
+    ...usage.ofServer,
+  },
+  {
+    action: 'user_usage',
+    methods: GET,
+    paths: own('admin/usage/:serverName/users'),
+    who: 'repository_admin',
+    ...usage.ofUsers,
+  },
+  {
+    action: 'users_usage_stats',
+    methods: GET,
+    paths: own('admin/usage/:serverName/users-stats'),
+    who: 'homeserver_admin',
+    ...usage.usersStats,
+  },
+  {
+    action: 'uploads_usage',
+    methods: GET,
+    paths: own('admin/usage/:serverName/uploads'),
+    who: 'repository_admin',
+    ...usage.ofUploads,
+  },
+]
 
 /** The administrators' part of the API: MMR's, and what it lacks. */
 export const adminRoutes: readonly Route[] = [
+  ...usageRoutes,
   {
     action: 'quarantine_media',
     methods: POST,

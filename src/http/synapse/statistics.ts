@@ -7,11 +7,11 @@ import { moment, oneOf, text } from '../parameters.ts'
 import { direction, nextToken, pageOf, paging } from './paging.ts'
 
 const columns = {
-  user_id: 'userId',
+  user_id: 'user_id',
   // Names are the homeserver's: here they are the ids.
-  displayname: 'userId',
-  media_count: 'mediaCount',
-  media_length: 'mediaLength',
+  displayname: 'user_id',
+  media_count: 'files',
+  media_length: 'bytes',
 } as const
 
 /** `GET statistics/users/media`. */
@@ -51,25 +51,27 @@ export const usersMedia = described(
     if (untilTs !== null && untilTs <= (fromTs ?? 0)) {
       throw new Refused('bad_parameter', 'until_ts must be greater than from_ts')
     }
-    const page = pageOf(query)
-    const { users, total } = await userStatistics(parts.db.read, {
-      ...page,
-      serverName: call.homeserver.name,
+    const { offset, limit } = pageOf(query)
+    const wish = {
+      server: call.homeserver.name,
       orderBy: columns[query.order_by],
-      direction: query.dir === 'b' ? 'desc' : 'asc',
-      fromTs,
-      untilTs,
-      searchTerm: query.search_term,
-    })
+      descending: query.dir === 'b',
+      from: offset,
+      limit,
+      since: fromTs,
+      until: untilTs,
+      search: query.search_term,
+    }
+    const { users, total } = await userStatistics(parts.db, wish, call.signal)
     return json({
-      users: users.map(({ userId, mediaCount, mediaLength }) => ({
+      users: users.map(({ userId, files, bytes }) => ({
         user_id: userId,
         displayname: userId,
-        media_count: mediaCount,
-        media_length: mediaLength,
+        media_count: files,
+        media_length: bytes,
       })),
       total,
-      ...nextToken(page.offset, users, total),
+      ...nextToken(offset, users, total),
     })
   },
 )

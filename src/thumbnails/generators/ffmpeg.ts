@@ -32,6 +32,10 @@ export interface Stream {
   /** Seconds; 0 if not known. */
   readonly duration: number
   readonly frameDuration: number
+  /** Of sound; 0 of pictures. */
+  readonly channels: number
+  /** A second, of each channel. */
+  readonly sampleRate: number
 }
 
 export interface Probed {
@@ -52,8 +56,8 @@ const usualFrameSeconds = 0.04
 /** What is in a file, as far as its headers and the first of its frames tell. */
 export async function probe(file: MediaFile): Promise<Probed> {
   const pieces: Buffer[] = []
-  const entries =
-    'stream=index,codec_type,width,height,duration,avg_frame_rate:stream_disposition=attached_pic:format=duration'
+  const ofStreams = 'index,codec_type,width,height,duration,avg_frame_rate,channels,sample_rate'
+  const entries = `stream=${ofStreams}:stream_disposition=attached_pic:format=duration`
   await runProgram(file.outside, {
     program: 'ffprobe',
     folder: file.folder,
@@ -63,7 +67,7 @@ export async function probe(file: MediaFile): Promise<Probed> {
     onOutput: (piece) => pieces.push(piece),
   })
   const { streams = [], format = {} } = JSON.parse(Buffer.concat(pieces).toString()) as ProbeAnswer
-  return { streams: streams.flatMap(readStream), duration: seconds(format.duration) }
+  return { streams: streams.flatMap(readStream), duration: positive(format.duration) }
 }
 
 /**
@@ -99,22 +103,26 @@ export async function takeCover(file: MediaFile, stream: Stream): Promise<string
 }
 
 const maxCoverBytes = 32 * 1024 ** 2
-const samplesPerSecond = 8000
+/** Enough for a drawing. */
+export const SAMPLES_PER_SECOND = 8000
 
-/** The sound as one channel of signed 16-bit samples, little-endian, `samplesPerSecond` of them; at most `maxSeconds`. */
+/**
+ * The sound as signed 16-bit samples, little-endian, `SAMPLES_PER_SECOND` of each channel, one channel beside the other; at most
+ * `maxSeconds`.
+ */
 export async function readSound(
   file: MediaFile,
   stream: Stream,
-  maxSeconds: number,
+  { maxSeconds, channels }: { readonly maxSeconds: number; readonly channels: 1 | 2 },
   onOutput: (piece: Buffer) => void,
 ): Promise<void> {
   const args = [
     ['-t', String(maxSeconds), ...inputArgs(file, 'audio')],
-    ['-map', `0:${stream.index}`, '-ac', '1', '-ar', String(samplesPerSecond)],
+    ['-map', `0:${stream.index}`, '-ac', String(channels), '-ar', String(SAMPLES_PER_SECOND)],
     ['-filter_threads', '1', '-c:a', 'pcm_s16le', '-f', 's16le', 'pipe:1'],
   ]
   // A second more than asked for: resamplers give a few samples more than they should.
-  await ffmpeg(file, (maxSeconds + 1) * samplesPerSecond * 2, args.flat(), onOutput)
+  await ffmpeg(file, (maxSeconds + 1) * SAMPLES_PER_SECOND * 2 * channels, args.flat(), onOutput)
 }
 
 /** Pixels that are not square lose in the direction that has too many: nothing becomes larger by what a header says. */
@@ -174,6 +182,8 @@ interface ProbeAnswer {
     readonly height?: number
     readonly duration?: string
     readonly avg_frame_rate?: string
+    readonly channels?: number
+    readonly sample_rate?: string
     readonly disposition?: { readonly attached_pic?: number }
   }[]
   readonly format?: { readonly duration?: string }
@@ -183,11 +193,13 @@ function readStream(stream: NonNullable<ProbeAnswer['streams']>[number]): readon
   const { index, codec_type: type, width = 0, height = 0 } = stream
   if (type !== 'video' && type !== 'audio') return []
   const kind = stream.disposition?.attached_pic ? 'cover' : type
-  const duration = seconds(stream.duration)
-  return [{ index, kind, width, height, duration, frameDuration: frameDuration(stream.avg_frame_rate) }]
+  const sound = { channels: stream.channels ?? 0, sampleRate: positive(stream.sample_rate) }
+  const times = { duration: positive(stream.duration), frameDuration: frameDuration(stream.avg_frame_rate) }
+  return [{ index, kind, width, height, ...times, ...sound }]
 }
 
-function seconds(text: string | undefined): number {
+/** 0 if there is none. */
+function positive(text: string | undefined): number {
   const value = Number(text)
   return Number.isFinite(value) && value > 0 ? value : 0
 }

@@ -1,10 +1,11 @@
 import sharp, { type OverlayOptions, type Sharp } from 'sharp'
 import { Refused } from '../../lib/errors.ts'
-import type { Generated, ThumbnailJob } from '../job.ts'
+import type { Generated, Sound, ThumbnailJob } from '../job.ts'
 import { checkPixels, encode, type Picture, readHeader, write } from '../picture.ts'
 import { sniff } from '../sniff.ts'
-import { type MediaFile, type Probed, readSound, type Stream, takeCover } from './ffmpeg.ts'
-import { type Canvas, type Colour, drawNote, drawWave, fill, type Peak, Peaks } from './wave.ts'
+import { type MediaFile, type Probed, readSound, SAMPLES_PER_SECOND, type Stream, takeCover } from './ffmpeg.ts'
+import { KeySamples } from './key-samples.ts'
+import { type Canvas, type Colour, drawNote, drawWave, fill } from './wave.ts'
 
 const background: Colour = [41, 57, 92]
 const bars: Colour = [240, 240, 240]
@@ -25,14 +26,24 @@ export async function drawSound(
     throw new Refused('not_thumbnailable', 'Cannot make a thumbnail: there is neither picture nor sound in it')
   const { padding, side, left, top, columns } = layOut(file.job)
   const canvas = fill(file.job, background)
-  const peaks = await findPeaks(file, sound, columns, maxSeconds)
+  const heard = await listenTo(file, sound, maxSeconds)
+  const peaks = heard.mean.columns(columns)
+  if (!peaks) {
+    throw new Refused('not_thumbnailable', 'Cannot make a thumbnail: no sound of this recording can be decoded')
+  }
   drawWave(canvas, peaks, { left: left + side + padding, padding, colour: bars })
   const cover = await readCover(file, streams, side)
   if (!cover) drawNote(canvas, { left, top, side, colour: bars })
   const parts: readonly OverlayOptions[] = cover
     ? [{ input: cover, raw: { width: side, height: side, channels: 3 }, left, top }]
     : []
-  return await write(file.job, 'audio', draw(canvas, parts, file.job), timeLimitMs)
+  const drawn = await write(file.job, 'audio', draw(canvas, parts, file.job), timeLimitMs)
+  return file.job.sound ? { ...drawn, sound: describe(sound, heard) } : drawn
+}
+
+function describe({ channels, duration, sampleRate }: Stream, heard: KeySamples): Sound {
+  const seconds = duration || heard.samples / SAMPLES_PER_SECOND
+  return { channels, samples: Math.round(seconds * sampleRate), keySamples: heard.pairs() }
 }
 
 /** Small pictures have less around the cover than MMR's 16 pixels, or nothing would be left of it. */
@@ -43,17 +54,12 @@ function layOut({ width, height }: ThumbnailJob) {
   return { padding, side, left: padding, top: Math.floor((height - side) / 2), columns }
 }
 
-async function findPeaks(
-  file: MediaFile,
-  sound: Stream,
-  columns: number,
-  maxSeconds: number,
-): Promise<readonly Peak[]> {
-  const peaks = new Peaks()
-  await readSound(file, sound, maxSeconds, (piece) => peaks.add(piece))
-  const found = peaks.columns(columns)
-  if (found) return found
-  throw new Refused('not_thumbnailable', 'Cannot make a thumbnail: no sound of this recording can be decoded')
+/** Both channels only for who wants to know of both: that takes longer. */
+async function listenTo(file: MediaFile, sound: Stream, maxSeconds: number): Promise<KeySamples> {
+  const channels = file.job.sound && sound.channels > 1 ? 2 : 1
+  const heard = new KeySamples(channels)
+  await readSound(file, sound, { maxSeconds, channels }, (piece) => heard.add(piece))
+  return heard
 }
 
 /** A square of the cover, three bytes a pixel; undefined if there is none that may be decoded. The sound is shown either way. */

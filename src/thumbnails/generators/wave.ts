@@ -32,7 +32,16 @@ export class Peaks {
   add(piece: Buffer): void {
     const bytes = this.#half === undefined ? piece : Buffer.concat([Buffer.of(this.#half), piece])
     this.#half = bytes.length % 2 === 1 ? bytes.at(-1) : undefined
-    for (let at = 0; at + 1 < bytes.length; at += 2) this.#addSample(bytes.readInt16LE(at))
+    for (let at = 0; at + 1 < bytes.length; at += 2) this.addSample(bytes.readInt16LE(at))
+  }
+
+  /** Takes a sample of 16 bits. */
+  addSample(sample: number): void {
+    if (this.#stretches === 0 || this.#samples === this.#samplesEach) this.#begin(sample)
+    const last = this.#stretches - 1
+    if (sample > (this.#highest[last] ?? 0)) this.#highest[last] = sample
+    if (sample < (this.#lowest[last] ?? 0)) this.#lowest[last] = sample
+    this.#samples++
   }
 
   /** The whole sound in as many columns; undefined if there is none. */
@@ -46,14 +55,6 @@ export class Peaks {
         lowest: Math.min(...this.#lowest.subarray(from, to)) / fullScale,
       }
     })
-  }
-
-  #addSample(sample: number): void {
-    if (this.#stretches === 0 || this.#samples === this.#samplesEach) this.#begin(sample)
-    const last = this.#stretches - 1
-    if (sample > (this.#highest[last] ?? 0)) this.#highest[last] = sample
-    if (sample < (this.#lowest[last] ?? 0)) this.#lowest[last] = sample
-    this.#samples++
   }
 
   #begin(sample: number): void {

@@ -11,6 +11,7 @@ const FOUND = {
   animated: true,
   durationMs: 1250,
   blurhash: 'LEHV6nWB2yk8pyo0adR*.7kCMdnj',
+  sound: null,
 }
 
 export function descriptionsContract(open: OpenDatabase): void {
@@ -22,7 +23,8 @@ export function descriptionsContract(open: OpenDatabase): void {
       expect(await findDescription(db.read, sha256)).toBeUndefined()
       await db.write(commitDescription, { sha256, ...FOUND })
       expect(await findDescription(db.read, sha256)).toEqual(FOUND)
-      const next = { ...FOUND, animated: false, durationMs: null, blurhash: null }
+      const sound = { channels: 6, samples: 96_000, keySamples: [[0.5, -0.25] as const] }
+      const next = { ...FOUND, animated: false, durationMs: null, blurhash: null, sound }
       await db.write(commitDescription, { sha256, ...next })
       expect(await findDescription(db.read, sha256)).toEqual(next)
     })

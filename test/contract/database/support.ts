@@ -63,6 +63,7 @@ export function thumbnail(source: CommittedMedia, changes: Partial<CommittedThum
     variant: 'still',
     contentType: 'image/png',
     createdAt: NOW,
+    madeFor: source.origin,
     object: object('thumbnail'),
     ...changes,
   }

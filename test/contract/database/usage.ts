@@ -29,7 +29,7 @@ export function usageContract(open: OpenDatabase): void {
       done.abort()
       await watching
       expect([...seen]).toEqual([JSON.stringify({ bytes: 6000, files: 60 })])
-      expect(folded.reduce((sum, count) => sum + count, 0)).toBe(180)
+      expect(folded.reduce((sum, count) => sum + count, 0)).toBe(240)
       expect(await usageOf(under.db.read, 'server:example.org')).toEqual({ bytes: 6000, files: 60 })
       expect(await usageOf(under.db.read, 'datastore:main')).toEqual({ bytes: 6000, files: 60 })
       expect(await under.db.write(foldUsage, { limit: 10 })).toBe(0)

@@ -2,10 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { commitMedia, touchMedia } from '../../../src/db/media.ts'
 import { quarantineContent } from '../../../src/db/moderation.ts'
 import { setProtection } from '../../../src/db/protection.ts'
-import { foldUsage } from '../../../src/db/usage.ts'
 import { countUserMedia, standingOf, type UserMediaOrder, userMedia } from '../../../src/db/user-media.ts'
-import { type StatisticsWanted, type UserStatistics, userStatistics } from '../../../src/db/user-statistics.ts'
-import { deleteMedia } from '../../../src/db/deletion.ts'
 import { ALICE, found, media, NOW, object, type OpenDatabase } from './support.ts'
 
 const sized = (content: string, size: number) => ({ ...object(content), size })
@@ -62,67 +59,4 @@ export function userListsContract(open: OpenDatabase): void {
       expect(await userMedia(under.db.read, list)).toMatchObject([{ quarantinedBy: 'system' }])
     })
   })
-
-  describe('What users have', () => {
-    const wanted: StatisticsWanted = {
-      serverName: 'example.org',
-      fromTs: null,
-      untilTs: null,
-      searchTerm: null,
-      orderBy: 'userId',
-      direction: 'asc',
-      offset: 0,
-      limit: 9,
-    }
-
-    test('is counted the same from totals, folded or not, and from media of a time', async () => {
-      await using under = await open()
-      const { db } = under
-      const gone = media({ uploader: '@gone:example.org' })
-      const all = [
-        media({ object: sized('one', 30) }),
-        media({ object: sized('two', 1) }),
-        media({ uploader: '@bob:example.org', createdAt: NOW + 10 }),
-        media({ uploader: '@Carl_:example.org', createdAt: NOW + 10 }),
-        media({ origin: 'a.example.org', uploader: '@alice:a.example.org' }),
-        media({ origin: 'remote.example', kind: 'remote', uploader: null }),
-        gone,
-      ]
-      for (const one of all) await db.write(commitMedia, one)
-      await db.write(deleteMedia, { origin: 'example.org', mediaId: gone.mediaId, at: NOW })
-      const everybody = ['@Carl_:example.org 1 100', '@alice:example.org 2 31', '@bob:example.org 1 100']
-      for (const fromTs of [null, 0]) {
-        const ask = async (changes: Partial<StatisticsWanted>) => {
-          const { users, total } = await userStatistics(db.read, { ...wanted, fromTs, ...changes })
-          return [total, ...short(users)]
-        }
-        const [carl, alice, bob] = everybody
-        expect(await ask({})).toEqual([3, ...everybody])
-        expect(await ask({ direction: 'desc' })).toEqual([3, bob, alice, carl])
-        expect(await ask({ orderBy: 'mediaCount', direction: 'desc' })).toEqual([3, alice, carl, bob])
-        expect(await ask({ orderBy: 'mediaLength' })).toEqual([3, alice, carl, bob])
-        expect(await ask({ offset: 1, limit: 1 })).toEqual([3, alice])
-        expect(await ask({ offset: 5 })).toEqual([3])
-        expect(await ask({ searchTerm: 'ALI' })).toEqual([1, alice])
-        expect(await ask({ searchTerm: 'l_' }), 'wildcards mean themselves').toEqual([1, carl])
-        expect(await ask({ searchTerm: '%' })).toEqual([0])
-        await db.write(foldUsage, { limit: 1000 })
-        expect(await ask({})).toEqual([3, ...everybody])
-      }
-    })
-
-    test('in a range of time is what came within it, both ends included', async () => {
-      await using under = await open()
-      for (const createdAt of [NOW, NOW + 5, NOW + 9]) await under.db.write(commitMedia, media({ createdAt }))
-      const count = async (fromTs: number | null, untilTs: number | null) =>
-        (await userStatistics(under.db.read, { ...wanted, fromTs, untilTs })).users[0]?.mediaCount ?? 0
-      expect(await count(NOW, NOW + 9)).toBe(3)
-      expect(await count(NOW + 1, null)).toBe(2)
-      expect(await count(null, NOW + 8)).toBe(2)
-      expect(await count(NOW + 6, NOW + 8)).toBe(0)
-    })
-  })
 }
-
-const short = (users: readonly UserStatistics[]) =>
-  users.map(({ userId, mediaCount, mediaLength }) => `${userId} ${mediaCount} ${mediaLength}`)
