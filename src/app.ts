@@ -40,7 +40,7 @@ import { onChanged, Records } from './media/records.ts'
 import { RemoteMedia, type RemoteParts } from './media/remote.ts'
 import { careJobs, startStagingSweep } from './tasks/care.ts'
 import { remoteCacheJob } from './tasks/remote-cache.ts'
-import { standingJobs } from './tasks/jobs.ts'
+import { auditJob, standingJobs } from './tasks/jobs.ts'
 import type { TaskKind } from './tasks/run-task.ts'
 import { TaskRunner } from './tasks/runner.ts'
 import { startSchedule } from './tasks/schedule.ts'
@@ -205,6 +205,7 @@ function startBackground(parts: AsyncDisposableStack, config: ConfigStore, of: B
     ...standingJobs(of),
     ...careJobs(of, () => config.current().main.storage.scrubBytesPerHour),
     remoteCacheJob(of, () => config.current().main.downloads.maxStoredBytes),
+    auditJob(of, () => config.current().main.audit.keepDays),
     thumbnailsJob(of, () => config.current().main.thumbnails.expireAfterDays),
   ]
   parts.use(startSchedule({ ...leased, random: Math.random }, jobs))

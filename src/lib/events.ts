@@ -217,6 +217,31 @@ export function adminRefused({ log, metrics }: LogAndMetrics, refusal: AdminRefu
   log.warn(refusal, 'refused what only administrators may do')
 }
 
+export interface ManyModerated {
+  readonly verb: 'purge' | 'quarantine' | 'release'
+  /** Which media: a user, a server, a room, … */
+  readonly subject: string
+  readonly by: string
+  readonly names: number
+  /** Of deleted media. */
+  readonly bytes: number
+  /** Names that stayed as they were. */
+  readonly kept: number
+}
+
+/** Many media were purged, quarantined or released, as far as this run of it came. */
+export function manyModerated({ log, metrics }: LogAndMetrics, { verb, ...moderated }: ManyModerated): void {
+  if (verb === 'quarantine') metrics.quarantined.of().add(moderated.names)
+  if (verb === 'purge') metrics.deleted.of().add(moderated.names)
+  log.info(moderated, MANY[verb])
+}
+
+const MANY = {
+  purge: 'purged many media',
+  quarantine: 'quarantined many media',
+  release: 'released many media from quarantine',
+} as const
+
 /** `cache` is one of our own caches' names. */
 export function cacheHit({ metrics }: Pick<EventParts, 'metrics'>, cache: string): void {
   metrics.cacheHits.of(cache).add()

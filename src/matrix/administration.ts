@@ -33,7 +33,7 @@ const DETAILS_AT_ONCE = 8
 export async function roomMedia(questioning: Questioning, roomId: string): Promise<RoomMedia> {
   requireSynapse(questioning, 'can list the media of a room')
   const path = `/_synapse/admin/v1/room/${encodeURIComponent(roomId)}/media`
-  const body = await yes(questioning, { path, largestAnswer: LARGEST_LIST })
+  const body = await yes(questioning, { path, mostBytes: LARGEST_LIST })
   return { local: texts(body['local']), remote: texts(body['remote']) }
 }
 

@@ -5,6 +5,7 @@ import type { HomeserverOptions } from './options.ts'
 import { retryAfterMs } from './retry-after.ts'
 
 const LARGEST_ANSWER = 1024 * 1024
+const FORM = 'application/x-www-form-urlencoded'
 /** How we name ourselves to homeservers, and recognise ourselves when `csApi` leads back here. */
 export const USER_AGENT = 'Cellarium'
 
@@ -17,8 +18,14 @@ export interface Call {
   readonly token?: string
   /** The IP address of the client on whose behalf the request is made; left out if it is none. */
   readonly address?: string | undefined
-  /** Bytes of the answer at most; 1 MiB if not given. */
-  readonly largestAnswer?: number
+  /** How many bytes the answer may have; 1 MiB if not given. */
+  readonly mostBytes?: number
+  /** Not the homeserver itself is asked, but a server that it trusts: there, with this login and these fields of a form. */
+  readonly elsewhere?: {
+    readonly url: string
+    readonly authorization: string
+    readonly form: Readonly<Record<string, string>>
+  }
 }
 
 /** What a homeserver answered: yes (2xx) or no (4xx). */
@@ -45,7 +52,7 @@ export async function callHomeserver(
   homeserver: Pick<HomeserverOptions, 'csApi' | 'timeouts'>,
   call: Call,
 ): Promise<Answer> {
-  const url = addressOf(homeserver.csApi, call)
+  const url = call.elsewhere?.url ?? addressOf(homeserver.csApi, call)
   const timeoutMs = Math.ceil(homeserver.timeouts.clientServerTimeoutSeconds * 1000)
   try {
     const response = await (
@@ -55,9 +62,9 @@ export async function callHomeserver(
       dispatcher: parts.dispatcher,
       signal: timeoutMs > 0 ? AbortSignal.timeout(timeoutMs) : null,
       headers: headersOf(call),
-      ...(call.method === 'POST' && { body: '{}' }),
+      ...(call.method === 'POST' && { body: bodyOf(call) }),
     })
-    const body = jsonObject(await readText(response.body, call.largestAnswer ?? LARGEST_ANSWER))
+    const body = jsonObject(await readText(response.body, call.mostBytes ?? LARGEST_ANSWER))
     const refused = response.statusCode >= 400 && response.statusCode < 500
     if (!refused && (response.statusCode < 200 || response.statusCode > 299)) throw unusable(response.statusCode, body)
     if (!refused && !body) throw new Error(`answered ${response.statusCode} without a JSON object`)
@@ -98,23 +105,28 @@ function addressOf(csApi: string, call: Call): string {
   return `${csApi.replace(/\/+$/, '')}${call.path}${search}`
 }
 
+function bodyOf({ elsewhere }: Call): string {
+  return elsewhere ? new URLSearchParams(elsewhere.form).toString() : '{}'
+}
+
 function headersOf(call: Call): Record<string, string> {
   return {
     accept: 'application/json',
     'user-agent': USER_AGENT,
-    ...(call.method === 'POST' && { 'content-type': 'application/json' }),
+    ...(call.method === 'POST' && { 'content-type': call.elsewhere ? FORM : 'application/json' }),
+    ...(call.elsewhere && { authorization: call.elsewhere.authorization }),
     ...(call.token !== undefined && { authorization: `Bearer ${call.token}` }),
     ...(isIP(call.address ?? '') > 0 && { 'x-forwarded-for': call.address, 'x-real-ip': call.address }),
   }
 }
 
-async function readText(body: AsyncIterable<Uint8Array>, largest: number): Promise<string> {
+async function readText(body: AsyncIterable<Uint8Array>, most: number): Promise<string> {
   const decoder = new TextDecoder()
   let text = ''
   let size = 0
   for await (const chunk of body) {
     size += chunk.length
-    if (size > largest) throw new Error(`answered with more than ${largest} bytes`)
+    if (size > most) throw new Error(`answered with more than ${most} bytes`)
     text += decoder.decode(chunk, { stream: true })
   }
   return text + decoder.decode()

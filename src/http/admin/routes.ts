@@ -1,4 +1,5 @@
 import { DELETE, GET, own, POST, type Route } from '../route.ts'
+import * as audit from './audit.ts'
 import * as datastores from './datastores.ts'
 import * as federation from './federation.ts'
 import * as moderation from './moderation.ts'
@@ -115,6 +116,13 @@ export const adminRoutes: readonly Route[] = [
     paths: own('admin/tasks/:taskId'),
     who: 'repository_admin',
     ...tasks.cancel,
+  },
+  {
+    action: 'list_audit',
+    methods: GET,
+    paths: own('admin/audit'),
+    who: 'repository_admin',
+    ...audit.list,
   },
   {
     action: 'federation_test',
