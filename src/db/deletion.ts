@@ -30,6 +30,8 @@ export interface DeletionRules {
   readonly evenProtected?: boolean
   /** Not those that were used then or later, in ms since 1970. */
   readonly unusedSince?: number | null
+  /** Not those that were made then or later. */
+  readonly madeSince?: number | null
   /** Only quarantined ones (true), or only others (false). */
   readonly quarantined?: boolean
   /** Only those of a server, or that a user uploaded; null: all. */
@@ -37,10 +39,12 @@ export interface DeletionRules {
 }
 
 /** Whether the rules let a name be deleted. */
-export function mayGo(media: NamedMedia, { evenProtected, unusedSince, quarantined, within }: DeletionRules): boolean {
+export function mayGo(media: NamedMedia, rules: DeletionRules): boolean {
+  const { evenProtected, unusedSince, madeSince, quarantined, within } = rules
   if (!evenProtected && media.protectedAt !== null) return false
   if (quarantined !== undefined && quarantined !== (media.quarantinedAt !== null)) return false
   if (typeof unusedSince === 'number' && media.usedAt >= unusedSince) return false
+  if (typeof madeSince === 'number' && media.createdAt >= madeSince) return false
   if (!within) return true
   return media.origin === within.origin || (within.uploader !== null && media.uploader === within.uploader)
 }
@@ -58,6 +62,8 @@ export async function describeNames(
 }
 
 export interface DeletedNames {
+  /** How many of the names there were. */
+  readonly found: number
   readonly deleted: readonly Name[]
   /** Of their content, each name counted. */
   readonly bytes: number
@@ -67,7 +73,7 @@ export interface DeletedNames {
   readonly unused: readonly StoredObject[]
 }
 
-const NOTHING: DeletedNames = { deleted: [], bytes: 0, sha256s: [], unused: [] }
+const NOTHING: DeletedNames = { found: 0, deleted: [], bytes: 0, sha256s: [], unused: [] }
 
 /**
  * Deletes names, some hundred at most, and with the last name of some content its thumbnails and whatever objects nothing refers
@@ -129,7 +135,7 @@ async function deleteAll(
     const size = sizes.get(media.sha256)
     return size !== undefined && isMeant(media) ? [{ ...media, size }] : []
   })
-  if (doomed.length === 0) return NOTHING
+  if (doomed.length === 0) return { ...NOTHING, found: locked.length }
   await tx.deleteFrom('media').where(isOneOf(doomed)).execute()
   await remember(
     tx,
@@ -139,6 +145,7 @@ async function deleteAll(
   await countGone(tx, doomed, at)
   const sha256s = distinct(doomed.map(({ sha256 }) => sha256))
   return {
+    found: locked.length,
     deleted: doomed.map(({ origin, mediaId }) => ({ origin, mediaId })),
     bytes: doomed.reduce((sum, { size }) => sum + size, 0),
     sha256s,

@@ -1,3 +1,4 @@
+import { sql } from '#kysely'
 import { type Deed, noteDeed } from './audit.ts'
 import { lockObjects } from './objects.ts'
 import { noteQuarantineChanges } from './quarantine-changes.ts'
@@ -50,6 +51,7 @@ async function quarantineAll(
   tx: Queryable,
   { sha256s, origin, at, by = null }: NamesOfContents & Quarantining,
 ): Promise<number> {
+  if (sha256s.length === 0) return 0
   // Uploads of the same bytes come before this, and are found, or after it, and are refused.
   await lockObjects(tx, sha256s)
   await lockNamesOf(tx, sha256s)
@@ -101,6 +103,7 @@ export const releaseContents = unit(
 )
 
 async function releaseAll(tx: Queryable, sha256s: readonly string[]): Promise<number> {
+  if (sha256s.length === 0) return 0
   await lockObjects(tx, sha256s)
   await lockNamesOf(tx, sha256s)
   const names = await tx
@@ -141,6 +144,21 @@ export const findContent = async (
 ): Promise<string | undefined> => {
   const [named] = await contentOf(db, { origin, mediaId })
   return (named ?? (await deletedContentOf(db, { origin, mediaId }))[0])?.sha256
+}
+
+/** The contents of those of the names that were deleted and are not here any more. */
+export async function deletedContents(
+  db: Queryable,
+  names: readonly { readonly origin: string; readonly mediaId: string }[],
+): Promise<string[]> {
+  if (names.length === 0) return []
+  const rows = sql.join(names.map(({ origin, mediaId }) => sql`(${origin}, ${mediaId})`))
+  const found = await db
+    .selectFrom('deleted_media')
+    .select('sha256')
+    .where(sql<boolean>`(origin, media_id) in (values ${rows})`)
+    .execute()
+  return found.map(({ sha256 }) => sha256)
 }
 
 const contentOf = compiled((tx, name: { origin: string; mediaId: string }) =>

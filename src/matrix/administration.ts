@@ -1,4 +1,4 @@
-/** What only the homeserver knows and administrators need: which media stand in a room, whose avatars they are, who there is. */
+/** What only the homeserver knows and administrators need: whose picture some media are, who there is. */
 import { Refused, RefusedByHomeserver } from '../lib/errors.ts'
 import type { Caller } from './caller.ts'
 import { type Answer, errcodeOf, type JsonObject, unavailable } from './client.ts'
@@ -13,29 +13,8 @@ export interface Questioning {
   readonly asker: Asker
 }
 
-/** MXC URIs of what was sent, unencrypted, into a room: from users of the homeserver, and from others. */
-export interface RoomMedia {
-  readonly local: readonly string[]
-  readonly remote: readonly string[]
-}
-
-/** A room of some hundred thousand pictures. */
-const LARGEST_LIST = 64 * 1024 * 1024
 const ROOMS_AT_ONCE = 500
 const DETAILS_AT_ONCE = 8
-
-/**
- * The media of a room. Only Synapse has such a list: `GET /_synapse/admin/v1/room/{roomId}/media`.
- *
- * @throws {Refused} `bad_request` for homeservers of other kinds and for the shared secret; `homeserver_unavailable`
- * @throws {RefusedByHomeserver} in its own words: the caller is not its administrator, …
- */
-export async function roomMedia(questioning: Questioning, roomId: string): Promise<RoomMedia> {
-  requireSynapse(questioning, 'can list the media of a room')
-  const path = `/_synapse/admin/v1/room/${encodeURIComponent(roomId)}/media`
-  const body = await yes(questioning, { path, mostBytes: LARGEST_LIST })
-  return { local: texts(body['local']), remote: texts(body['remote']) }
-}
 
 /**
  * Whether the homeserver has such a user. Source: specification, `GET /_matrix/client/v3/profile/{userId}`. Whoever cannot be asked
@@ -58,7 +37,8 @@ export async function avatarOf(questioning: Questioning, userId: string): Promis
  * The MXC URIs of the pictures of all rooms that the homeserver knows. Only Synapse tells of them: one request for some hundred
  * rooms, and one for each.
  *
- * @throws as `roomMedia`
+ * @throws {Refused} `bad_request` for homeservers of other kinds and for the shared secret; `homeserver_unavailable`
+ * @throws {RefusedByHomeserver} in its own words: the caller is not its administrator, …
  */
 export async function roomAvatars(questioning: Questioning): Promise<Set<string>> {
   requireSynapse(questioning, 'can tell the avatars of all rooms (keep_profiles=false does without)')
@@ -123,4 +103,3 @@ function requireSynapse({ homeserver: { name, adminApiKind } }: Questioning, wha
 }
 
 const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined)
-const texts = (value: unknown) => (Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [])

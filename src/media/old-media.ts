@@ -1,9 +1,8 @@
 import { leastRecentlyUsed, START } from '../db/candidates.ts'
 import { describeNames, type Name, type NamedMedia } from '../db/deletion.ts'
-import type { MediaKind } from '../db/schema.ts'
 import { formatMxc } from '../matrix/ids.ts'
-import { deletePage } from './named.ts'
 import type { ModerationParts } from './moderation.ts'
+import { deleteNamed, type Gone } from './named.ts'
 
 /** What is to be deleted of the uploads of a homeserver. */
 export interface OldUploads {
@@ -29,55 +28,44 @@ const PAGE = 100
 export const MOST_DELETED = 100_000
 
 /**
- * Deletes old and large uploads, the least recently used first, page by page, and gives their ids; without those that are
- * quarantined or protected. `avatars` absent: also pictures of users and rooms. Ends with the signal after the page that it is at,
- * and after `MOST_DELETED`.
+ * Deletes old and large uploads, the least recently used first, page by page; without those that are quarantined or protected.
+ * `avatars` absent: also pictures of users and rooms. Ends with the signal after the page that it is at, and after
+ * `MOST_DELETED`.
  */
 export async function deleteOldUploads(
   parts: ModerationParts,
-  wanted: OldUploads,
+  { serverName, before, largerThan }: OldUploads,
   avatars: Avatars | undefined,
   signal: AbortSignal,
-): Promise<readonly string[]> {
-  const { serverName, before, largerThan } = wanted
+): Promise<Gone> {
   const isAvatar = avatars ? findsAvatars(avatars) : async () => false
-  const isMeant = async (media: FoundMedia) =>
-    media.origin === serverName && media.size > largerThan && media.protectedAt === null && !(await isAvatar(media))
-  const deleted: string[] = []
-  for await (const gone of deletedPages(parts, { kind: 'upload', before }, isMeant)) {
-    for (const { mediaId } of gone) deleted.push(mediaId)
-    if (signal.aborted || deleted.length >= MOST_DELETED) break
-  }
-  return deleted
-}
-
-/** The same for media of other servers, all of them, and gives how many there were. */
-export async function deleteOldRemote(parts: ModerationParts, before: number, signal: AbortSignal): Promise<number> {
-  let deleted = 0
-  for await (const gone of deletedPages(parts, { kind: 'remote', before }, async () => true)) {
-    deleted += gone.length
-    if (signal.aborted) break
-  }
-  return deleted
-}
-
-/** What is gone of each page. */
-async function* deletedPages(
-  parts: ModerationParts,
-  { kind, before }: { readonly kind: MediaKind; readonly before: number },
-  isMeant: (media: FoundMedia) => Promise<boolean>,
-): AsyncGenerator<readonly Name[]> {
-  for (let after = START; ;) {
-    const page = await leastRecentlyUsed(parts.db.read, { kind, before, after, limit: PAGE })
+  const names: Name[] = []
+  let bytes = 0
+  for (let after = START; names.length < MOST_DELETED && !signal.aborted;) {
+    const page = await leastRecentlyUsed(parts.db.read, { kind: 'upload', before, after, limit: PAGE })
     const last = page.at(-1)
-    if (!last) return
+    if (!last) break
     after = last
-    const doomed: Name[] = []
-    for (const media of await describeNames(parts.db.read, page)) if (await isMeant(media)) doomed.push(media)
-    const names = doomed.map(({ origin, mediaId }) => ({ origin, mediaId }))
-    // Whatever was used, quarantined or protected meanwhile stays.
-    yield await deletePage(parts, names, { unusedSince: before, quarantined: false })
+    const found = await describeNames(parts.db.read, page)
+    const meant = found.filter(
+      (media) => media.origin === serverName && media.size > largerThan && media.protectedAt === null,
+    )
+    // Whatever is used, quarantined or protected meanwhile stays.
+    const rules = { unusedSince: before, quarantined: false }
+    const gone = await deleteNamed(parts, await without(meant, isAvatar), rules)
+    for (const name of gone.names) names.push(name)
+    bytes += gone.bytes
   }
+  return { names, bytes }
+}
+
+async function without(
+  media: readonly FoundMedia[],
+  isKept: (media: FoundMedia) => Promise<boolean>,
+): Promise<readonly Name[]> {
+  const names: Name[] = []
+  for (const one of media) if (!(await isKept(one))) names.push({ origin: one.origin, mediaId: one.mediaId })
+  return names
 }
 
 /** Each user is asked about once, and the rooms when the first media is to be deleted. */

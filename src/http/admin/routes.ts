@@ -1,5 +1,6 @@
 import { DELETE, GET, own, POST, type Route } from '../route.ts'
 import * as audit from './audit.ts'
+import { bulkRoutes } from './bulk-routes.ts'
 import * as datastores from './datastores.ts'
 import * as federation from './federation.ts'
 import * as moderation from './moderation.ts'
@@ -40,6 +41,7 @@ const usageRoutes: readonly Route[] = [
 /** The administrators' part of the API: MMR's, and what it lacks. */
 export const adminRoutes: readonly Route[] = [
   ...usageRoutes,
+  ...bulkRoutes,
   {
     action: 'quarantine_media',
     methods: POST,

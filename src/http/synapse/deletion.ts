@@ -1,16 +1,17 @@
 import { findMedia } from '../../db/media.ts'
 import { Refused } from '../../lib/errors.ts'
 import { avatarOf, roomAvatars } from '../../matrix/administration.ts'
-import { remove } from '../../media/moderation.ts'
-import { inAuditLog } from '../../media/named.ts'
-import { type Avatars, deleteOldRemote, deleteOldUploads, MOST_DELETED } from '../../media/old-media.ts'
-import { administratorOf } from '../admin/moderator.ts'
+import { auditedDeletion, deleteNamed, type Gone } from '../../media/named.ts'
+import { type Avatars, deleteOldUploads, MOST_DELETED } from '../../media/old-media.ts'
+import { formatMxc } from '../../matrix/ids.ts'
+import { actorOf, administratorOf } from '../admin/moderator.ts'
 import { type Answer, json } from '../answers.ts'
 import type { Call } from '../call.ts'
 import { described } from '../described.ts'
 import { integer, list, object, string } from '../json-schema.ts'
 import { flag, mediaId, moment, serverName, whole } from '../parameters.ts'
 import type { HttpParts } from '../parts.ts'
+import { actOnMany, restOf, unfinished } from './many.ts'
 import { questioning } from './rights.ts'
 
 const chapter = 'Synapse: deletion'
@@ -18,12 +19,14 @@ const deletedMedia = object({
   deleted_media: list(string('Media id of what was deleted.')),
   total: integer('How many were deleted.'),
 })
-const deletedAnswer = (ids: readonly string[]): Answer => json({ deleted_media: ids, total: ids.length })
+const deletedAnswer = ({ names }: Gone): Answer =>
+  json({ deleted_media: names.map((name) => name.mediaId), total: names.length })
 
 /** `DELETE media/{server}/{mediaId}`. */
 export const deleteMedia = described(
   {
     summary: 'Deletes some media of the homeserver',
+    details: 'Also if it is protected. What is quarantined stays blocked.',
     chapter,
     path: {
       server: serverName({ description: 'The homeserver addressed.' }),
@@ -34,9 +37,12 @@ export const deleteMedia = described(
   },
   async (parts, call, { path: { server: origin, mediaId: id } }) => {
     requireAddressed(call, origin)
+    const name = { origin, mediaId: id }
     if (!(await findMedia(parts.db.read, origin, id))) throw new Refused('not_found', 'Unknown media')
-    await remove(parts, administratorOf(call), { origin, mediaId: id })
-    return deletedAnswer([id])
+    const what = { action: 'purge_individual_media', subject: formatMxc(name) }
+    const rules = { evenProtected: true }
+    const work = () => deleteNamed(parts, [name], rules)
+    return deletedAnswer(await auditedDeletion(parts, actorOf(call), what, work))
   },
 )
 
@@ -82,13 +88,10 @@ async function deleteOldMedia(parts: HttpParts, call: Call, asked: Asked): Promi
   const { before_ts: before, size_gt: largerThan, keep_profiles: keepsProfiles } = asked
   refuseSeconds(before)
   const { name } = call.homeserver
-  const deed = { action: 'purge_old_media', subject: name, details: { ...asked } }
-  const { deleted } = await inAuditLog(parts, administratorOf(call), deed, async () => {
-    const avatars = keepsProfiles ? avatarsFor(parts, call) : undefined
-    const ids = await deleteOldUploads(parts, { serverName: name, before, largerThan }, avatars, call.signal)
-    return { affected: ids.length, deleted: ids }
-  })
-  return deletedAnswer(deleted)
+  const what = { action: 'purge_old_media', subject: name, details: { ...asked } }
+  const avatars = keepsProfiles ? avatarsFor(parts, call) : undefined
+  const work = () => deleteOldUploads(parts, { serverName: name, before, largerThan }, avatars, call.signal)
+  return deletedAnswer(await auditedDeletion(parts, actorOf(call), what, work))
 }
 
 function avatarsFor(parts: HttpParts, call: Call): Avatars {
@@ -103,16 +106,15 @@ export const purgeCache = described(
     details: 'They are fetched again when somebody asks for them. What is quarantined or protected stays.',
     chapter,
     query: { before_ts: query.before_ts },
-    answer: object({ deleted: integer('How many were deleted.') }),
+    answer: object({ deleted: integer('How many were deleted.') }, unfinished),
   },
   async (parts, call, given) => {
     const { before_ts: before } = given.query
     refuseSeconds(before)
-    const deed = { action: 'purge_remote_media', subject: 'remote', details: { before_ts: before } }
-    const { affected } = await inAuditLog(parts, administratorOf(call), deed, async () => ({
-      affected: await deleteOldRemote(parts, before, call.signal),
-    }))
-    return json({ deleted: affected })
+    const what = { verb: 'purge', action: 'purge_remote_media', subject: 'unused of other servers' } as const
+    const selection = { by: 'last_use', local: false } as const
+    const outcome = await actOnMany(parts, call, { ...what, selection, before, moderator: administratorOf(call) })
+    return json({ deleted: outcome.progress.done, ...restOf(outcome) })
   },
 )
 

@@ -1,15 +1,18 @@
 import { setProtection } from '../../db/protection.ts'
+import { Refused } from '../../lib/errors.ts'
 import { formatMxc } from '../../matrix/ids.ts'
 import { auditedWrite } from '../../media/audit.ts'
 import { quarantine, release } from '../../media/moderation.ts'
-import { quarantineUploads } from '../../media/named.ts'
-import { actorOf, moderatorOf } from '../admin/moderator.ts'
+import { refuseOtherUsers } from '../admin/bulk.ts'
+import { actorOf, administratorOf } from '../admin/moderator.ts'
 import { type Answer, json } from '../answers.ts'
 import type { Call } from '../call.ts'
 import { described } from '../described.ts'
 import { integer, object } from '../json-schema.ts'
 import { mediaId, serverName, userId } from '../parameters.ts'
 import type { HttpParts } from '../parts.ts'
+import { actOnMany, restOf, unfinished } from './many.ts'
+import { quarantinerOf } from './rights.ts'
 
 const chapter = 'Synapse: quarantine'
 const path = {
@@ -28,8 +31,7 @@ export const quarantineMedia = described(
     refusals: ['bad_request'],
   },
   async (parts, call, { path: { server: origin, mediaId: id } }) => {
-    const moderator = await moderatorOf(parts, call, call.homeserver.quarantine.allowLocalAdmins)
-    await quarantine(parts, moderator, { origin, mediaId: id })
+    await quarantine(parts, quarantinerOf(call), { origin, mediaId: id })
     return json({})
   },
 )
@@ -43,7 +45,7 @@ export const releaseMedia = described(
     answer: object({}),
   },
   async (parts, call, { path: { server: origin, mediaId: id } }) => {
-    await release(parts, await moderatorOf(parts, call, true), { origin, mediaId: id })
+    await release(parts, administratorOf(call), { origin, mediaId: id })
     return json({})
   },
 )
@@ -55,13 +57,17 @@ export const quarantineUserMedia = described(
     details: 'What is protected stays.',
     chapter,
     path: { userId: userId({ description: 'A user of a homeserver of this repository.' }) },
-    answer: object({ num_quarantined: integer('How many names were not quarantined before.') }),
+    answer: object({ num_quarantined: integer('How many names were not quarantined before.') }, unfinished),
     refusals: ['bad_request'],
   },
   async (parts, call, given) => {
-    const moderator = await moderatorOf(parts, call, call.homeserver.quarantine.allowLocalAdmins)
-    const deed = { action: 'quarantine_user', subject: given.path.userId }
-    return json({ num_quarantined: await quarantineUploads(parts, moderator, deed, given.path.userId) })
+    const moderator = quarantinerOf(call)
+    const { userId: subject } = given.path
+    refuseOtherUsers(moderator, subject)
+    const selection = { by: 'user', userId: subject } as const
+    const what = { verb: 'quarantine', action: 'quarantine_user', subject, before: null } as const
+    const outcome = await actOnMany(parts, call, { ...what, selection, moderator })
+    return json({ num_quarantined: outcome.progress.done, ...restOf(outcome) })
   },
 )
 
@@ -69,21 +75,34 @@ const ofAddressed = { mediaId: mediaId({ description: 'Media id of the homeserve
 
 /** `POST media/protect/{mediaId}`. */
 export const protectMedia = described(
-  { summary: 'Keeps some media from quarantine, purges and expiry', chapter, path: ofAddressed, answer: object({}) },
+  {
+    summary: 'Keeps some media from quarantine, purges and expiry',
+    chapter,
+    path: ofAddressed,
+    answer: object({}),
+    refusals: ['not_found'],
+  },
   async (parts, call, given) => await protect(parts, call, given.path.mediaId, parts.clock.now()),
 )
 
 /** `POST media/unprotect/{mediaId}`. */
 export const unprotectMedia = described(
-  { summary: 'Ends the protection of some media', chapter, path: ofAddressed, answer: object({}) },
+  {
+    summary: 'Ends the protection of some media',
+    chapter,
+    path: ofAddressed,
+    answer: object({}),
+    refusals: ['not_found'],
+  },
   async (parts, call, given) => await protect(parts, call, given.path.mediaId, null),
 )
 
-/** Of what is not there nothing is said, as with Synapse. */
 async function protect(parts: HttpParts, call: Call, id: string, at: number | null): Promise<Answer> {
   const name = { origin: call.homeserver.name, mediaId: id }
   const actor = actorOf(call)
   const what = { action: at === null ? 'unprotect_media' : 'protect_media', subject: formatMxc(name) }
-  await auditedWrite(parts, actor, what, setProtection, { ...name, at, by: actor.by }, (isThere) => (isThere ? 1 : 0))
+  const change = { ...name, at, by: actor.by }
+  const isThere = await auditedWrite(parts, actor, what, setProtection, change, (was) => (was ? 1 : 0))
+  if (!isThere) throw new Refused('not_found', 'Unknown media')
   return json({})
 }

@@ -1,6 +1,7 @@
 import { Refused } from '../../lib/errors.ts'
 import { serverOf } from '../../matrix/ids.ts'
 import type { Questioning } from '../../matrix/administration.ts'
+import type { Moderator } from '../../media/moderation.ts'
 import { administratorOf } from '../admin/moderator.ts'
 import type { Call } from '../call.ts'
 import type { HttpParts } from '../parts.ts'
@@ -12,6 +13,17 @@ import type { HttpParts } from '../parts.ts'
 export function maySee(parts: Pick<HttpParts, 'remote'>, call: Call, origin: string): boolean {
   const { everywhere, serverName } = administratorOf(call)
   return everywhere || origin === serverName || !parts.remote.isOurs(origin)
+}
+
+/**
+ * What an administrator may quarantine.
+ *
+ * @throws {Refused} `forbidden` to those of a homeserver, where the configuration says so
+ */
+export function quarantinerOf(call: Call): Moderator {
+  const moderator = administratorOf(call)
+  if (moderator.everywhere || call.homeserver.quarantine.allowLocalAdmins) return moderator
+  throw new Refused('forbidden', 'Only administrators of the repository may do this (quarantine.allowLocalAdmins)')
 }
 
 /** @throws {Refused} `bad_request` for users of any other homeserver than the one addressed */

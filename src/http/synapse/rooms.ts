@@ -1,13 +1,11 @@
-import { roomMedia } from '../../matrix/administration.ts'
-import { parseMxc } from '../../matrix/ids.ts'
-import { quarantineNames } from '../../media/named.ts'
 import { refuseOurselves } from '../account.ts'
-import { moderatorOf } from '../admin/moderator.ts'
+import { ofRoom } from '../admin/bulk.ts'
 import { json } from '../answers.ts'
 import { described } from '../described.ts'
 import { integer, list, object, string } from '../json-schema.ts'
 import { roomId } from '../parameters.ts'
-import { questioning } from './rights.ts'
+import { actOnMany, restOf, unfinished } from './many.ts'
+import { quarantinerOf } from './rights.ts'
 
 const path = { roomId: roomId({ description: 'A room that the homeserver knows.' }) }
 
@@ -26,7 +24,7 @@ export const listRoomMedia = described(
   },
   async (parts, call, { path: { roomId: room } }) => {
     refuseOurselves(call)
-    return json(await roomMedia(questioning(parts, call), room))
+    return json(await parts.homeservers.roomMedia(call.homeserver, call.caller, room, call))
   },
 )
 
@@ -37,15 +35,14 @@ export const quarantineRoom = described(
     details: 'Administrators of a homeserver quarantine what is of theirs. What is protected stays.',
     chapter: 'Synapse: quarantine',
     path,
-    answer: object({ num_quarantined: integer('How many names were not quarantined before.') }),
+    answer: object({ num_quarantined: integer('How many names were not quarantined before.') }, unfinished),
     refusals: ['bad_request', 'not_found', 'leads_back'],
   },
   async (parts, call, { path: { roomId: room } }) => {
-    const moderator = await moderatorOf(parts, call, call.homeserver.quarantine.allowLocalAdmins)
-    refuseOurselves(call)
-    const { local, remote } = await roomMedia(questioning(parts, call), room)
-    const names = [...local, ...remote].map(parseMxc).filter((mxc) => mxc !== undefined)
-    const deed = { action: 'quarantine_room', subject: room }
-    return json({ num_quarantined: await quarantineNames(parts, moderator, deed, names) })
+    const moderator = quarantinerOf(call)
+    const selection = await ofRoom(parts, call, room)
+    const what = { verb: 'quarantine', action: 'quarantine_room', subject: room, before: null } as const
+    const outcome = await actOnMany(parts, call, { ...what, selection, moderator })
+    return json({ num_quarantined: outcome.progress.done, ...restOf(outcome) })
   },
 )

@@ -1,8 +1,8 @@
 import { countUserMedia, type UserMedia, userMedia } from '../../db/user-media.ts'
 import { Refused } from '../../lib/errors.ts'
 import { isKnownUser } from '../../matrix/administration.ts'
-import { deletePage, inAuditLog } from '../../media/named.ts'
-import { administratorOf } from '../admin/moderator.ts'
+import { auditedDeletion, deleteNamed } from '../../media/named.ts'
+import { actorOf } from '../admin/moderator.ts'
 import { json } from '../answers.ts'
 import type { Call } from '../call.ts'
 import { described } from '../described.ts'
@@ -61,7 +61,7 @@ export const listUserMedia = described(
 export const deleteUserMedia = described(
   {
     summary: 'Deletes what a user has uploaded, a page at a time',
-    details: 'What is protected stays.',
+    details: 'Also what is protected. What is quarantined stays blocked.',
     chapter: 'Synapse: users',
     path,
     query,
@@ -74,12 +74,10 @@ export const deleteUserMedia = described(
   async (parts, call, given) => {
     const { media } = await pageOfUser(parts, call, given.path.userId, given.query)
     const names = media.map(({ mediaId }) => ({ origin: call.homeserver.name, mediaId }))
-    const deed = { action: 'purge_user_media', subject: given.path.userId }
-    const { deleted } = await inAuditLog(parts, administratorOf(call), deed, async () => {
-      const gone = await deletePage(parts, names, {})
-      return { affected: gone.length, deleted: gone.map(({ mediaId }) => mediaId) }
-    })
-    return json({ deleted_media: deleted, total: deleted.length })
+    const what = { action: 'purge_user_media', subject: given.path.userId }
+    const work = () => deleteNamed(parts, names, { evenProtected: true })
+    const gone = await auditedDeletion(parts, actorOf(call), what, work)
+    return json({ deleted_media: gone.names.map(({ mediaId }) => mediaId), total: gone.names.length })
   },
 )
 

@@ -10,7 +10,8 @@ import {
 } from '../../../src/db/audit.ts'
 import type { Database } from '../../../src/db/connect.ts'
 import { commitMedia } from '../../../src/db/media.ts'
-import { deleteMedia, quarantineContent, releaseContent } from '../../../src/db/moderation.ts'
+import { deleteMedia } from '../../../src/db/deletion.ts'
+import { quarantineContent, releaseContent } from '../../../src/db/moderation.ts'
 import { addTask, cancelTask } from '../../../src/db/tasks.ts'
 import { close, many, media, NOW, type OpenDatabase, pick } from './support.ts'
 
