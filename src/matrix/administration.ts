@@ -41,7 +41,8 @@ export async function avatarOf(questioning: Questioning, userId: string): Promis
  * @throws {RefusedByHomeserver} in its own words: the caller is not its administrator, …
  */
 export async function roomAvatars(questioning: Questioning): Promise<Set<string>> {
-  requireSynapse(questioning, 'can tell the avatars of all rooms (keep_profiles=false does without)')
+  // `matrix` says nothing of who it is.
+  if (questioning.homeserver.adminApiKind === 'dendrite') throw cannotTell(questioning)
   const avatars = new Set<string>()
   for await (const rooms of roomLists(questioning)) {
     for (let begin = 0; begin < rooms.length; begin += DETAILS_AT_ONCE) {
@@ -58,7 +59,7 @@ async function* roomLists(questioning: Questioning): AsyncGenerator<readonly str
     questioning.asker.signal?.throwIfAborted()
     // By name, so that rooms which grow or shrink meanwhile do not change places.
     const query = { from: String(from), limit: String(ROOMS_AT_ONCE), order_by: 'name' }
-    const body: JsonObject = await yes(questioning, { path, query })
+    const body: JsonObject = await roomList(questioning, { path, query })
     const { rooms, next_batch: next } = body
     yield (Array.isArray(rooms) ? rooms : [])
       .map((room: JsonObject) => text(room['room_id']))
@@ -83,8 +84,9 @@ const ask = ({ homeservers, homeserver, caller, asker }: Questioning, question: 
 const profileOf = (questioning: Questioning, userId: string) =>
   ask(questioning, { path: `/_matrix/client/v3/profile/${encodeURIComponent(userId)}` })
 
-async function yes(questioning: Questioning, question: Question): Promise<JsonObject> {
+async function roomList(questioning: Questioning, question: Question): Promise<JsonObject> {
   const answer = await ask(questioning, question)
+  if (answer.status === 404) throw cannotTell(questioning)
   if (answer.status >= 300) throw refusal(questioning, answer)
   return answer.body ?? {}
 }
@@ -97,9 +99,10 @@ function refusal({ homeserver }: Questioning, answer: Answer): Error {
   return unavailable(homeserver, 'does not answer as a homeserver does: check its csApi', { cause })
 }
 
-function requireSynapse({ homeserver: { name, adminApiKind } }: Questioning, what: string): void {
-  if (adminApiKind === 'synapse') return
-  throw new Refused('bad_request', `Only Synapse ${what}; the adminApiKind of ${name} is ${adminApiKind}`)
-}
+const cannotTell = ({ homeserver: { name } }: Questioning) =>
+  new Refused(
+    'bad_request',
+    `The homeserver of ${name} cannot tell the pictures of all rooms: only Synapse can (keep_profiles=false does without)`,
+  )
 
 const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined)
