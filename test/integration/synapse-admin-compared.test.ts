@@ -41,6 +41,9 @@ async function toldBy(start: () => Promise<Side>, picture: Uint8Array): Promise<
   return await conversation(side, picture)
 }
 
+const idOf = (uri: string) => uri.split('/').at(-1) ?? ''
+const text = (length: number) => new Uint8Array(length).fill(97)
+
 type Told = readonly [step: string, answer: unknown][]
 
 /** What both are asked, and what they answered. */
@@ -49,7 +52,8 @@ async function conversation(side: Side, picture: Uint8Array): Promise<Told> {
   const names = new Map<string, string>()
   const tokens = { admin: side.user('admin').accessToken, alice: side.user('alice').accessToken }
   const ask = async (path: string, asked: Asked = {}, step = `${asked.method ?? 'GET'} ${path}`) => {
-    const got = await side.ask(path, { token: tokens.admin, ...asked })
+    const { status, body } = await side.ask(path, { token: tokens.admin, ...asked })
+    const got = { status, body }
     const isTied = /order_by=(quarantined_by|safe_from)/.test(path)
     told.push([withoutIds(step), isTied ? sortedMedia(normalised(got, names)) : normalised(got, names)])
     return got.body as Record<string, unknown>
@@ -70,9 +74,6 @@ async function conversation(side: Side, picture: Uint8Array): Promise<Told> {
     await pause(5)
     return uri
   }
-  const idOf = (uri: string) => uri.split('/').at(-1) ?? ''
-  const text = (length: number) => new Uint8Array(length).fill(97)
-
   const one = await upload('one.png', picture, 'image/png')
   const two = await upload('two.txt', text(67), 'text/plain')
   const three = await upload('three.txt', text(300), 'text/html')

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ALICE, type Answered, BOB, type HeldClock, heldClock, startApp, type TestApp } from '../support/app.ts'
 import { type HomeserverDouble, startHomeserver } from '../support/homeserver.ts'
 import { noise } from '../support/images.ts'
@@ -60,6 +60,10 @@ function copyOf(media: string, name: string): void {
   )
 }
 
+/** Whatever is old within the hour. */
+const deleteOld = (query = '', how: How = {}) => post(`media/delete?before_ts=${clock.now() + 3_600_000}${query}`, how)
+const mediaOfUser = (name: string, how: How = {}) => admin(`users/@${name}:example.org/media`, how)
+
 describe("Synapse's media admin API", () => {
   test('is for administrators, and says so to others, with 403 on each of its paths', async () => {
     const id = `example.org/nothing`
@@ -118,13 +122,12 @@ describe("Synapse's media admin API", () => {
   })
 
   test('asks the homeserver whether a user exists of whom there are no media', async () => {
-    const path = (name: string) => `users/@${name}:example.org/media`
-    expect(await admin(path('bob'))).toMatchObject({ status: 200, json: { media: [], total: 0 } })
-    expect(await admin(path('nobody'))).toMatchObject({ status: 404, json: { errcode: 'M_NOT_FOUND' } })
+    expect(await mediaOfUser('bob')).toMatchObject({ status: 200, json: { media: [], total: 0 } })
+    expect(await mediaOfUser('nobody')).toMatchObject({ status: 404, json: { errcode: 'M_NOT_FOUND' } })
     app.homeserver.misbehave({ status: 500 }, '/profile/')
-    expect((await admin(path('nobody'))).status).toBe(502)
+    expect((await mediaOfUser('nobody')).status).toBe(502)
     app.homeserver.recover()
-    expect((await admin(path('nobody'), { token: SECRET })).status, 'the secret is no token of the homeserver').toBe(
+    expect((await mediaOfUser('nobody', { token: SECRET })).status, 'the secret is no token of the homeserver').toBe(
       200,
     )
   })
@@ -196,10 +199,6 @@ describe('Quarantined media', () => {
 })
 
 describe('Old media', () => {
-  beforeEach(() => void app.sql('UPDATE media SET accessed_at = accessed_at'))
-  const later = () => clock.now() + 3_600_000
-  const deleteOld = (query = '', how: How = {}) => post(`media/delete?before_ts=${later()}${query}`, how)
-
   test('are deleted but for pictures of users and rooms, what is protected, and what is quarantined', async () => {
     const [avatar, room, kept, blocked, plain] = (await Promise.all(
       Array.from({ length: 5 }, async () => await app.upload(await picture())),

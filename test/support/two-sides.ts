@@ -15,11 +15,13 @@ export interface Asked {
   readonly token?: string | undefined
   readonly body?: unknown
   readonly type?: string
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 export interface Got {
   readonly status: number
   readonly body: unknown
+  readonly headers: Headers
 }
 
 export interface Side extends AsyncDisposable {
@@ -84,7 +86,10 @@ async function side(
   }
 }
 
-async function send(url: string, { method = 'GET', token, body, type = 'application/json' }: Asked): Promise<Got> {
+async function send(
+  url: string,
+  { method = 'GET', token, body, type = 'application/json', headers }: Asked,
+): Promise<Got> {
   const isRaw = body instanceof Uint8Array
   const response = await fetch(url, {
     method,
@@ -92,11 +97,12 @@ async function send(url: string, { method = 'GET', token, body, type = 'applicat
       // As the reverse proxy says it.
       'x-forwarded-host': SERVER_NAME,
       'content-type': type,
+      ...headers,
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
     },
     ...(body === undefined ? {} : { body: isRaw ? new Uint8Array(body) : JSON.stringify(body) }),
   })
   const text = await response.text()
   const isJson = response.headers.get('content-type')?.startsWith('application/json') ?? false
-  return { status: response.status, body: isJson ? JSON.parse(text) : text }
+  return { status: response.status, body: isJson ? JSON.parse(text) : text, headers: response.headers }
 }
