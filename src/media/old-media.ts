@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { leastRecentlyUsed, START } from '../db/candidates.ts'
 import { describeNames, type Name, type NamedMedia } from '../db/deletion.ts'
 import { formatMxc } from '../matrix/ids.ts'
@@ -55,6 +56,8 @@ export async function deleteOldUploads(
     const gone = await deleteNamed(parts, await without(meant, isAvatar), rules)
     for (const name of gone.names) names.push(name)
     bytes += gone.bytes
+    // SQLite answers on this thread: others get their turn between pages.
+    await nextTurn()
   }
   return { names, bytes }
 }
