@@ -39,11 +39,13 @@ describe('With an introspection endpoint, an administrator', () => {
   test('is whose token has the scope of one, in whatever company; the homeserver is not asked', async () => {
     provider.add({ token: 'mat_both', scope: `${API} ${ADMIN} urn:matrix:org.matrix.msc2967.client:device:A` })
     provider.add({ token: 'mat_user', scope: API })
+    provider.add({ token: 'mat_ended', scope: ADMIN, active: false })
     provider.add({ token: 'mat_more', scope: `${ADMIN}:no other.${ADMIN}` })
     double.addUser({ token: 'mat_user', userId: '@root:example.org', admin: true })
     expect(await isAdmin('mat_both')).toBe(true)
     expect(await isAdmin('mat_user')).toBe(false)
     expect(await isAdmin('mat_more')).toBe(false)
+    expect(await isAdmin('mat_ended')).toBe(false)
     expect(double.requests).toEqual([])
     const [{ headers, form } = { headers: {}, form: new URLSearchParams() }] = provider.requests
     expect(headers['content-type']).toBe('application/x-www-form-urlencoded')
@@ -64,15 +66,17 @@ describe('With an introspection endpoint, an administrator', () => {
   test('is asked for once a minute, or sooner when the token ends, and again after a logout', async () => {
     provider.add({ token: 'mat_long', scope: ADMIN })
     provider.add({ token: 'mat_short', scope: ADMIN, exp: Date.parse('2030-01-01T00:00:10Z') / 1000 })
-    for (let time = 0; time < 3; time++) await Promise.all([isAdmin('mat_long'), isAdmin('mat_short')])
-    expect(provider.requests).toHaveLength(2)
-    held.wait(10_000)
-    await Promise.all([isAdmin('mat_long'), isAdmin('mat_short')])
+    provider.add({ token: 'mat_brief', scope: ADMIN, expires_in: 10 })
+    const tokens = ['mat_long', 'mat_short', 'mat_brief']
+    for (let time = 0; time < 3; time++) await Promise.all(tokens.map((token) => isAdmin(token)))
     expect(provider.requests).toHaveLength(3)
+    held.wait(10_000)
+    await Promise.all(tokens.map((token) => isAdmin(token)))
+    expect(provider.requests).toHaveLength(5)
     double.addUser({ token: 'mat_long', userId: '@root:example.org' })
     await held.homeservers.logout(options(), { token: 'mat_long' }, { all: false, address })
     await isAdmin('mat_long')
-    expect(provider.requests).toHaveLength(4)
+    expect(provider.requests).toHaveLength(6)
   })
 
   test('is nobody whose token the endpoint does not know, such as an appservice, and the token is not dead for that', async () => {

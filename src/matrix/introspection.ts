@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import type { Log } from '../lib/log.ts'
 import { errcodeOf } from './client.ts'
-import type { Answer, Call } from './client.ts'
+import type { Answer, Call, JsonObject } from './client.ts'
 import type { Found } from './lookups.ts'
 import type { HomeserverOptions, IntrospectionOptions } from './options.ts'
 
@@ -33,10 +33,15 @@ export function readIntrospection(
     log.warn(fields, 'no token can be looked at: check introspection.endpoint, clientId and clientSecret')
     return { value: false, keepMs }
   }
-  const { active, scope, exp } = body
+  const { active, scope } = body
   const scopes = active === true && typeof scope === 'string' ? scope.split(' ') : []
-  const leftMs = typeof exp === 'number' ? Math.max(0, exp * 1000 - now) : keepMs
-  return { value: scopes.some((one) => options.scopes.includes(one)), keepMs: Math.min(keepMs, leftMs) }
+  return { value: scopes.some((one) => options.scopes.includes(one)), keepMs: Math.min(keepMs, lifetimeOf(body, now)) }
+}
+
+/** How long the token lasts, in ms: by `exp`, or as Matrix Authentication Service says it besides. */
+function lifetimeOf({ exp, expires_in: expiresIn }: JsonObject, now: number): number {
+  if (typeof exp === 'number') return Math.max(0, exp * 1000 - now)
+  return typeof expiresIn === 'number' ? Math.max(0, expiresIn * 1000) : Number.POSITIVE_INFINITY
 }
 
 function basic(clientId: string, clientSecret: string): string {

@@ -9,8 +9,12 @@ export interface LiveToken {
   readonly token: string
   readonly scope: string
   readonly username?: string
+  /** False: it has ended, and the server says more of it than it has to. */
+  readonly active?: boolean
   /** In seconds since 1970. */
   readonly exp?: number
+  /** In seconds from now. */
+  readonly expires_in?: number
 }
 
 export interface IntrospectionDouble extends AsyncDisposable {
