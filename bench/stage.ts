@@ -15,6 +15,10 @@ export interface StageOptions {
   readonly profiles?: string | undefined
   /** The key with which the homeserver asks other servers, if it does. */
   readonly signingKeyPath?: string
+  /** On which cores the server runs, with all it starts; the server's core if not given. */
+  readonly cores?: string
+  /** The program of Node that runs it, and that it starts its own processes with; the bench's if not given. */
+  readonly node?: string
   /** More environment variables. */
   readonly env?: Readonly<Record<string, string>>
   /** More of the configuration. */
@@ -78,16 +82,17 @@ function configuration(csApi: string, { config, signingKeyPath }: StageOptions):
 }
 
 /** Its log goes to a file, at the default level. */
-const ontoCore = [...pinned(SERVER_CORE), 'sh', '-c', 'exec "$@" >>output.log', 'sh'] as const
+const ontoCores = (cores: string, node: string) =>
+  ['taskset', '-c', cores, 'sh', '-c', 'node=$1; shift 2; exec "$node" "$@" >>output.log', 'sh', node] as const
 
 async function startPinned(
   folder: string,
   config: Record<string, unknown>,
-  { profiles, env: more }: StageOptions,
+  { profiles, cores = String(SERVER_CORE), node = process.execPath, env: more }: StageOptions,
 ): Promise<Server> {
   const env: Record<string, string> = { ...more }
   if (profiles) env['NODE_OPTIONS'] = `--cpu-prof --cpu-prof-interval=500 --cpu-prof-dir=${profiles}`
-  return await startServer({ config, folder, wrap: ontoCore, env })
+  return await startServer({ config, folder, wrap: ontoCores(cores, node), env })
 }
 
 /** Starts a program that prints its port, on the load generator's core. */

@@ -17,7 +17,7 @@ export interface WrkOptions {
   readonly headers?: Readonly<Record<string, string>>
   readonly connections: number
   readonly seconds: number
-  readonly script?: 'paced' | 'random' | 'upload'
+  readonly script?: 'first' | 'paced' | 'random' | 'upload'
   /** What the script is told: environment variables. */
   readonly tell?: Readonly<Record<string, string>>
 }

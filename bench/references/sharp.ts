@@ -1,24 +1,43 @@
-/** How many thumbnails sharp alone makes a second of a picture, one after the other. Arguments: the picture, seconds. */
-import sharp from 'sharp'
+/** How many thumbnails sharp alone makes a second of a picture, one after the other. Argument: a `SharpJob` as JSON. */
+import { pathToFileURL } from 'node:url'
+import sharp, { type Sharp } from 'sharp'
 
-const [picture = '', seconds = '1'] = process.argv.slice(2)
-sharp.cache(false)
-sharp.concurrency(1)
-
-const isAnimation = (await sharp(picture).metadata()).format === 'gif'
-await make()
-const began = performance.now()
-let made = 0
-let elapsed = 0
-while (elapsed < Number(seconds) * 1000) {
-  await make()
-  made++
-  elapsed = performance.now() - began
+export interface SharpJob {
+  readonly file: string
+  readonly type: string
+  readonly wanted: { readonly width: number; readonly height: number; readonly method: 'scale' | 'crop' }
+  readonly seconds: number
 }
-console.log((made * 1000) / elapsed)
 
-/** As Cellarium makes them: of a GIF animated WebP, of other pictures JPEG. */
-async function make(): Promise<void> {
-  const image = sharp(picture, { sequentialRead: true, animated: true }).resize(320, 240, { fit: 'inside' })
-  await (isAnimation ? image.webp({ effort: 2 }) : image.jpeg({ quality: 85 })).toBuffer()
+const WARM_UP = 5
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  console.log(await measure(JSON.parse(process.argv[2] ?? '')))
+}
+
+async function measure(job: SharpJob): Promise<number> {
+  sharp.cache(false)
+  sharp.concurrency(1)
+  for (let made = 0; made < WARM_UP; made++) await make(job)
+  const began = performance.now()
+  let made = 0
+  let elapsed = 0
+  while (elapsed < job.seconds * 1000) {
+    await make(job)
+    made++
+    elapsed = performance.now() - began
+  }
+  return (made * 1000) / elapsed
+}
+
+/** With the settings that Cellarium has: of a PNG a PNG, of a GIF animated WebP, of others JPEG. */
+async function make({ file, type, wanted: { width, height, method } }: SharpJob): Promise<void> {
+  const fit = method === 'crop' ? 'cover' : 'inside'
+  const image = sharp(file, { sequentialRead: true, animated: true }).resize(width, height, { fit })
+  await encoded(image, type).toBuffer()
+}
+
+function encoded(image: Sharp, type: string): Sharp {
+  if (type === 'image/gif') return image.webp({ effort: 2 })
+  return type === 'image/png' ? image.png() : image.jpeg({ quality: 85 })
 }

@@ -64,7 +64,7 @@ export function firstByte({ name, bytes, aim }: Omit<FetchRow, 'connections'>): 
     async measure({ seconds, rounds, ...setting }) {
       await using remote = await openRemoteStage(setting)
       const fetches = { bytes, connections: 1, pauseMs: PAUSE_MS }
-      await remote.fetchMany({ ...fetches, until: { seconds: WARM_UP_SECONDS } })
+      await remote.fetchMany({ ...fetches, bytes: 100_000, pauseMs: 1, until: { seconds: 10 } })
       return await inTurn({
         rounds,
         ...pidsOf(remote),

@@ -1,10 +1,15 @@
+import { copyFile } from 'node:fs/promises'
+import { cpus } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Comparison } from '../in-turn.ts'
 import { readSlowly } from '../load/slow-readers.ts'
-import { type Peak, peakDuring, residentMib } from '../memory.ts'
+import { type Peak, peakDuring, residentMib, sharedPeakDuring } from '../memory.ts'
+import { photo } from '../pictures.ts'
 import { type Aim, type Row, sizeName } from '../row.ts'
 import { openStage } from '../stage.ts'
 import { openStore, type Store, STORES } from '../store.ts'
+import { generate, query, uploadCopies } from './thumbnail.ts'
 
 export const SETTLE_MS = 3000
 
@@ -80,6 +85,38 @@ export function slowDownloadMemory({ name, bytes, readers, store, aim }: SlowDow
       const urls = Array.from({ length: readers }, () => url + path)
       const reading = { urls, headers: stage.headers, bytesPerSecond: SLOW_BYTES_PER_SECOND }
       return added(await peakDuring(stage.server.pid, () => readSlowly({ ...reading, seconds: SLOW_SECONDS })))
+    },
+  }
+}
+
+/** As many workers as a server has by default on this machine. */
+const ALL_CORES = '0-1023'
+const THUMBNAILS_EACH = 6
+
+export interface ThumbnailMemoryRow {
+  readonly name: string
+  readonly clients: number
+  readonly aim: Aim
+}
+
+/** What the server and its workers hold together while clients want thumbnails of large photos, on all cores of the machine. */
+export function thumbnailMemory({ name, clients, aim }: ThumbnailMemoryRow): Row {
+  return {
+    name,
+    title: `memory of all processes during ${clients} thumbnails of ${photo.title} at once`,
+    unit: 'MiB',
+    aim,
+    async measure(setting) {
+      // A program file of its own, so that the bench's other processes take no share of its pages.
+      const node = join(setting.folder, 'node')
+      await copyFile(process.execPath, node)
+      await using stage = await openStage({ ...setting, cores: ALL_CORES, node })
+      const asked = query({ width: 320, height: 240, method: 'scale' })
+      const bytes = await photo.make()
+      const paths = await uploadCopies(stage, photo, { bytes, count: clients * THUMBNAILS_EACH, query: asked })
+      await pause(SETTLE_MS)
+      const value = await sharedPeakDuring(stage.server.pid, () => generate(stage, paths, clients))
+      return { value, lowest: value, highest: value, note: `${cpus().length} cores` }
     },
   }
 }

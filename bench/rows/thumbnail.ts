@@ -1,179 +1,121 @@
-import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import sharp from 'sharp'
-import type { Sharp } from 'sharp'
 import { runProgram } from '../../test/support/processes.ts'
 import { pinned, SERVER_CORE } from '../cores.ts'
 import { inTurn, type Measured, median } from '../in-turn.ts'
 import { wrk } from '../load/wrk.ts'
+import { photo, type Picture } from '../pictures.ts'
+import type { SharpJob } from '../references/sharp.ts'
 import type { Row } from '../row.ts'
-import { startNginx } from '../references/nginx.ts'
 import { openStage, type Stage } from '../stage.ts'
 
-const WARM_UP_SECONDS = 5
-/** How many are made for each second that a measurement is to last. */
-const PER_SECOND = 15
-const ANIMATED_PER_SECOND = 2
-const PHOTO = { width: 4000, height: 3000 }
-const WANTED = '?width=320&height=240&method=scale'
-
-/** A thumbnail that has been made before, against nginx that serves the same bytes. */
-export function cachedThumbnail({ name }: { readonly name: string }): Row {
-  return {
-    name,
-    title: 'thumbnail 320x240 that is there already, 16 at a time',
-    unit: 'requests/s',
-    reference: 'nginx',
-    async measure(setting) {
-      await using stage = await openStage(setting)
-      await using nginx = await startNginx(stage.folder)
-      const path = (await stage.upload({ bytes: await photo(), type: 'image/jpeg' }, 'thumbnail')) + WANTED
-      await writeFile(join(nginx.root, 'thumbnail'), await fetchThumbnail(stage, path))
-      const load = async (url: string, seconds: number) => {
-        const { perSecond, ...rest } = await wrk({ url, headers: stage.headers, connections: 16, seconds })
-        return { value: perSecond, ...rest }
-      }
-      await load(stage.server.url + path, WARM_UP_SECONDS)
-      return await inTurn({
-        rounds: setting.rounds,
-        serverPid: stage.server.pid,
-        own: () => load(stage.server.url + path, setting.seconds),
-        reference: async () => (await load(`${nginx.url}/thumbnail`, setting.seconds)).value,
-      })
-    },
-  }
-}
-
-/** Thumbnails of photos that nobody has asked for before, one after the other, against sharp alone on the same photo. */
-export function generatedThumbnail({ name }: { readonly name: string }): Row {
-  return generated({
-    name,
-    title: 'thumbnail 320x240 made from a 12-megapixel JPEG, one at a time',
-    perSecond: PER_SECOND,
-    source: { type: 'image/jpeg', query: WANTED, make: photo, copy: withComment },
-  })
-}
-
-/** The same of an animation, that stays one. */
-export function animatedThumbnail({ name, aim }: Pick<Row, 'name' | 'aim'>): Row {
-  return generated({
-    name,
-    title: 'animated thumbnail 320x240 made from a GIF of 60 frames, one at a time',
-    perSecond: ANIMATED_PER_SECOND,
-    source: { type: 'image/gif', query: `${WANTED}&animated=true`, make: animation, copy: withTail },
-    aim,
-  })
-}
-
-interface Source {
-  readonly type: string
-  readonly query: string
-  readonly make: () => Promise<Buffer>
-  /** The same picture in other bytes. */
-  readonly copy: (picture: Buffer) => Buffer
-}
-
-interface Generated extends Pick<Row, 'name' | 'title' | 'aim'> {
-  readonly source: Source
+export interface GeneratedRow extends Pick<Row, 'name' | 'aim'> {
+  readonly picture: Picture
+  readonly wanted: SharpJob['wanted']
+  /** How many clients ask at the same time, each for one after the other. */
+  readonly clients: number
   /** How many are made for each second that a measurement is to last. */
   readonly perSecond: number
 }
 
-function generated({ source, perSecond, ...row }: Generated): Row {
+const WARM_UP_SECONDS = 5
+/** A server that has just started makes its first thumbnails more slowly, until its code is compiled. */
+const WARM_UP = 40
+
+/** A thumbnail that has been made before, against a download of the same bytes from the same server. */
+export function cachedThumbnail({ name, aim }: Pick<Row, 'name' | 'aim'>): Row {
   return {
-    ...row,
-    unit: 'thumbnails/s',
-    reference: 'sharp alone',
+    name,
+    title: 'thumbnail 320x240 that is there already, 16 at a time',
+    unit: 'requests/s',
+    reference: 'as a download',
+    aim,
     async measure(setting) {
       await using stage = await openStage(setting)
-      const picture = await source.make()
-      const file = join(stage.folder, 'picture')
-      await writeFile(file, picture)
-      await generate(stage, await uploadCopies(stage, source, { picture, count: 3 }))
-      const each = perSecond * setting.seconds
-      const paths = await uploadCopies(stage, source, { picture, count: each * setting.rounds })
+      const { type, make } = photo
+      const source = await stage.upload({ bytes: await make(), type }, 'thumbnail')
+      const thumbnail = source + query({ width: 320, height: 240, method: 'scale' })
+      // The thumbnail's bytes, uploaded: the same file, by another name.
+      const download = await stage.upload({ bytes: await fetchThumbnail(stage, thumbnail), type })
+      const load = async (path: string, seconds: number) => {
+        const { url } = stage.server
+        const { perSecond, ...rest } = await wrk({ url: url + path, headers: stage.headers, connections: 16, seconds })
+        return { value: perSecond, ...rest }
+      }
+      await load(thumbnail, WARM_UP_SECONDS)
+      await load(download, WARM_UP_SECONDS)
       return await inTurn({
         rounds: setting.rounds,
         serverPid: stage.server.pid,
-        own: async () => await generate(stage, paths.splice(0, each)),
-        reference: () => sharpAlone(file, setting.seconds),
+        own: () => load(thumbnail, setting.seconds),
+        reference: async () => (await load(download, setting.seconds)).value,
       })
     },
   }
 }
 
-/** 60 frames of 400 x 300 pixels in 128 colours, 4 MB: soft shapes that wander, and noise of its own in each frame. */
-async function animation(): Promise<Buffer> {
-  const size = { width: 400, height: 300 }
-  const shapes = await noise({ width: 16, height: 9 }, 60).png().toBuffer()
-  const scene = await sharp(shapes).resize({ width: 640, height: 360, kernel: 'cubic' }).png().toBuffer()
-  const frames = Array.from({ length: 60 }, async (_, frame) => {
-    const grain = await noise(size, 9).png().toBuffer()
-    const cut = await sharp(scene)
-      .extract({ left: frame * 4, top: frame, ...size })
-      .png()
-      .toBuffer()
-    return await sharp(cut)
-      .composite([{ input: grain, blend: 'soft-light' }])
-      .png()
-      .toBuffer()
-  })
-  const whole = sharp(await Promise.all(frames), { join: { animated: true } })
-  return await whole.gif({ colours: 128, delay: Array<number>(60).fill(50) }).toBuffer()
+/** Thumbnails of pictures that nobody has asked for before, against sharp alone on the same picture. */
+export function generatedThumbnail({ name, aim, picture, wanted, clients, perSecond }: GeneratedRow): Row {
+  const { width, height, method } = wanted
+  const atATime = clients === 1 ? 'one at a time' : `${clients} at a time`
+  return {
+    name,
+    title: `thumbnail ${width}x${height} (${method}) made from ${picture.title}, ${atATime}`,
+    unit: 'thumbnails/s',
+    reference: 'sharp alone',
+    aim,
+    async measure(setting) {
+      await using stage = await openStage(setting)
+      const bytes = await picture.make()
+      const file = join(stage.folder, 'picture')
+      await writeFile(file, bytes)
+      const copies = (count: number) => uploadCopies(stage, picture, { bytes, count, query: query(wanted) })
+      await generate(stage, await copies(WARM_UP), clients)
+      const each = perSecond * setting.seconds
+      const paths = await copies(each * setting.rounds)
+      return await inTurn({
+        rounds: setting.rounds,
+        serverPid: stage.server.pid,
+        own: async () => await generate(stage, paths.splice(0, each), clients),
+        reference: () => sharpAlone({ file, type: picture.type, wanted, seconds: setting.seconds }),
+      })
+    },
+  }
 }
 
-/** A picture of 4000 x 3000 pixels and some 2.5 MB, as a telephone takes them: soft shapes and a sensor's noise. */
-async function photo(): Promise<Buffer> {
-  const shapes = await noise({ width: 40, height: 30 }, 60).png().toBuffer()
-  const grain = await noise(PHOTO, 9).png({ compressionLevel: 0 }).toBuffer()
-  const scene = await sharp(shapes)
-    .resize({ ...PHOTO, kernel: 'cubic' })
-    .png({ compressionLevel: 0 })
-    .toBuffer()
-  const composite = sharp(scene).composite([{ input: grain, blend: 'soft-light' }])
-  return await composite.jpeg({ quality: 85 }).toBuffer()
+export function query({ width, height, method }: SharpJob['wanted']): string {
+  return `?width=${width}&height=${height}&method=${method}&animated=true`
 }
 
-function noise(size: typeof PHOTO, sigma: number): Sharp {
-  const gaussian = { type: 'gaussian', mean: 128, sigma } as const
-  return sharp({ create: { ...size, channels: 3, background: 'grey', noise: gaussian } })
-}
-
-/** The same picture as `count` different files. */
-async function uploadCopies(
+/** The same picture as `count` different files; gives where their thumbnails are. */
+export async function uploadCopies(
   stage: Stage,
-  { type, query, copy }: Source,
-  { picture, count }: { readonly picture: Buffer; readonly count: number },
+  { type, copy }: Picture,
+  { bytes, count, query: asked }: { readonly bytes: Buffer; readonly count: number; readonly query: string },
 ): Promise<string[]> {
   const paths: string[] = []
   for (let made = 0; made < count; made++) {
-    paths.push((await stage.upload({ bytes: copy(picture), type }, 'thumbnail')) + query)
+    paths.push((await stage.upload({ bytes: copy(bytes), type }, 'thumbnail')) + asked)
   }
   return paths
 }
 
-/** A JPEG with another comment. */
-function withComment(picture: Buffer): Buffer {
-  const comment = Buffer.concat([Buffer.from([0xff, 0xfe, 0, 18]), randomBytes(16)])
-  return Buffer.concat([picture.subarray(0, 2), comment, picture.subarray(2)])
-}
-
-/** A GIF with other bytes after its end, which nobody reads. */
-function withTail(picture: Buffer): Buffer {
-  return Buffer.concat([picture, randomBytes(16)])
-}
-
-async function generate(stage: Stage, paths: readonly string[]): Promise<Measured> {
+/** Fetches all, so many at a time. */
+export async function generate(stage: Stage, paths: readonly string[], clients: number): Promise<Measured> {
   const durations: number[] = []
-  for (const path of paths) {
-    const began = performance.now()
-    await fetchThumbnail(stage, path)
-    durations.push(performance.now() - began)
+  const left = paths.values()
+  const began = performance.now()
+  const client = async () => {
+    for (const path of left) {
+      const asked = performance.now()
+      await fetchThumbnail(stage, path)
+      durations.push(performance.now() - asked)
+    }
   }
-  const total = durations.reduce((sum, one) => sum + one, 0)
-  return { value: (1000 * durations.length) / total, p50Ms: median(durations), p99Ms: Math.max(...durations) }
+  await Promise.all(Array.from({ length: clients }, client))
+  const seconds = (performance.now() - began) / 1000
+  return { value: paths.length / seconds, p50Ms: median(durations), p99Ms: Math.max(...durations) }
 }
 
 async function fetchThumbnail({ server, headers }: Stage, path: string): Promise<Buffer> {
@@ -184,9 +126,7 @@ async function fetchThumbnail({ server, headers }: Stage, path: string): Promise
   throw new Error(`a thumbnail was answered ${answer.status}: ${body.toString()}`)
 }
 
-async function sharpAlone(file: string, seconds: number): Promise<number> {
+async function sharpAlone(job: SharpJob): Promise<number> {
   const program = fileURLToPath(new URL('../references/sharp.ts', import.meta.url))
-  return Number(
-    await runProgram({ command: [...pinned(SERVER_CORE), process.execPath, program, file, String(seconds)] }),
-  )
+  return Number(await runProgram({ command: [...pinned(SERVER_CORE), process.execPath, program, JSON.stringify(job)] }))
 }

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises'
 import { Command } from 'commander'
-import type { Tools } from '../app.ts'
+import type { Tools } from '../app/tools.ts'
 import { CheckNotes } from '../db/check-notes.ts'
 import { datastoresInUse } from '../db/object-care.ts'
 import type { Datastore } from '../datastores/datastore.ts'

@@ -14,7 +14,7 @@ export interface ConfigText {
  */
 export async function configFiles(path: string): Promise<string[]> {
   const entry = await stat(path).catch((error: unknown) => {
-    throw new ConfigError([`${path}: ${reason(error)}; name a file or a folder with --config or REPO_CONFIG`])
+    throw new ConfigError([`${path}: ${fileTrouble(error)}; name a file or a folder with --config or REPO_CONFIG`])
   })
   if (!entry.isDirectory()) return [path]
   const names = (await readdir(path)).filter((name) => !name.startsWith('..'))
@@ -29,13 +29,13 @@ export async function readConfigFile(file: string): Promise<ConfigText> {
   try {
     return { file, text: await readFile(file, 'utf8') }
   } catch (error) {
-    throw new ConfigError([`${file}: ${reason(error)}`])
+    throw new ConfigError([`${file}: ${fileTrouble(error)}`])
   }
 }
 
 async function regularFile(file: string): Promise<string | undefined> {
   const entry = await stat(file).catch((error: unknown) => {
-    throw new ConfigError([`${file}: ${reason(error)}`])
+    throw new ConfigError([`${file}: ${fileTrouble(error)}`])
   })
   return entry.isFile() ? file : undefined
 }
@@ -44,7 +44,8 @@ function byBytes(one: string, other: string): number {
   return Buffer.compare(Buffer.from(one), Buffer.from(other))
 }
 
-function reason(error: unknown): string {
+/** Why a file that was named cannot be used: the end of a sentence that begins with its name. */
+export function fileTrouble(error: unknown): string {
   if (!(error instanceof Error)) return 'cannot be read'
   const code = 'code' in error ? String(error.code) : error.message
   return code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`

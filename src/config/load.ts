@@ -5,6 +5,7 @@ import { configFiles, readConfigFile } from './files.ts'
 import type { WithoutEffect } from './keys.ts'
 import { checkKeys, domainShape } from './keys.ts'
 import { upgrade } from './legacy.ts'
+import { oEmbedProblems } from './oembed-providers.ts'
 import { register } from './registry.ts'
 import type { DatastoreConfig, HomeserverConfig, MainConfig } from './schema.ts'
 import type { SectionShape } from './shape.ts'
@@ -51,6 +52,7 @@ export async function loadConfig(source: ConfigSource): Promise<Snapshot> {
   const files = withSomeHomeserver(read, source, findings)
   const main = settle(effectiveMain(files.main, shape, source.dataPath), findings)
   const homeservers = await openHomeservers(main, files, domainShape(shape), findings)
+  collect(await oEmbedProblems(main ? [main, ...homeservers] : homeservers), findings)
   if (main === undefined || findings.problems.size > 0) throw new ConfigError([...findings.problems])
 
   const datastores = registerAll(main, homeservers, files, findings)

@@ -21,7 +21,7 @@ full of defaults when PATH does not exist; here that is an error.) The folder fo
 Environment variables for other servers: \`CELLARIUM_HOSTS_FILE\` names the hosts file to look names up in, if not the system's;
 \`NODE_EXTRA_CA_CERTS\` names further authorities to trust. For tests only, each with a loud warning:
 \`MEDIA_REPO_UNSAFE_FEDERATION=true\` checks no certificates, \`MEDIA_REPO_HTTP_ONLY_FEDERATION=true\` speaks plain HTTP. A proxy
-(\`HTTPS_PROXY\`) is not used for other servers.
+(\`HTTPS_PROXY\`) is not used for other servers, nor for previews.
 
 ## Several files
 
@@ -100,6 +100,8 @@ export const DIFFERENCES = `## Differences from MMR
   100 MB), from the second request on. MMR 1.3 has no such cache.
 - Of MMR 1.2's \`featureSupport\`, \`MSC2448\` works again as \`MSC2448Blurhash\` (but for drawing pictures of blurhashes: \`maxWidth\`,
   \`maxHeight\` and \`punch\` have no effect), \`redis\` is now \`redis\` at the top, and \`IPFS\` has no effect.
+- \`urlPreviews.userAgent\` is by default a name that web sites know as that of a preview bot; MMR's \`matrix-media-repo\` is not,
+  and is sent where it is configured. In \`filePreviewTypes\` one line that fits is enough (MMR: all of them have to).
 - \`pgo\` is accepted and ignored for good.
 - Regular expressions of application services are JavaScript's. Those that only Go understands are an error.
 `

@@ -8,6 +8,10 @@ export interface Topics {
   readonly forgotten: string
   /** What is kept of some media may be wrong now, as JSON (`Changed` of `media/records.ts`). */
   readonly changed: string
+  /** A preview was made, or could not be; the message is the lease's name under which that was done. */
+  readonly previewed: string
+  /** Previews were removed: whatever is kept of them may be wrong now. The message is empty. */
+  readonly purged: string
   /** A task was written down, or somebody cancelled one; the message is its number. */
   readonly tasks: string
   /** What came of a thumbnail that others may wait for, as JSON (`Outcome` of `thumbnails/once.ts`). */
@@ -22,6 +26,8 @@ const TOPICS: Readonly<Record<Topic, true>> = {
   uploaded: true,
   forgotten: true,
   changed: true,
+  previewed: true,
+  purged: true,
   tasks: true,
   thumbnails: true,
   missed: true,

@@ -139,7 +139,8 @@ async function deleteAll(
   await tx.deleteFrom('media').where(isOneOf(doomed)).execute()
   await remember(
     tx,
-    doomed.filter(({ kind, quarantinedAt }) => kind !== 'remote' || quarantinedAt !== null),
+    // Pictures of previews come and go, and nobody but those previews names them.
+    doomed.filter(({ kind, quarantinedAt }) => kind === 'upload' || quarantinedAt !== null),
     at,
   )
   await countGone(tx, doomed, at)

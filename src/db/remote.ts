@@ -3,9 +3,9 @@ import { commitMedia, type CommitResult, type CommittedMedia, findMedia, isBlock
 import { settleObject, type StoredObject } from './objects.ts'
 import { compiled, type Queryable, unit } from './query.ts'
 
-/** A file of another server, received whole, and the lease under which it was fetched. */
+/** A file of another server, received whole, and the lease under which it was fetched, if others could have had it. */
 export interface FetchedMedia extends Omit<CommittedMedia, 'kind' | 'uploader' | 'reserved'> {
-  readonly lease: Lease
+  readonly lease: Lease | undefined
 }
 
 export type FetchedResult =
@@ -23,7 +23,7 @@ export type FetchedResult =
  */
 export const commitFetched = unit('commitFetched', async (tx, media: FetchedMedia): Promise<FetchedResult> => {
   const { lease, ...fetched } = media
-  if (!(await holdsLease(tx, lease))) return { outcome: 'lease_lost' }
+  if (lease && !(await holdsLease(tx, lease))) return { outcome: 'lease_lost' }
   const known = await findMedia(tx, media.origin, media.mediaId)
   if (known) return await healKnown(tx, known.sha256, media)
   const result = await commitMedia.run(tx, { ...fetched, kind: 'remote', uploader: null, reserved: false })
@@ -51,8 +51,9 @@ export interface SizeRange {
  * first byte is passed on; what it is shows at its end.
  */
 export async function canBeBlocked(db: Queryable, sizes: SizeRange | undefined): Promise<boolean> {
-  const found = sizes ? await blockedBetween(db, sizes) : await anyBlocked(db, {})
-  return found.length > 0
+  // Most servers have blocked nothing, and some have many files of one size.
+  if ((await anyBlocked(db, {})).length === 0) return false
+  return !sizes || (await blockedBetween(db, sizes)).length > 0
 }
 
 const anyBlocked = compiled((db) =>

@@ -108,7 +108,7 @@ export interface LeasesTable {
 /** When scheduled jobs last ended. */
 export interface JobsTable {
   name: string
-  /** By the database's clock. */
+  /** By the database's clock; of one that has never run: so long ago that its first run is due when it is to be. */
   ended_at: number
   /** What went wrong; empty: nothing. */
   error: string
@@ -192,6 +192,25 @@ export interface QuarantineChangesTable {
   quarantined: number
 }
 
+/** What a page looked like to one homeserver, in one language, in one hour. */
+export interface PreviewsTable {
+  homeserver: string
+  url_hash: string
+  language: string
+  hour: number
+  url: string
+  site: string
+  /** JSON; null: there is none, for the reason that `error` says. */
+  answer: string | null
+  /** JSON. */
+  error: string | null
+  previewer: string | null
+  /** A media id of the homeserver. */
+  picture: string | null
+  created_at: number
+  expires_at: number
+}
+
 export interface Schema {
   objects: ObjectsTable
   media: MediaTable
@@ -210,4 +229,5 @@ export interface Schema {
   descriptions: DescriptionsTable
   quarantine_changes: QuarantineChangesTable
   audit: AuditTable
+  previews: PreviewsTable
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { sql } from '#kysely'
 import { type Deed, noteDeed } from './audit.ts'
 import type { JsonObject } from './json.ts'
@@ -18,6 +19,8 @@ export interface Task {
   readonly cancelledAt: number | null
   /** What went wrong; empty: nothing. */
   readonly error: string
+  /** The task that this one was begun again for; null: it is no other's. */
+  readonly retryOf: number | null
 }
 
 const columns = [
@@ -29,6 +32,7 @@ const columns = [
   'ended_at as endedAt',
   'cancelled_at as cancelledAt',
   'error',
+  'retry_of as retryOf',
 ] as const
 
 function taskOf(row: Omit<Task, 'params' | 'progress'> & { params: string; progress: string }): Task {
@@ -40,9 +44,19 @@ export async function findTask(db: Queryable, id: number): Promise<Task | undefi
   return row && taskOf(row)
 }
 
-/** Every task there ever was, oldest first. */
-export async function allTasks(db: Queryable): Promise<Task[]> {
-  return (await db.selectFrom('tasks').select(columns).orderBy('id').execute()).map(taskOf)
+/** The last `limit` tasks there are, or those with numbers below `before`: oldest first. */
+export async function lastTasks(
+  db: Queryable,
+  { before, limit }: { readonly before: number | null; readonly limit: number },
+): Promise<Task[]> {
+  const rows = await db
+    .selectFrom('tasks')
+    .select(columns)
+    .$if(before !== null, (query) => query.where('id', '<', before))
+    .orderBy('id', 'desc')
+    .limit(limit)
+    .execute()
+  return rows.toReversed().map(taskOf)
 }
 
 /** The tasks that have not ended, oldest first. */
@@ -72,21 +86,26 @@ export const addTask = unit(
       await noteTask(tx, task.audit, same.id)
       return { id: same.id, isNew: false }
     }
-    const { last } = await tx
-      .selectFrom('tasks')
-      .select(({ fn }) => fn.max('id').as('last'))
-      .executeTakeFirstOrThrow()
-    const id = (last ?? 0) + 1
-    const { name, startedAt } = task
-    const texts = { params: JSON.stringify(task.params), progress: JSON.stringify(task.progress), error: '' }
-    await tx
-      .insertInto('tasks')
-      .values({ id, name, ...texts, started_at: startedAt })
-      .execute()
+    const id = await insertTask(tx, { ...task, retryOf: null })
     await noteTask(tx, task.audit, id)
     return { id, isNew: true }
   },
 )
+
+async function insertTask(tx: Queryable, task: NewTask & { readonly retryOf: number | null }): Promise<number> {
+  const { last } = await tx
+    .selectFrom('tasks')
+    .select(({ fn }) => fn.max('id').as('last'))
+    .executeTakeFirstOrThrow()
+  const id = (last ?? 0) + 1
+  const { name, startedAt, retryOf } = task
+  const texts = { params: JSON.stringify(task.params), progress: JSON.stringify(task.progress), error: '' }
+  await tx
+    .insertInto('tasks')
+    .values({ id, name, ...texts, started_at: startedAt, retry_of: retryOf })
+    .execute()
+  return id
+}
 
 async function noteTask(tx: Queryable, audit: Deed | undefined, task: number): Promise<void> {
   await noteDeed(tx, audit && { ...audit, details: { ...audit.details, task } }, null)
@@ -101,6 +120,60 @@ async function findSame(tx: Queryable, name: string, sameAs: JsonObject): Promis
       Object.entries(sameAs).every(([member, value]) => task.params[member] === value),
   )
 }
+
+export type RetryResult =
+  /** `id`: the new task, or the unfinished one that does the same already. */
+  | { readonly outcome: 'begun'; readonly id: number; readonly isNew: boolean }
+  | { readonly outcome: 'not_found' }
+  /** It has not ended. */
+  | { readonly outcome: 'unfinished' }
+  /** Nothing went wrong with it. */
+  | { readonly outcome: 'done' }
+
+/**
+ * Begins a task again that went wrong or was cancelled: a new one of the same name and parameters, without any progress. The old
+ * one stays in the ledger as it ended.
+ */
+export const retryTask = unit(
+  'retryTask',
+  async (tx, { id, at, audit }: { id: number; at: number; audit?: Deed | undefined }): Promise<RetryResult> => {
+    await oneAtATime(tx, 'tasks')
+    const ended = await findTask(tx, id)
+    if (!ended) return { outcome: 'not_found' }
+    if (ended.endedAt === null) return { outcome: 'unfinished' }
+    if (ended.error === '') return { outcome: 'done' }
+    const { name, params } = ended
+    const same = (await unfinishedTasks(tx)).find(
+      (task) => task.name === name && task.cancelledAt === null && isDeepStrictEqual(task.params, params),
+    )
+    const again = same?.id ?? (await insertTask(tx, { name, params, progress: {}, startedAt: at, retryOf: id }))
+    await noteTask(tx, audit, again)
+    return { outcome: 'begun', id: again, isNew: same === undefined }
+  },
+)
+
+/**
+ * Deletes tasks that ended before `before` (ms since 1970), at most `limit`, and gives how many. The last task stays: its number
+ * is not to come twice.
+ */
+export const sweepTasks = unit(
+  'sweepTasks',
+  async (tx, { before, limit }: { before: number; limit: number }): Promise<number> => {
+    const old = await tx
+      .selectFrom('tasks')
+      .select('id')
+      .where('ended_at', '<', before)
+      .where('id', '<', ({ selectFrom }) =>
+        selectFrom('tasks as every').select(({ fn }) => fn.max('every.id').as('last')),
+      )
+      .orderBy('ended_at')
+      .limit(limit)
+      .execute()
+    const ids = old.map(({ id }) => id)
+    if (ids.length > 0) await tx.deleteFrom('tasks').where('id', 'in', ids).execute()
+    return ids.length
+  },
+)
 
 /** Asks for a task to end where it is; gives whether it was still to end. */
 export const cancelTask = unit(

@@ -8,6 +8,8 @@ import * as care from './object-care.ts'
 import * as moderation from './moderation.ts'
 import * as pending from './pending.ts'
 import * as pings from './ping.ts'
+import * as previewPurges from './preview-purges.ts'
+import * as previews from './previews.ts'
 import * as progress from './progress.ts'
 import * as protection from './protection.ts'
 import type { Unit } from './query.ts'
@@ -32,6 +34,8 @@ export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
     moderation,
     pending,
     pings,
+    previewPurges,
+    previews,
     progress,
     protection,
     remote,

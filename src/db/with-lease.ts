@@ -1,4 +1,3 @@
-import { setImmediate as turn } from 'node:timers/promises'
 import type { Log } from '../lib/log.ts'
 import type { Database } from './connect.ts'
 import { type Lease, type LeaseFor, releaseLease, renewLease, takeLease } from './leases.ts'
@@ -15,8 +14,6 @@ export interface LeaseOptions {
   readonly ms?: number | undefined
   /** Ends the work. */
   readonly signal?: AbortSignal | undefined
-  /** Begins the work without waiting for the lease: for work of which a beginning in vain does no harm. */
-  readonly early?: boolean
 }
 
 export type Leased<Result> =
@@ -35,32 +32,20 @@ const RENEWALS = 3
 /**
  * Does `work` if nobody else does what `name` stands for, on any instance. The lease is renewed until the work ends; when it
  * is lost, the signal aborts with `LeaseLost`. A process that is stopped for a while may notice that late, so each
- * transaction of the work also asks `holdsLease`. `taken` resolves once the lease is held, which it is from the beginning unless
- * that is `early`; early work must not do anything before that others would notice.
+ * transaction of the work also asks `holdsLease`.
  */
 export async function withLease<Result>(
   parts: LeaseParts,
   name: string,
   options: LeaseOptions,
-  work: (lease: Lease, signal: AbortSignal, taken: Promise<void>) => Promise<Result>,
+  work: (lease: Lease, signal: AbortSignal) => Promise<Result>,
 ): Promise<Leased<Result>> {
-  const { ms = DEFAULT_MS, early = false } = options
+  const { ms = DEFAULT_MS } = options
   const lease: LeaseFor = { name, token: parts.newToken(), ms }
-  // What early work does at once comes first: to wake the thread that writes may cost it its core.
-  const taking = (early ? turn() : Promise.resolve()).then(() => parts.db.write(takeLease, lease))
-  if (!early && !(await taking)) return { outcome: 'busy' }
+  if (!(await parts.db.write(takeLease, lease))) return { outcome: 'busy' }
   await using heartbeat = new Heartbeat(parts, lease)
   const signal = options.signal ? AbortSignal.any([options.signal, heartbeat.signal]) : heartbeat.signal
-  const taken = heartbeat.endUnless(taking)
-  try {
-    const result = await work({ name, token: lease.token }, signal, taken)
-    await taken
-    return { outcome: 'done', result }
-  } catch (error) {
-    // Before it is given back; and whoever could not have it has not failed at the work.
-    if (await taking) throw error
-    return { outcome: 'busy' }
-  }
+  return { outcome: 'done', result: await work({ name, token: lease.token }, signal) }
 }
 
 /** Renews a lease until it is disposed, and then gives it back. */
@@ -82,17 +67,6 @@ class Heartbeat implements AsyncDisposable {
 
   get signal(): AbortSignal {
     return this.#lost.signal
-  }
-
-  /** Ends the work if the lease is not to be had; resolves when it is. */
-  endUnless(taking: Promise<boolean>): Promise<void> {
-    const taken = this.#taken(taking)
-    taken.catch((error: unknown) => this.#lost.abort(error))
-    return taken
-  }
-
-  async #taken(taking: Promise<boolean>): Promise<void> {
-    if (!(await taking)) throw new LeaseLost(`${this.#lease.name} is held by somebody else`)
   }
 
   #renewLater(): NodeJS.Timeout {

@@ -102,6 +102,17 @@ export function text<Fallback = never>(about: About<Fallback>): Parameter<string
   return checked({ maxLength: LONGEST_TEXT }, (value) => value.length <= LONGEST_TEXT, 'is too long', about)
 }
 
+const LONGEST_ADDRESS = 8000
+
+/** The address of a page; what the address is like is not looked at. */
+export const address = <Fallback = never>(about: About<Fallback>): Parameter<string | Fallback> =>
+  checked(
+    { format: 'uri', maxLength: LONGEST_ADDRESS },
+    (value) => value.length <= LONGEST_ADDRESS,
+    'is too long',
+    about,
+  )
+
 /** Whether it is one that exists is not looked at. */
 export const serverName = <Fallback = never>(about: About<Fallback>): Parameter<string | Fallback> =>
   checked({ maxLength: 255 }, isServerName, 'must be a server name such as example.org', about)

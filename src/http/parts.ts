@@ -13,15 +13,18 @@ import type { PendingParts } from '../media/pending.ts'
 import type { Records } from '../media/records.ts'
 import type { RemoteMedia } from '../media/remote.ts'
 import type { UploadParts } from '../media/upload.ts'
+import type { PreviewParts } from '../previews/get.ts'
 import type { DescribeParts } from '../thumbnails/describe.ts'
 import type { ThumbnailParts } from '../thumbnails/get.ts'
 import type { Placeholders } from '../thumbnails/placeholders.ts'
+import type { ThumbnailPool } from '../thumbnails/pool.ts'
 import type { PreGeneration } from '../thumbnails/pre-generate.ts'
 import type { ServerLimits } from './server-limits.ts'
 
 /** Everything that requests need. Handlers pass it on to use-cases, each of which says which few parts it takes. */
 export interface HttpParts
-  extends UploadParts, DownloadParts, PendingParts, ThumbnailParts, DescribeParts, ModerationParts {
+  extends UploadParts, DownloadParts, PendingParts, ThumbnailParts, DescribeParts, ModerationParts, PreviewParts {
+  readonly thumbnailPool: ThumbnailPool
   readonly datastores: Datastores
   readonly notifier: Notifier
   readonly records: Records

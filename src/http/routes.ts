@@ -9,6 +9,7 @@ import { localCopy } from './local-copy.ts'
 import { openApi } from './openapi.ts'
 import { GET, GET_HEAD, own, POST, PUT, type Route } from './route.ts'
 import { synapseRoutes } from './synapse/routes.ts'
+import { previewUrl } from './preview.ts'
 import * as uploads from './upload.ts'
 
 /** `_matrix/media/r0|v1|v3/…`: clients, homeservers and their e-mails still use every one of them. */
@@ -95,6 +96,13 @@ export const routes: readonly Route[] = [
     paths: [...client('config'), ...legacy('config')],
     who: 'user',
     handler: information.config,
+  },
+  {
+    action: 'url_preview',
+    methods: GET,
+    paths: [...client('preview_url'), ...legacy('preview_url')],
+    who: 'user',
+    handler: previewUrl,
   },
   { action: 'usage', methods: GET, paths: [USAGE], who: 'user', handler: information.usage },
   {

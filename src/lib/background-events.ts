@@ -13,8 +13,12 @@ export function taskTaken({ log, metrics }: LogAndMetrics, { task, id }: TaskSta
 }
 
 /** This instance works on a task no longer, whether or not it has ended. */
-export function taskLeft({ metrics }: Pick<EventParts, 'metrics'>, { task }: TaskStart): void {
+export function taskLeft(
+  { metrics }: Pick<EventParts, 'metrics'>,
+  { task, durationMs }: TaskStart & { readonly durationMs: number },
+): void {
   metrics.tasksRunning.of(task).add(-1)
+  metrics.taskTime.of(task).observe(durationMs / 1000)
 }
 
 /** A task ended. `problem` says what went wrong; empty: nothing. */
@@ -33,8 +37,25 @@ export function jobRan(
   { job, durationMs, problem }: { readonly job: string; readonly durationMs: number; readonly problem?: unknown },
 ): void {
   metrics.jobs.of(job, problem === undefined ? 'done' : 'failed').add()
+  metrics.jobTime.of(job).observe(durationMs / 1000)
   if (problem === undefined) log.debug({ job, durationMs }, 'a scheduled job ran')
   else log.warn({ job, durationMs, err: problem }, 'a scheduled job failed; it is tried again')
+}
+
+/** When a job last ended well, wherever that was, in ms since 1970. */
+export function jobSeen(
+  { metrics }: Pick<EventParts, 'metrics'>,
+  { job, succeededAt }: { readonly job: string; readonly succeededAt: number },
+): void {
+  metrics.jobSuccess.of(job).set(succeededAt / 1000)
+}
+
+/** Tasks that ended long ago were deleted from the ledger. */
+export function tasksForgotten(
+  { log }: Pick<EventParts, 'log'>,
+  { tasks, days }: { tasks: number; days: number },
+): void {
+  log.info({ tasks, days }, 'deleted tasks that ended longer ago than tasks.keepDays')
 }
 
 interface TransferredObject {

@@ -1,6 +1,7 @@
 import { beforeEach, expect, test } from 'vitest'
 
 import * as background from './background-events.ts'
+import { previewFailed, previewsPurged } from './preview-events.ts'
 import * as events from './events.ts'
 import type { OpenedLog } from './log.ts'
 import { openLog } from './log.ts'
@@ -96,7 +97,7 @@ test('what happens to files is counted under the names of MMR, and of ours where
   events.cacheHit(parts, 'tokens')
   events.cacheMissed(parts, 'tokens')
   events.s3Called(parts, 'PutObject')
-  events.urlPreviewed(parts, { type: 'opengraph', url: 'https://example.org/' })
+  events.urlPreviewed(parts, { type: 'opengraph', url: 'https://example.org/', durationMs: 5 })
   expect(shown('media_')).toEqual(
     expect.arrayContaining([
       'media_downloaded_total{origin="matrix.org"} 1',
@@ -118,7 +119,14 @@ test('what happens to files is counted under the names of MMR, and of ours where
   events.serverLimited(parts, { limit: 'bytes', who: 'a.test', retryAfterMs: 1000 })
   events.fetchLimited(parts, { payer: 'user @a:example.org', bytes: 5, retryAfterMs: 1000 })
   events.addressRefused(parts, { host: 'inside.test', why: 'federation.disallowedNetworks has 10.0.0.0/8' })
+  events.urlPreviewed(parts, { type: 'none', url: 'https://example.org/nothing', durationMs: 5 })
+  previewFailed(parts, { url: 'https://example.org/slow?access_token=secret-word', why: 'timed_out', detail: '' })
+  previewsPurged(parts, { removed: 3, pictures: 1, by: undefined })
   expect(shown('cellarium_')).toEqual([
+    'cellarium_url_previews_total{type="opengraph",outcome="made"} 1',
+    'cellarium_url_previews_total{type="none",outcome="empty"} 1',
+    'cellarium_url_previews_total{type="none",outcome="timed_out"} 1',
+    'cellarium_url_previews_removed_total 3',
     'cellarium_build_info{version="1.2.3"} 1',
     'cellarium_database_up 0',
     'cellarium_uploads_total{host="example.org"} 1',
@@ -141,7 +149,7 @@ test('tasks, jobs and transfers are counted by how they end', () => {
   const task = { task: 'storage_migration', id: 7 }
   background.taskTaken(parts, task)
   expect(shown('cellarium_tasks_running')).toEqual(['cellarium_tasks_running{task="storage_migration"} 1'])
-  background.taskLeft(parts, task)
+  background.taskLeft(parts, { ...task, durationMs: 90_000 })
   expect(shown('cellarium_tasks_running')).toEqual(['cellarium_tasks_running{task="storage_migration"} 0'])
   background.taskEnded(parts, { ...task, problem: '', cancelled: false })
   background.taskEnded(parts, { ...task, problem: '3 left where they are', cancelled: false })
@@ -154,7 +162,13 @@ test('tasks, jobs and transfers are counted by how they end', () => {
   background.unusedDeleted(parts, { datastore: 'old', location: 'x' })
   const ends = ['done', 'failed', 'cancelled'].map((outcome) => `{task="storage_migration",outcome="${outcome}"} 1`)
   expect(shown('cellarium_tasks_total')).toEqual(ends.map((end) => `cellarium_tasks_total${end}`))
+  expect(shown('cellarium_task_seconds_sum')).toEqual(['cellarium_task_seconds_sum{task="storage_migration"} 90'])
   expect(shown('cellarium_job_runs_total')).toHaveLength(2)
+  expect(shown('cellarium_job_seconds_count')).toEqual(['cellarium_job_seconds_count{job="usage"} 2'])
+  background.jobSeen(parts, { job: 'usage', succeededAt: 1_767_225_600_500 })
+  expect(shown('cellarium_job_last_success')).toEqual([
+    'cellarium_job_last_success_timestamp_seconds{job="usage"} 1767225600.5',
+  ])
   expect(shown('cellarium_transferred_')).toEqual([
     'cellarium_transferred_objects_total{outcome="moved"} 1',
     'cellarium_transferred_objects_total{outcome="failed"} 1',

@@ -145,13 +145,18 @@ export function mediaAccessed({ metrics }: Pick<EventParts, 'metrics'>, { ageMs 
   metrics.mediaAge.of().observe(Math.max(0, ageMs) / 1000)
 }
 
-/** A preview was made; `type` is the previewer's name. */
-export function urlPreviewed(
-  { log, metrics }: LogAndMetrics,
-  preview: { readonly type: string; readonly url: string },
-): void {
-  metrics.urlPreviews.of(preview.type).add()
-  log.info({ type: preview.type, url: redactUrl(preview.url) }, 'URL preview generated')
+export interface MadePreview {
+  /** How it was found; `none`: the page says nothing. */
+  readonly type: string
+  readonly url: string
+  readonly durationMs: number
+}
+
+/** A preview was made, not found. */
+export function urlPreviewed({ log, metrics }: LogAndMetrics, { type, url, durationMs }: MadePreview): void {
+  if (type !== 'none') metrics.urlPreviews.of(type).add()
+  metrics.previews.of(type, type === 'none' ? 'empty' : 'made').add()
+  log.info({ type, url: redactUrl(url), durationMs }, 'URL preview generated')
 }
 
 export interface Moderated {

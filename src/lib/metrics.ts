@@ -4,6 +4,9 @@ import type { Family } from './counts.ts'
 /** Prometheus's usual bounds, in seconds. */
 const RESPONSE_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
+/** From a moment to a day. */
+const WORK_SECONDS = [0.01, 0.1, 1, 10, 60, 600, 3600, 21_600, 86_400]
+
 /** From seconds to a year, as MMR's dashboards have them. */
 const AGE_SECONDS = [
   5, 15, 30, 60, 120, 150, 300, 900, 1800, 3600, 9000, 18000, 43200, 86400, 1296000, 2592000, 15811200, 31536000,
@@ -82,7 +85,7 @@ function openFamilies() {
       'Files that could not be fetched from other servers',
       ['reason'],
     ),
-    urlPreviews: counter('media_url_previews_generated_total', 'URL previews generated', ['type']),
+    ...previewFamilies(),
     s3Operations: counter('media_s3_operations_total', 'Calls to S3', ['operation']),
     mediaAge: new DistributionFamily(
       'media_age_accessed_media_seconds',
@@ -114,9 +117,7 @@ function openFamilies() {
     databaseUp: new CountFamily('gauge', 'cellarium_database_up', '1 if the database could be used, 0 if not'),
     uploads: counter('cellarium_uploads_total', 'Uploads stored', ['host']),
     uploadedBytes: counter('cellarium_uploaded_bytes_total', 'Bytes of the uploads stored', ['host']),
-    tasks: counter('cellarium_tasks_total', 'Tasks that ended', ['task', 'outcome']),
-    tasksRunning: new CountFamily('gauge', 'cellarium_tasks_running', 'Tasks that this instance works on', ['task']),
-    jobs: counter('cellarium_job_runs_total', 'Runs of scheduled jobs on this instance', ['job', 'outcome']),
+    ...ofBackground(),
     transferred: counter('cellarium_transferred_objects_total', 'Objects handled by transfers', ['outcome']),
     transferredBytes: counter('cellarium_transferred_bytes_total', 'Bytes moved to another datastore'),
     unusedDeleted: counter('cellarium_unused_objects_deleted_total', 'Objects deleted that no record named any more'),
@@ -150,6 +151,33 @@ function openFamilies() {
   }
 }
 
+/** Tasks and jobs. */
+function ofBackground() {
+  return {
+    tasks: counter('cellarium_tasks_total', 'Tasks that ended', ['task', 'outcome']),
+    tasksRunning: new CountFamily('gauge', 'cellarium_tasks_running', 'Tasks that this instance works on', ['task']),
+    taskTime: new DistributionFamily(
+      'cellarium_task_seconds',
+      'Time that this instance worked on a task, to its end or until it left it, in seconds',
+      WORK_SECONDS,
+      ['task'],
+    ),
+    jobTime: new DistributionFamily(
+      'cellarium_job_seconds',
+      'Time of a run of a scheduled job, in seconds',
+      WORK_SECONDS,
+      ['job'],
+    ),
+    jobSuccess: new CountFamily(
+      'gauge',
+      'cellarium_job_last_success_timestamp_seconds',
+      'When a scheduled job last ended well on whichever instance, in seconds since 1970',
+      ['job'],
+    ),
+    jobs: counter('cellarium_job_runs_total', 'Runs of scheduled jobs on this instance', ['job', 'outcome']),
+  }
+}
+
 /** What administrators do. */
 function ofAdministration() {
   return {
@@ -157,6 +185,14 @@ function ofAdministration() {
     deleted: counter('cellarium_deleted_total', 'Media that were deleted'),
     administered: counter('cellarium_admin_actions_total', 'Lines of the audit log', ['action', 'outcome']),
     adminRefused: counter('cellarium_admin_refusals_total', 'Requests for administrators that others made', ['action']),
+  }
+}
+
+function previewFamilies() {
+  return {
+    urlPreviews: counter('media_url_previews_generated_total', 'URL previews generated', ['type']),
+    previews: counter('cellarium_url_previews_total', 'Pages looked at for previews', ['type', 'outcome']),
+    previewsPurged: counter('cellarium_url_previews_removed_total', 'Stored previews that were removed'),
   }
 }
 

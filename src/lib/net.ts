@@ -1,23 +1,28 @@
-import { Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import { callbackify } from 'node:util'
 import type { LRUCache } from 'lru-cache'
 import { lastUsed } from './last-used.ts'
 import type { Dispatcher, Pool } from 'undici'
+import { type BodyOptions, boundedBody } from './body.ts'
 import { type ConnectParts, Connector, type Route, trust } from './connect.ts'
 import type { Trace } from './steps.ts'
 
 export interface DoorParts extends Omit<ConnectParts, 'secureContext'> {
   /** The authorities to trust, as PEM texts; those of the system and of NODE_EXTRA_CA_CERTS if not given. */
   readonly authorities?: readonly string[]
+  /** Most bytes of an answer's headers; 16 KiB if not given. */
+  readonly headerBytes?: number
 }
 
-export interface GetOptions {
+export interface GetOptions extends BodyOptions {
   readonly headers?: Readonly<Record<string, string>>
-  readonly signal?: AbortSignal | undefined
   /** How many redirects are followed; 0: the redirect itself is the answer. */
   readonly redirects: number
-  /** Most bytes of the body. */
-  readonly bodyBytes: number
+  /**
+   * Called with every address before it is asked: the first one, and each that it redirects to. What it throws is what `get`
+   * throws. Its signal aborts with the caller's, or when the time is over.
+   */
+  readonly before?: (address: URL, signal: AbortSignal) => Promise<void> | void
   /** How long nothing may come, in ms. */
   readonly idleMs: number
   /** For everything, from the first look-up to the last byte, in ms. */
@@ -35,11 +40,6 @@ export interface DoorResponse {
   readonly url: URL
   /** Has to be read to its end or destroyed. */
   readonly body: Readable
-}
-
-/** An answer is larger than whoever asked has use for. */
-export class TooMuch extends Error {
-  override readonly name = 'TooMuch'
 }
 
 /** An address, or one that it redirects to, is followed no further: a circle, too many, no address, not https. Nothing was sent to it. */
@@ -65,10 +65,12 @@ const CREDENTIALS = new Set(['authorization', 'proxy-authorization', 'cookie'])
  */
 export class Door implements AsyncDisposable {
   readonly #parts: ConnectParts
+  readonly #headerBytes: number
   readonly #pools: LRUCache<string, Promise<Pool>>
 
   constructor(parts: DoorParts) {
     this.#parts = { ...parts, secureContext: trust(parts.authorities) }
+    this.#headerBytes = parts.headerBytes ?? HEADER_BYTES
     this.#pools = lastUsed<Promise<Pool>>(MOST_SERVERS, { dispose: (pool) => void letGo(pool) })
   }
 
@@ -91,7 +93,7 @@ export class Door implements AsyncDisposable {
     return new Pool(route.tlsName === undefined ? 'http://server.invalid' : 'https://server.invalid', {
       connections: CONNECTIONS,
       allowH2: false,
-      maxHeaderSize: HEADER_BYTES,
+      maxHeaderSize: this.#headerBytes,
       keepAliveTimeout: KEEP_ALIVE_MS,
       connect: (_, callback) => {
         connect((error, socket) => {
@@ -107,7 +109,9 @@ export class Door implements AsyncDisposable {
    *
    * @throws {AddressRefused} when it, or where it redirects to, must not be dialled
    * @throws {BadAddress} when it is none to be fetched, or leads nowhere
-   * @throws {TooMuch} when the body is larger than `bodyBytes`: at once if its length is known, else while it is read
+   * @throws {TooMuch} when the body is larger than `bodyBytes` and not to be cut: at once if its length is known, else while it
+   *   is read
+   * @throws {UnknownCoding} when the body is to be decoded, and cannot be
    */
   async get(address: URL, options: GetOptions): Promise<DoorResponse> {
     const deadline = AbortSignal.timeout(options.totalMs)
@@ -116,9 +120,13 @@ export class Door implements AsyncDisposable {
     let [url, headers] = [address, options.headers ?? {}]
     for (;;) {
       seen.add(url.href)
+      await options.before?.(url, signal)
       const response = await this.#getOnce(url, headers, { ...options, signal })
       const next = options.redirects > 0 ? redirectOf(url, response) : undefined
-      if (!next) return { ...(await bounded(response, options.bodyBytes)), url }
+      if (!next) {
+        const { statusCode: status, headers, body } = response
+        return { status, headers, url, body: boundedBody(body, headers, options) }
+      }
       await response.body.dump({ limit: REDIRECT_BODY_BYTES, signal })
       if (seen.has(next.href)) throw new BadAddress(`${placeOf(url)} redirects in a circle, to ${placeOf(next)}`)
       if (seen.size > options.redirects)
@@ -194,7 +202,8 @@ function redirectOf(url: URL, { statusCode, headers, body }: Dispatcher.Response
     body.on('error', () => {}).destroy()
     throw new BadAddress(`${placeOf(url)} redirects to ${JSON.stringify(location)}, which is no address`)
   }
-  next.hash = ''
+  // Names and passwords in addresses are never sent, nor told.
+  for (const part of ['hash', 'username', 'password'] as const) next[part] = ''
   return next
 }
 
@@ -205,28 +214,4 @@ function placeOf({ protocol, host, pathname }: URL): string {
 
 function withoutCredentials(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !CREDENTIALS.has(name.toLowerCase())))
-}
-
-async function bounded(
-  { statusCode, headers, body }: Dispatcher.ResponseData,
-  most: number,
-): Promise<Omit<DoorResponse, 'url'>> {
-  const length = Number(headers['content-length'] ?? 0)
-  if (length > most) {
-    body.on('error', () => {}).destroy()
-    throw new TooMuch(`the answer has ${length} bytes, and ${most} are allowed`)
-  }
-  const outside = Readable.from(upTo(body, most), { objectMode: false })
-  // A generator that has not begun does not end what it would have read.
-  outside.once('close', () => body.on('error', () => {}).destroy())
-  return { status: statusCode, headers, body: outside }
-}
-
-async function* upTo(body: AsyncIterable<Uint8Array>, most: number): AsyncGenerator<Uint8Array> {
-  let size = 0
-  for await (const chunk of body) {
-    size += chunk.length
-    if (size > most) throw new TooMuch(`the answer has more than the ${most} bytes that are allowed`)
-    yield chunk
-  }
 }

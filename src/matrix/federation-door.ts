@@ -5,6 +5,7 @@ import { dial, type Dial } from '../lib/dial.ts'
 import { addressRefused, type EventParts } from '../lib/events.ts'
 import { NameLookup } from '../lib/name-lookup.ts'
 import { Door } from '../lib/net.ts'
+import { proxyVariable } from '../lib/proxies.ts'
 import { Discovery } from './discovery.ts'
 import { Origins } from './origins.ts'
 
@@ -36,8 +37,6 @@ export interface Federation extends AsyncDisposable {
   /** Follows changed options; connections of before are not used again. */
   configure(options: FederationOptions): void
 }
-
-const PROXIES = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy', 'ALL_PROXY', 'all_proxy']
 
 /** Opens the door to other servers, and says loudly which of its locks are off. */
 export function openFederation(parts: FederationParts): Federation {
@@ -84,7 +83,7 @@ function warnOfEnvironment({ environment, events: { log } }: FederationParts): v
   if (environment['MEDIA_REPO_HTTP_ONLY_FEDERATION'] === 'true') {
     log.warn('MEDIA_REPO_HTTP_ONLY_FEDERATION: OTHER SERVERS ARE ASKED WITHOUT ENCRYPTION. This is for tests only')
   }
-  const proxy = PROXIES.find((name) => environment[name])
+  const proxy = proxyVariable(environment)
   if (proxy !== undefined) {
     log.warn(
       { variable: proxy },

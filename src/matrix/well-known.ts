@@ -1,6 +1,7 @@
 import { lastUsed } from '../lib/last-used.ts'
 import type { Clock } from '../lib/clock.ts'
-import { type Door, type DoorResponse, TooMuch } from '../lib/net.ts'
+import { TooMuch } from '../lib/body.ts'
+import type { Door, DoorResponse } from '../lib/net.ts'
 import { type Trace, traced } from '../lib/steps.ts'
 import { type ServerAddress, parseServerName } from './server-name.ts'
 

@@ -4,6 +4,7 @@ import type { Database } from '../db/connect.ts'
 import { findMedia, type MediaRecord } from '../db/media.ts'
 import { findThumbnail, type ThumbnailRecord, type WantedThumbnail } from '../db/thumbnails.ts'
 import { isMarkedLost } from './lost.ts'
+import { UpToDate, type UpToDateParts } from './up-to-date.ts'
 
 const KEPT_AT_MOST = 2000
 /** Of what fits in one message between instances (PostgreSQL: 8,000 bytes); more is told as `all`. */
@@ -34,37 +35,32 @@ export function onChanged(notifier: Pick<Notifier, 'on'>, listener: (changed: Ch
   return notifier.on('changed', (message) => listener(JSON.parse(message) as Changed))
 }
 
-export interface RecordsParts {
+export interface RecordsParts extends UpToDateParts {
   readonly db: Pick<Database, 'read' | 'version'>
-  readonly notifier: Pick<Notifier, 'on' | 'isAttentive'>
 }
 
 /**
- * Finds the records of media and thumbnails, and keeps those that are asked for again and again. On SQLite a kept one counts
- * only while the database is exactly as it was: whatever anybody commits, quarantine and deletion among it, empties the cache
- * at the next look. On PostgreSQL, where asking that would cost a query, they are kept while this instance hears the others,
- * who say what they change.
+ * Finds the records of media and thumbnails, and keeps those that are asked for again and again, for as long as they are known to be
+ * what the database has: quarantine and deletion among other things end that.
  */
 export class Records {
-  readonly #parts: RecordsParts
+  readonly #db: Pick<Database, 'read'>
   readonly #media = lastUsed<MediaRecord>(KEPT_AT_MOST)
   readonly #thumbnails = lastUsed<Thumbnail>(KEPT_AT_MOST)
-  #version: number | undefined
-  /** Another number each time something was dropped: what was asked for before that may be older than the change. */
-  #generation = 0
+  readonly #upToDate: UpToDate
 
   constructor(parts: RecordsParts) {
-    this.#parts = parts
+    this.#db = parts.db
+    this.#upToDate = new UpToDate(parts, () => this.#clear())
     onChanged(parts.notifier, (changed) => this.#drop(changed))
-    parts.notifier.on('missed', () => this.#drop({ kind: 'all' }))
   }
 
   /** The record of `mxc://origin/mediaId` as it is now, if its content is here. */
   async find(origin: string, mediaId: string): Promise<MediaRecord | undefined> {
     const kept = this.kept(origin, mediaId)
     if (kept) return kept
-    const isStill = this.#watch()
-    const record = await findMedia(this.#parts.db.read, origin, mediaId)
+    const isStill = this.#upToDate.watch()
+    const record = await findMedia(this.#db.read, origin, mediaId)
     // What was found again is not told: a record that says that it is lost is not kept.
     if (record && !isMarkedLost(record) && isStill()) this.#media.set(`${origin}/${mediaId}`, record)
     return record
@@ -72,52 +68,33 @@ export class Records {
 
   /** The same, if it is kept: without waiting for anything. */
   kept(origin: string, mediaId: string): MediaRecord | undefined {
-    return this.#mayUse() ? this.#media.get(`${origin}/${mediaId}`) : undefined
+    return this.#upToDate.mayUse() ? this.#media.get(`${origin}/${mediaId}`) : undefined
   }
 
   /** The thumbnail's record as it is now, if it was made. */
   async findThumbnail(key: WantedThumbnail): Promise<ThumbnailRecord | undefined> {
     const name = `${key.sourceSha256} ${key.width}x${key.height} ${key.method} ${[key.variant, ...(key.orElse ?? [])].join()}`
-    const kept = this.#mayUse() ? this.#thumbnails.get(name) : undefined
+    const kept = this.#upToDate.mayUse() ? this.#thumbnails.get(name) : undefined
     if (kept) return kept.record
-    const isStill = this.#watch()
-    const record = await findThumbnail(this.#parts.db.read, key)
+    const isStill = this.#upToDate.watch()
+    const record = await findThumbnail(this.#db.read, key)
     if (record && !isMarkedLost(record) && isStill()) this.#thumbnails.set(name, { source: key.sourceSha256, record })
     return record
   }
 
-  /** Whether what is kept is what the database has. */
-  #mayUse(): boolean {
-    const version = this.#parts.db.version()
-    if (version === undefined) return this.#parts.notifier.isAttentive()
-    if (version !== this.#version) this.#drop({ kind: 'all' })
-    this.#version = version
-    return true
-  }
-
-  /**
-   * Gives what tells, later, whether all that was said since has been heard and nothing was dropped. On SQLite, what was
-   * committed since the version was asked for is in the record, and shows in the next version.
-   */
-  #watch(): () => boolean {
-    const { notifier } = this.#parts
-    const generation = this.#generation
-    const heard = notifier.isAttentive()
-    return () => heard && notifier.isAttentive() && generation === this.#generation
-  }
-
   #drop(changed: Changed): void {
-    this.#generation++
-    if (changed.kind === 'all') {
-      this.#media.clear()
-      this.#thumbnails.clear()
-      return
-    }
+    this.#upToDate.dropped()
+    if (changed.kind === 'all') return this.#clear()
     const gone = new Set(changed.sha256s)
     for (const [name, record] of this.#media.entries()) if (gone.has(record.sha256)) this.#media.delete(name)
     for (const [name, { source, record }] of this.#thumbnails.entries()) {
       if (gone.has(source) || gone.has(record.sha256)) this.#thumbnails.delete(name)
     }
+  }
+
+  #clear(): void {
+    this.#media.clear()
+    this.#thumbnails.clear()
   }
 }
 

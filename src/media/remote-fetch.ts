@@ -39,9 +39,8 @@ export interface FetchJob {
   readonly homeserver: FetchingHomeserver & { readonly name: string }
   /** Who is charged for what has to be fetched. */
   readonly payer: Payer
-  readonly lease: Lease
-  /** Resolves once the lease is held. Nobody is told anything before: another instance may be sending the file. */
-  readonly taken: Promise<void>
+  /** Undefined where nobody else can fetch it at the same time. */
+  readonly lease: Lease | undefined
   /** Its place among the files that are fetched at the same time. */
   readonly place: Place
   /** How long the origin may wait for a file that is announced and not there yet, in ms. */
@@ -136,7 +135,6 @@ async function ask(parts: RemoteFetchParts, job: FetchJob, { lost, growing }: Ex
   try {
     const charge = await chargeFetch(parts, payer, remote.size ?? remote.about?.atLeast)
     const isHeld = lost !== undefined || (await canBeBlocked(parts.db.read, sizesOf(remote)))
-    await job.taken
     growing.announce(remote.size)
     const { contentType, fileName } = remote
     if (isHeld) progress.answered()

@@ -55,7 +55,8 @@ export class RemoteMedia implements AsyncDisposable {
   readonly #queue: FairWorkQueue
   readonly #failures: RemoteFailures
   readonly #underWay = new Map<string, SharedFetch>()
-  readonly #begunEarly = new Set<string>()
+  /** What is being fetched, where no lease in the database says it. */
+  readonly #held = new Set<string>()
   readonly #background = new Set<Promise<unknown>>()
   readonly #closed = new AbortController()
 
@@ -157,17 +158,20 @@ export class RemoteMedia implements AsyncDisposable {
     }
   }
 
-  /** Where nobody else can have the lease, the origin is asked while it is taken. */
+  /** Where no other instance can be at it, the lease is a name in memory: in the database it would cost two commits. */
   async #leased(name: string, place: Place, fetching: Fetching): Promise<Leased<void>> {
-    const early = isAlone(this.#parts.db) && !this.#begunEarly.has(name)
-    const options = { ms: this.#options.leaseMs, signal: fetching.signal, early }
-    if (early) this.#begunEarly.add(name)
-    try {
-      return await withLease(this.#parts, name, options, (lease, signal, taken) =>
-        this.#work({ ...fetching, signal }, { place, lease, taken }),
+    if (!isAlone(this.#parts.db)) {
+      const options = { ms: this.#options.leaseMs, signal: fetching.signal }
+      return await withLease(this.#parts, name, options, (lease, signal) =>
+        this.#work({ ...fetching, signal }, { place, lease }),
       )
+    }
+    if (this.#held.has(name)) return { outcome: 'busy' }
+    this.#held.add(name)
+    try {
+      return { outcome: 'done', result: await this.#work(fetching, { place, lease: undefined }) }
     } finally {
-      if (early) this.#begunEarly.delete(name)
+      this.#held.delete(name)
     }
   }
 
@@ -193,7 +197,7 @@ export class RemoteMedia implements AsyncDisposable {
     using hints = listen(notifier, formatMxc(mxc), signal)
     for (;;) {
       // The lease before the record: what is stored in between is then found.
-      const isBusy = await isLeased(db.read, lease)
+      const isBusy = isAlone(db) ? this.#held.has(lease) : await isLeased(db.read, lease)
       const record = await findMedia(db.read, mxc.origin, mxc.mediaId)
       if (record && !isMarkedLost(record)) return record
       if (!isBusy) return undefined
@@ -236,7 +240,7 @@ interface Fetching {
 }
 
 /** What lets a fetch be done, and its result be recorded. */
-type Right = Pick<FetchJob, 'place' | 'lease' | 'taken'>
+type Right = Pick<FetchJob, 'place' | 'lease'>
 
 /** Whoever began it may have less patience with an upload that is only announced, or may have fetched too much already. */
 function mayDoBetter(error: unknown, attempt: number): boolean {

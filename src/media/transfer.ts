@@ -120,17 +120,7 @@ export interface TransferParts {
  */
 export async function beginTransfer(parts: TransferParts, actor: Actor, wish: TransferWish): Promise<number> {
   refuseImpossible(parts.datastores, wish)
-  const { bytes, files } = await usageOf(parts.db.read, `datastore:${wish.source}`)
-  const progress: TransferProgress = {
-    objects: files,
-    bytes,
-    moved: 0,
-    movedBytes: 0,
-    skipped: 0,
-    failed: 0,
-    failures: [],
-    after: '',
-  }
+  const progress = await progressAtFirst(parts.db, wish)
   const now = parts.clock.now()
   const places = { source_datastore_id: wish.source, target_datastore_id: wish.target }
   // MMR has no word for "everything": its default is the time of the request. Files that are read after it move here too.
@@ -142,6 +132,15 @@ export async function beginTransfer(parts: TransferParts, actor: Actor, wish: Tr
   const { id } = await auditedWrite(parts, actor, what, addTask, task, () => null)
   parts.notifier.notify('tasks', String(id))
   return id
+}
+
+/** How far a transfer is that has not begun. */
+export async function progressAtFirst(
+  { read }: Pick<Database, 'read'>,
+  { source }: Pick<TransferWish, 'source'>,
+): Promise<TransferProgress> {
+  const { bytes, files: objects } = await usageOf(read, `datastore:${source}`)
+  return { objects, bytes, moved: 0, movedBytes: 0, skipped: 0, failed: 0, failures: [], after: '' }
 }
 
 /** The datastores have to be configured, and be two. Wordings: MMR's. */

@@ -6,6 +6,11 @@ export interface Source extends AsyncDisposable {
   readonly asked: URL
   /** Where it came from in the end. */
   readonly url: URL
+  /**
+   * 200, or that of a page that wants something first: to sign in, to pay, consent (401, 402, 403, 406, 451). Of such a page
+   * only what it says for those who preview it counts: OpenGraph and the like, never its text.
+   */
+  readonly status: number
   /** Lower case, without parameters; empty if the site named none. */
   readonly contentType: string
   /** As the Content-Type header says; absent if it does not. */

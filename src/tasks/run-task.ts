@@ -11,7 +11,8 @@ import type { EventParts } from '../lib/events.ts'
 export interface TaskKind {
   readonly name: string
   /**
-   * Works on a task, from the beginning or from where somebody left it. Gives what went wrong, in a sentence or two, or ''.
+   * Works on a task, from the beginning (also where its progress is `{}`: it was begun again) or from where somebody left it.
+   * Gives what went wrong, in a sentence or two, or ''.
    * What it throws is tried again a few times, unless it is `Refused`.
    */
   readonly run: (task: RunningTask) => Promise<string>
@@ -64,11 +65,12 @@ export async function runTask(parts: TaskParts, kind: TaskKind, id: number, opti
     const held = { lease, id }
     using cancelled = watchCancelled(parts, id, options.lookMs ?? LOOK_MS)
     const start = { task: kind.name, id }
+    const began = performance.now()
     taskTaken(parts.events, start)
     try {
       await runToItsEnd(parts, kind, held, AbortSignal.any([signal, cancelled.signal]))
     } finally {
-      taskLeft(parts.events, start)
+      taskLeft(parts.events, { ...start, durationMs: Math.round(performance.now() - began) })
     }
   })
   return leased.outcome === 'done'

@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { lastRun, noteRun } from '../db/jobs.ts'
+import { type LastRun, lastRun, noteRun, spreadFirstRun } from '../db/jobs.ts'
 import type { Database } from '../db/connect.ts'
 import type { Lease } from '../db/leases.ts'
 import { type LeaseParts, withLease } from '../db/with-lease.ts'
-import { jobRan } from '../lib/background-events.ts'
+import { jobRan, jobSeen } from '../lib/background-events.ts'
+import type { Clock } from '../lib/clock.ts'
 import type { EventParts } from '../lib/events.ts'
 
 /** Something that has to be done again and again, by one instance at a time, whichever lives. */
@@ -26,13 +27,18 @@ export interface ScheduleParts extends LeaseParts {
   readonly events: Pick<EventParts, 'log' | 'metrics'>
   /** From 0 to 1, so that instances started together do not all ask at the same moment. */
   readonly random: () => number
+  readonly clock: Clock
 }
 
 /** A run that failed is repeated after this time, if the job's own is longer. */
 const RETRY_MS = 5 * 60_000
 const FIRST_WITHIN_MS = 20_000
+/** Jobs that come more rarely than every minute have their first run within the hour, each at a moment of its own. */
+const OFTEN_MS = 60_000
+const FIRST_RARE_WITHIN_MS = 3_600_000
+/** And drift apart from then on: of instances, and jobs, none meet at every full hour. */
 const SPREAD = 0.1
-const SPREAD_AT_MOST_MS = 60_000
+const SPREAD_AT_MOST_MS = 10 * 60_000
 
 /** Runs each job when it is due: once among all instances, however many run this. Disposing it ends the runs under way. */
 export function startSchedule(parts: ScheduleParts, jobs: readonly Job[]): AsyncDisposable {
@@ -76,10 +82,22 @@ async function runIfDue(parts: ScheduleParts, job: Job, closing: AbortSignal): P
   }
 }
 
-async function timeUntilDue({ db }: ScheduleParts, { name, everyMs }: Job): Promise<number> {
-  const last = await lastRun(db.read, name)
-  if (!last) return 0
-  return (last.error === '' ? everyMs : Math.min(everyMs, RETRY_MS)) - last.agoMs
+async function timeUntilDue(parts: ScheduleParts, job: Job): Promise<number> {
+  const last = await lastRun(parts.db.read, job.name)
+  if (!last) return await timeUntilFirst(parts, job)
+  tellSuccess(parts, job, last)
+  return (last.error === '' ? job.everyMs : Math.min(job.everyMs, RETRY_MS)) - last.agoMs
+}
+
+async function timeUntilFirst({ db, random }: ScheduleParts, { name, everyMs }: Job): Promise<number> {
+  if (everyMs <= OFTEN_MS) return 0
+  const inMs = Math.round(random() * Math.min(everyMs, FIRST_RARE_WITHIN_MS))
+  await db.write(spreadFirstRun, { job: name, everyMs, inMs })
+  return inMs
+}
+
+function tellSuccess({ events, clock }: ScheduleParts, { name: job }: Job, { succeededAgoMs }: LastRun): void {
+  if (succeededAgoMs !== null) jobSeen(events, { job, succeededAt: clock.now() - succeededAgoMs })
 }
 
 /** A run that was told to stop is not noted: another instance does it instead. */

@@ -8,7 +8,14 @@ import { Unavailable } from '../lib/errors.ts'
 import { objectMoved, objectNotMoved } from '../lib/background-events.ts'
 import type { EventParts } from '../lib/events.ts'
 import { type CopyParts, copyProven, discard, isOfObject } from '../media/copy-object.ts'
-import { refuseImpossible, TRANSFER, type TransferProgress, type TransferWish, wishOf } from '../media/transfer.ts'
+import {
+  progressAtFirst,
+  refuseImpossible,
+  TRANSFER,
+  type TransferProgress,
+  type TransferWish,
+  wishOf,
+} from '../media/transfer.ts'
 import { KEEP_UNUSED_MS, UNCERTAIN_MS } from '../media/unused.ts'
 import type { RunningTask, TaskKind } from './run-task.ts'
 
@@ -37,7 +44,10 @@ const IN_A_ROW = 10
 export function transferKind(parts: TransferTaskParts, options: Partial<TransferOptions> = {}): TaskKind {
   return {
     name: TRANSFER,
-    run: async (task) => await new Transfer(parts, { ...DEFAULTS, ...options }, task).run(),
+    run: async (task) => {
+      const progress = 'after' in task.progress ? task.progress : await progressAtFirst(parts.db, wishOf(task))
+      return await new Transfer(parts, { ...DEFAULTS, ...options }, { ...task, progress }).run()
+    },
   }
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { readJxlSize } from './jxl-size.ts'
+import { readJxlHeader } from './jxl-size.ts'
 
 /** A codestream that begins with these fields: [value, bits], the first in the lowest bits. */
 function codestream(...fields: readonly (readonly [value: number, bits: number])[]): Buffer {
@@ -45,7 +45,7 @@ test.each<[string, Buffer, readonly [number, number]]>([
     [400, 300],
   ],
 ])('is read from %s', (_, bytes, [width, height]) => {
-  expect(readJxlSize(bytes)).toEqual({ width, height })
+  expect(readJxlHeader(bytes)).toMatchObject({ width, height })
 })
 
 test.each<[string, Buffer]>([
@@ -55,5 +55,90 @@ test.each<[string, Buffer]>([
   ['boxes without a picture', box('ftyp', Buffer.alloc(50))],
   ['a box with something else', box('jxlc', Buffer.alloc(50))],
 ])('is not read from %s', (_, bytes) => {
-  expect(() => readJxlSize(bytes)).toThrow()
+  expect(() => readJxlHeader(bytes)).toThrow()
+})
+
+const size = [
+  [1, 1],
+  [8, 5],
+  [1, 3],
+] as const
+
+test.each<[string, boolean, readonly (readonly [number, number])[]]>([
+  ['colours as usual', true, [[1, 1]]],
+  [
+    '8 bits and no more channels',
+    true,
+    [
+      [0, 1],
+      [0, 1],
+      [0, 1],
+      [0, 2],
+      [0, 1],
+      [0, 2],
+    ],
+  ],
+  ['another size for display', true, [[0, 1], [1, 1], [5, 3], [1, 1], ...size, [0, 2], [0, 1], [0, 2], [0, 1], [0, 2]]],
+  [
+    'a preview',
+    false,
+    [
+      [0, 1],
+      [1, 1],
+      [0, 3],
+      [0, 1],
+      [1, 1],
+    ],
+  ],
+  [
+    'an animation',
+    false,
+    [
+      [0, 1],
+      [1, 1],
+      [0, 3],
+      [0, 1],
+      [0, 1],
+      [1, 1],
+    ],
+  ],
+  [
+    'numbers with a point',
+    false,
+    [
+      [0, 1],
+      [0, 1],
+      [1, 1],
+      [0, 2],
+      [7, 4],
+      [0, 1],
+      [0, 2],
+    ],
+  ],
+  [
+    '12 bits',
+    false,
+    [
+      [0, 1],
+      [0, 1],
+      [0, 1],
+      [2, 2],
+      [0, 1],
+      [0, 2],
+    ],
+  ],
+  [
+    'transparency',
+    false,
+    [
+      [0, 1],
+      [0, 1],
+      [0, 1],
+      [0, 2],
+      [1, 1],
+      [1, 2],
+    ],
+  ],
+])('whether a JPEG can hold one with %s: %s', (_, plain, fields) => {
+  expect(readJxlHeader(codestream(...size, ...fields)).plain).toBe(plain)
 })

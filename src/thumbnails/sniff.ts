@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises'
-import { fileTypeFromFile } from 'file-type'
+import { fileTypeFromBuffer, fileTypeFromFile } from 'file-type'
 
 const SNIFFED_BYTES = 4096
 
@@ -11,6 +11,13 @@ export async function sniff(path: string): Promise<string | undefined> {
   // file-type knows what begins with bytes of its own. SVG is text.
   if (type && type.mime !== 'application/xml') return type.mime
   return isSvg(await firstText(path)) ? 'image/svg+xml' : type?.mime
+}
+
+/** The same of the first bytes of a file that is still on its way. */
+export async function sniffBegin(begin: Buffer): Promise<string | undefined> {
+  const type = await fileTypeFromBuffer(begin)
+  if (type && type.mime !== 'application/xml') return type.mime
+  return isSvg(begin.toString('utf8', 0, SNIFFED_BYTES)) ? 'image/svg+xml' : type?.mime
 }
 
 /** What may stand before the first element: space, declarations and instructions, comments, a document type. */

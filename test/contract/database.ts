@@ -9,6 +9,7 @@ import { leasesContract } from './database/leases.ts'
 import { mediaContract } from './database/media.ts'
 import { moderationContract } from './database/moderation.ts'
 import { quarantineChangesContract } from './database/quarantine-changes.ts'
+import { previewsContract } from './database/previews.ts'
 import { recordsContract } from './database/records.ts'
 import { remoteContract } from './database/remote.ts'
 import { repositoryContract } from './database/repository.ts'
@@ -56,13 +57,14 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     userListsContract(openEmpty)
     auditContract(openEmpty)
     remoteContract(openEmpty)
+    previewsContract(openEmpty)
   })
 }
 
 async function empty(under: DatabaseUnderTest): Promise<void> {
   const tables = ['thumbnails', 'media', 'deleted_media', 'pending_media', 'objects', 'usage_changes', 'usage_totals']
-  tables.push('uploader_days', 'quarantine_changes')
-  tables.push('leases', 'jobs', 'tasks', 'unused_objects', 'repository', 'care_progress', 'audit')
+  tables.push('uploader_days', 'audit', 'quarantine_changes')
+  tables.push('previews', 'leases', 'jobs', 'tasks', 'unused_objects', 'repository', 'care_progress')
   for (const name of tables) await under.execute(`DELETE FROM ${table(under.db, name)}`)
   await under.execute(`DELETE FROM ${table(under.db, 'migrations')} WHERE name LIKE '9999%'`)
 }

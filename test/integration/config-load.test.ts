@@ -190,6 +190,24 @@ datastores: [{type: ipfs}, {type: file}, {type: s3, opts: {endpoint: x}}]
     expect(found.join()).not.toContain('your_password')
   })
 
+  test.each([
+    ['disallowedNetworks: [127.0.0.1/8, 10.0/8]', 'disallowedNetworks[1]'],
+    ['disallowedNetworks: [127.0.0.1]', 'disallowedNetworks[0]'],
+    ['allowedNetworks: ["::ffff:10.0.0.0/8"]', 'allowedNetworks[0]'],
+    ['allowedNetworks: [everywhere]', 'allowedNetworks[0]'],
+    ['disallowedUrls: [example.org, "ftp://example.org"]', 'disallowedUrls[1]'],
+    ['disallowedUrls: ["/private/*"]', 'disallowedUrls[0]'],
+    ['userAgent: "a\\r\\nb: c"', 'userAgent'],
+    ['defaultLanguage: "ä"', 'defaultLanguage'],
+  ])('of previews keep the server from starting, of one homeserver too: %s', async (options, path) => {
+    const main = await problems({ 'a.yaml': `${ONE}urlPreviews: {${options}}` })
+    expect(main).toEqual([expect.stringContaining(`urlPreviews.${path}: must be `)])
+    const own = `homeserver: example.org\ncsApi: http://x\nurlPreviews: {${options}}\n`
+    expect(await problems({ 'a.yaml': ONE, 'b.yaml': own })).toEqual([
+      expect.stringContaining(`urlPreviews.${path}: must be `),
+    ])
+  })
+
   test('are blamed on the file that set them, also after merging', async () => {
     expect(
       await problems({ 'a.yaml': `${ONE}uploads: {maxBytes: 5}`, 'b.yaml': '\n\nuploads:\n  minBytes: -3\n' }),
@@ -254,10 +272,10 @@ describe('Unknown keys', () => {
 
   test('whose feature comes later are known, and told apart', async () => {
     const { warnings, withoutEffect } = await load({
-      'a.yaml': `${ONE}urlPreviews: {enabled: true}\npgo: {enabled: no}\nplugins: []\n`,
+      'a.yaml': `${ONE}archiving: {enabled: true}\npgo: {enabled: no}\nplugins: []\n`,
     })
     expect(warnings).toEqual([])
-    expect(withoutEffect.map(({ path }) => path.join('.'))).toEqual(['urlPreviews.enabled', 'pgo.enabled'])
+    expect(withoutEffect.map(({ path }) => path.join('.'))).toEqual(['archiving.enabled', 'pgo.enabled'])
   })
 })
 

@@ -9,6 +9,7 @@ import { type Dial, dial } from '../../src/lib/dial.ts'
 import { Door } from '../../src/lib/net.ts'
 import { Discovery } from '../../src/matrix/discovery.ts'
 import { Origins } from '../../src/matrix/origins.ts'
+import { literals, odd } from '../support/forbidden-addresses.ts'
 import { recordingLog } from '../support/log.ts'
 import { describeWith } from '../support/services.ts'
 import { delegating, type Handler, type SmallInternet, startSmallInternet } from '../support/small-internet.ts'
@@ -44,61 +45,6 @@ function askOrigin(server: string) {
   const origins = new Origins({ log: recordingLog().log, clock, door, discovery, backoffAt: () => 20 })
   return origins.request(server, { method: 'GET', path: '/', idleMs: 10_000 })
 }
-
-const literals = [
-  '127.0.0.1',
-  '127.9.9.9',
-  '0.0.0.0',
-  '[::1]',
-  '[::]',
-  '[::ffff:127.0.0.1]',
-  '[::ffff:7f00:1]',
-  '[::127.0.0.1]',
-  '[64:ff9b::127.0.0.1]',
-  '[2002:7f00:1::]',
-  '[2001:0:7f00:1::1]',
-  '[2001:0:808:808:0:0:80ff:fffe]',
-  '[2001:db8::5efe:127.0.0.1]',
-  '[2001:db8::200:5efe:7f00:1]',
-  '[::ffff:0:127.0.0.1]',
-  '[64:ff9b:1::127.0.0.1]',
-  '[64:ff9b:1:7f00:0:100::]',
-  '[0:0:0:0:0:0:0:1]',
-  '[fd00::1]',
-  '[fe80::1]',
-  '[fec0::1]',
-  '192.0.0.1',
-  '198.18.0.1',
-  '224.0.0.1',
-  '255.255.255.255',
-  '10.0.0.1',
-  '100.64.0.1',
-  '169.254.169.254',
-]
-const odd = [
-  '2130706433',
-  '0x7f.0.0.1',
-  '0X7F.1',
-  '0x7f000001',
-  '0177.0.0.1',
-  '017700000001',
-  '127.1',
-  '127.0.1',
-  '127.000.000.001',
-  '127.0.0.0x1',
-  '0',
-  '0x',
-  '127.0.0.1.',
-  '127.1.',
-  '127%2e0.0.1',
-  '１２７.0.0.1',
-  '①②⑦.⓪.⓪.①',
-  '127。0。0。1',
-  'localhost',
-  'LOCALHOST.',
-  'localhost..',
-  'any.localhost.',
-]
 
 describeWith('openssl', 'What is in a forbidden network gets no connection', () => {
   beforeAll(async () => {

@@ -34,7 +34,8 @@ export const OPTIONAL_SERVICES: readonly Service[] = ['versitygw']
 export const HOW_TO_GET: Readonly<Record<Service, string>> = {
   postgres: 'install PostgreSQL (Debian: postgresql), or point CELLARIUM_TEST_POSTGRES at a server: postgres://…',
   'redis-server': 'install Redis (Debian: redis-server)',
-  synapse: 'python3 -m venv DIR && DIR/bin/pip install matrix-synapse, then CELLARIUM_TEST_SYNAPSE=DIR/bin/python',
+  synapse:
+    'python3 -m venv DIR && DIR/bin/pip install matrix-synapse[url-preview], then CELLARIUM_TEST_SYNAPSE=DIR/bin/python',
   nginx: 'install nginx (Debian: nginx-light)',
   caddy: 'install caddy',
   apache2: 'install Apache with mod_xsendfile (Debian: apache2, libapache2-mod-xsendfile)',
@@ -119,7 +120,7 @@ export async function freePort(): Promise<number> {
 function findSynapse(environment: NodeJS.ProcessEnv): string | undefined {
   const given = environment['CELLARIUM_TEST_SYNAPSE']
   if (given) return isExecutable(given) ? given : undefined
-  const programs = join(installedByCi(environment), `synapse-${SYNAPSE_VERSION}`, 'bin')
+  const programs = join(installedByCi(environment), `synapse-${SYNAPSE_VERSION}-previews`, 'bin')
   // The starter is written last: without it an installation was broken off, or is under way.
   return isExecutable(join(programs, 'synapse_homeserver')) ? join(programs, 'python') : undefined
 }

@@ -16,6 +16,8 @@ export interface SynapseOptions {
   readonly federation?: { readonly hosts: Readonly<Record<string, string>>; readonly authorityFile: string }
   /** It serves media itself. */
   readonly servesMedia?: boolean
+  /** It previews pages, media being its own: of servers that have these addresses, by host name. */
+  readonly previews?: { readonly hosts: Readonly<Record<string, string>> }
   /** It leaves logins to a Matrix Authentication Service with this address and secret. */
   readonly leavesLoginsTo?: { readonly url: string; readonly secret: string }
 }
@@ -52,7 +54,7 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
       environment: {
         PATH: process.env['PATH'],
         PYTHONDONTWRITEBYTECODE: '1',
-        HOSTS: JSON.stringify(options.federation?.hosts ?? {}),
+        HOSTS: JSON.stringify({ ...options.federation?.hosts, ...options.previews?.hosts }),
         // For what is not federation: where other servers' media repositories send it.
         ...(options.federation && { SSL_CERT_FILE: options.federation.authorityFile }),
       },
@@ -100,7 +102,7 @@ async function writeConfig(needs: ConfigNeeds): Promise<string> {
 }
 
 function homeserverConfig({ folder, options, port, secret }: ConfigNeeds, logging: string): object {
-  const { serverName, federation, servesMedia = false, leavesLoginsTo } = options
+  const { serverName, federation, previews, servesMedia = previews !== undefined, leavesLoginsTo } = options
   const unlimited = { per_second: 10_000, burst_count: 10_000 }
   const names = ['client', ...(federation ? ['federation'] : []), ...(servesMedia ? ['media'] : [])]
   return {
@@ -120,6 +122,8 @@ function homeserverConfig({ folder, options, port, secret }: ConfigNeeds, loggin
       ? // The other servers are on this machine.
         { federation_custom_ca_list: [federation.authorityFile], ip_range_blacklist: [] }
       : { federation_domain_whitelist: [] }),
+    // Of nothing but this machine, so nothing need be forbidden.
+    ...(previews && { url_preview_enabled: true, url_preview_ip_range_blacklist: [] }),
     report_stats: false,
     allow_guest_access: true,
     presence: { enabled: false },

@@ -59,7 +59,8 @@ export const thumbnails = section('Small pictures of larger files.', {
   }),
   numWorkers: option(whole({ min: 1 }), 100, {
     ...atStart,
-    description: 'Most thumbnails made at a time; the machine’s cores limit it further.',
+    description:
+      'Most thumbnails made at a time; the machine’s cores limit it further, and its memory: one for each 512 MiB.',
   }),
   types: option(z.array(text()), TYPES, {
     ...anywhere,

@@ -3,8 +3,8 @@ import { anywhere, option, section, whole } from '../option.ts'
 export const timeouts = section('How long to wait for others, in seconds.', {
   urlPreviewTimeoutSeconds: option(whole({ min: 1 }), 10, {
     ...anywhere,
-    planned: true,
-    description: 'For a page that is previewed.',
+    description:
+      'For a page that is previewed, from the first look-up to its last byte; a page that has begun is previewed as far as it came. As long again for its pictures.',
   }),
   federationTimeoutSeconds: option(whole({ min: 1 }), 120, {
     ...anywhere,

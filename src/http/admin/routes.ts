@@ -4,6 +4,7 @@ import { bulkRoutes } from './bulk-routes.ts'
 import * as datastores from './datastores.ts'
 import * as federation from './federation.ts'
 import * as moderation from './moderation.ts'
+import * as previews from './previews.ts'
 import * as tasks from './tasks.ts'
 import * as usage from './usage.ts'
 
@@ -120,11 +121,32 @@ export const adminRoutes: readonly Route[] = [
     ...tasks.cancel,
   },
   {
+    action: 'retry_background_task',
+    methods: POST,
+    paths: own('admin/tasks/:taskId/retry'),
+    who: 'repository_admin',
+    ...tasks.retry,
+  },
+  {
     action: 'list_audit',
     methods: GET,
     paths: own('admin/audit'),
     who: 'repository_admin',
     ...audit.list,
+  },
+  {
+    action: 'list_previews',
+    methods: GET,
+    paths: own('admin/previews'),
+    who: 'repository_admin',
+    ...previews.list,
+  },
+  {
+    action: 'purge_previews',
+    methods: DELETE,
+    paths: own('admin/previews'),
+    who: 'repository_admin',
+    ...previews.purge,
   },
   {
     action: 'federation_test',

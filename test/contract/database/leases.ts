@@ -136,32 +136,6 @@ export function leasesContract(open: OpenDatabase): void {
       await expect(working).rejects.toThrow('could not be renewed for 150 ms')
     })
 
-    test('that begins early hears when the lease is held, or ends because somebody else has it', async () => {
-      await using under = await open()
-      const { db } = under
-      const begun = Promise.withResolvers<void>()
-      const write: Database['write'] = async (what, args) => {
-        await begun.promise
-        return await db.write(what, args)
-      }
-      const early = (token: string, work: Parameters<typeof withLease<string>>[3]) =>
-        withLease({ db: { write }, log, newToken: () => token }, 'work', { early: true }, work)
-      const first = early('a', async (_, signal, taken) => {
-        begun.resolve()
-        await taken
-        expect(await holds(db, 'a')).toBe(true)
-        const second = early('b', async (_lease, busy, never) => {
-          await expect(never).rejects.toThrow(LeaseLost)
-          throw busy.reason
-        })
-        expect(await second).toEqual({ outcome: 'busy' })
-        expect([signal.aborted, await holds(db, 'a')]).toEqual([false, true])
-        return 'did it'
-      })
-      expect(await first).toEqual({ outcome: 'done', result: 'did it' })
-      expect(await isLeased(db.read, 'work')).toBe(false)
-    })
-
     test('gives the lease back when it fails', async () => {
       await using under = await open()
       const parts = { db: under.db, log, newToken: () => 'a' }

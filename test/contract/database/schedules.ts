@@ -6,17 +6,22 @@ import { describe, expect, test } from 'vitest'
 import type { Database } from '../../../src/db/connect.ts'
 import { lastRun } from '../../../src/db/jobs.ts'
 import { isLeased, takeLease } from '../../../src/db/leases.ts'
-import { openMetrics } from '../../../src/lib/metrics.ts'
+import { type Metrics, openMetrics } from '../../../src/lib/metrics.ts'
 import { type Job, startSchedule } from '../../../src/tasks/schedule.ts'
 import { eventually } from '../../support/app.ts'
-import { close, type OpenDatabase } from './support.ts'
+import { close, many, type OpenDatabase, table } from './support.ts'
 
 const log = pino({ level: 'silent' })
+const HOUR_MS = 3_600_000
 
 /** An instance that does these jobs. */
 function schedule(db: Database, ...jobs: Job[]) {
-  const events = { log, metrics: openMetrics({ version: 'test' }) }
-  return startSchedule({ db, log, events, newToken: randomUUID, random: Math.random }, jobs)
+  return scheduled(db, jobs, openMetrics({ version: 'test' }))
+}
+
+function scheduled(db: Database, jobs: readonly Job[], metrics: Metrics, random: () => number = Math.random) {
+  const events = { log, metrics }
+  return startSchedule({ db, log, events, newToken: randomUUID, random, clock: { now: () => Date.now() } }, jobs)
 }
 
 export function schedulesContract(open: OpenDatabase): void {
@@ -58,6 +63,52 @@ export function schedulesContract(open: OpenDatabase): void {
       expect(runs).toBeGreaterThan(1)
       expect((await lastRun(under.db.read, 'sweeping'))?.agoMs).toBeGreaterThan(100)
     })
+
+    test('begins with rare jobs at different times within the hour, which it remembers', async () => {
+      await using under = await open()
+      let runs = 0
+      const rare = (name: string): Job => ({ name, everyMs: 24 * HOUR_MS, run: async () => void runs++ })
+      const jobs = many(30, (index) => rare(`rare ${index}`))
+      const due = async () => {
+        const all = await Promise.all(jobs.map(({ name }) => lastRun(under.db.read, name)))
+        return all.every((last) => last) ? all.map((last) => 24 * HOUR_MS - (last?.agoMs ?? 0)) : undefined
+      }
+      // Not so early that one of them is due while this test runs.
+      const late = () => 0.3 + 0.7 * Math.random()
+      const metrics = openMetrics({ version: 'test' })
+      let before: number[] | undefined
+      {
+        await using _ = scheduled(under.db, jobs, metrics, late)
+        // Each asks for the first time within twenty seconds.
+        await eventually(async () => (before = await due()), 60_000)
+      }
+      for (const inMs of before ?? []) expect(inMs).toBeLessThanOrEqual(HOUR_MS)
+      expect(Math.max(...(before ?? [])) - Math.min(...(before ?? []))).toBeGreaterThan(HOUR_MS / 10)
+      const [first] = jobs
+      if (!first) throw new Error('there are jobs')
+      await under.execute(`UPDATE ${table(under.db, 'jobs')} SET ended_at = 0 WHERE name = '${first.name}'`)
+      await using _ = scheduled(under.db, jobs, metrics, late)
+      await eventually(() => runs > 0, 60_000)
+      const again = (await due()) ?? []
+      for (const [index, inMs] of again.entries()) if (index > 0) expect(inMs).toBeLessThanOrEqual(before?.[index] ?? 0)
+      expect(again[0]).toBeGreaterThan(HOUR_MS)
+    }, 180_000)
+
+    test('tells on every instance when a job last ended well, wherever that was', async () => {
+      await using under = await open()
+      const job = { name: 'sweeping', everyMs: 600_000, run: async () => {} }
+      const ago = Date.now() - 100_000
+      await under.execute(
+        `INSERT INTO ${table(under.db, 'jobs')} (name, ended_at, error, succeeded_at) VALUES ('sweeping', ${ago}, '', ${ago})`,
+      )
+      const metrics = openMetrics({ version: 'test' })
+      await using _ = scheduled(under.db, [job], metrics)
+      const line = /^cellarium_job_last_success_timestamp_seconds\{job="sweeping"\} (\S+)$/m
+      const told = () => line.exec(metrics.jobSuccess.render())?.[1]
+      await eventually(told, 60_000)
+      // The two clocks may differ by a little.
+      expect(Math.abs(Number(told()) * 1000 - ago)).toBeLessThan(5000)
+    }, 90_000)
 
     test('notes what went wrong, and tries again', async () => {
       await using under = await open()

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
 import type { Database } from '../../../src/db/connect.ts'
 import { lastRun, noteRun } from '../../../src/db/jobs.ts'
@@ -6,22 +7,27 @@ import { isLeased, takeLease } from '../../../src/db/leases.ts'
 import { commitMedia, findMedia } from '../../../src/db/media.ts'
 import {
   addTask,
-  allTasks,
+  lastTasks,
   cancelTask,
   endTask,
   findTask,
   type JsonObject,
+  retryTask,
   saveProgress,
+  sweepTasks,
   unfinishedTasks,
 } from '../../../src/db/tasks.ts'
 import { commitThumbnail, findThumbnail } from '../../../src/db/thumbnails.ts'
 import { countedPage, moveObject, objectsPage } from '../../../src/db/transfer.ts'
 import { deleteLater, forgetUnused, unusedPlaces } from '../../../src/db/unused.ts'
 import { foldUsage, usageOf } from '../../../src/db/usage.ts'
+import { openMetrics } from '../../../src/lib/metrics.ts'
+import { ledgerJob } from '../../../src/tasks/ledger.ts'
 import { close, many, media, NOW, object, objects, type OpenDatabase, pick, table, thumbnail } from './support.ts'
 
 const lease = (token: string) => ({ name: 'task copying', token })
 const LONG = 600_000
+const DAY_MS = 24 * 3_600_000
 
 async function add(db: Database, params: JsonObject = {}, sameAs?: JsonObject) {
   const task = { name: 'copying', params, progress: { done: 0 }, startedAt: NOW }
@@ -42,7 +48,7 @@ export function tasksContract(open: OpenDatabase): void {
       const dbs = [under.db, await under.another(), await under.another()]
       const added = await Promise.all(many(20, (index) => add(pick(dbs, index), { index })))
       expect(added.map(({ id }) => id).toSorted((a, b) => a - b)).toEqual(many(20, (index) => index + 1))
-      const tasks = await allTasks(under.db.read)
+      const tasks = await lastTasks(under.db.read, { before: null, limit: 100 })
       expect(tasks.map(({ id }) => id)).toEqual(many(20, (index) => index + 1))
       expect(tasks[0]).toMatchObject({
         name: 'copying',
@@ -89,6 +95,81 @@ export function tasksContract(open: OpenDatabase): void {
       expect(await db.write(saveProgress, { ...mine, progress: { done: 5 } })).toBe('cancelled')
       expect(await findTask(db.read, mine.id)).toMatchObject({ cancelledAt: NOW, progress: { done: 5 } })
     })
+
+    test('that went wrong are begun again once, by whoever asks, without progress; others are not', async () => {
+      await using under = await open()
+      const dbs = [under.db, await under.another()]
+      const { db } = under
+      const params = { from: 'a', sizes: [1, 2], deep: { to: 'b' } }
+      const mine = { ...(await add(db, params)), lease: lease('mine') }
+      const again = (id = mine.id, of = db) => of.write(retryTask, { id, at: NOW + 5 })
+      expect(await again()).toEqual({ outcome: 'unfinished' })
+      expect(await again(99)).toEqual({ outcome: 'not_found' })
+      await db.write(takeLease, { ...lease('mine'), ms: LONG })
+      await db.write(saveProgress, { ...mine, progress: { done: 3 } })
+      await db.write(endTask, { ...mine, error: 'full', at: NOW + 1 })
+      const results = await Promise.all(many(6, (index) => again(mine.id, pick(dbs, index))))
+      expect(results.filter((result) => 'isNew' in result && result.isNew)).toHaveLength(1)
+      expect(new Set(results.map((result) => 'id' in result && result.id))).toEqual(new Set([2]))
+      expect(await findTask(db.read, 2)).toEqual({
+        id: 2,
+        name: 'copying',
+        params,
+        progress: {},
+        startedAt: NOW + 5,
+        endedAt: null,
+        cancelledAt: null,
+        error: '',
+        retryOf: 1,
+      })
+      expect(await findTask(db.read, 1)).toMatchObject({ error: 'full', progress: { done: 3 }, retryOf: null })
+      await db.write(takeLease, { ...lease('mine'), ms: LONG })
+      await db.write(endTask, { id: 2, lease: lease('mine'), error: '', at: NOW + 9 })
+      expect(await again(2)).toEqual({ outcome: 'done' })
+      expect(await again(1)).toEqual({ outcome: 'begun', id: 3, isNew: true })
+      await close(dbs)
+    })
+
+    test('are listed from the last one back, and forgotten by when they ended, but for the last', async () => {
+      await using under = await open()
+      const { db } = under
+      for (let index = 0; index < 7; index++) await add(db)
+      const tasks = table(db, 'tasks')
+      await under.execute(`UPDATE ${tasks} SET ended_at = id * 10 WHERE id <> 2`)
+      const listed = async (before: number | null, limit: number) =>
+        (await lastTasks(db.read, { before, limit })).map(({ id }) => id)
+      expect(await listed(null, 3)).toEqual([5, 6, 7])
+      expect(await listed(5, 3)).toEqual([2, 3, 4])
+      expect(await listed(2, 3)).toEqual([1])
+      expect(await db.write(sweepTasks, { before: 41, limit: 2 })).toBe(2)
+      expect(await listed(null, 9)).toEqual([2, 4, 5, 6, 7])
+      expect(await db.write(sweepTasks, { before: 41, limit: 2 })).toBe(1)
+      expect(await db.write(sweepTasks, { before: 1000, limit: 10 })).toBe(2)
+      expect(await listed(null, 9)).toEqual([2, 7])
+      expect(await add(db)).toMatchObject({ id: 8 })
+    })
+
+    test('are kept for as many days as are configured, or for good', async () => {
+      await using under = await open()
+      const { db } = under
+      const tasks = table(db, 'tasks')
+      const left = async () => (await lastTasks(db.read, { before: null, limit: 1000 })).length
+      const rows = many(601, (index) => `(${index + 1}, 'copying', '{}', '{}', 1, ${NOW - 5 * DAY_MS}, '')`)
+      rows.push(`(700, 'copying', '{}', '{}', 1, ${NOW - 2 * DAY_MS}, '')`, `(701, 'copying', '{}', '{}', 1, null, '')`)
+      const columns = 'id, name, params, progress, started_at, ended_at, error'
+      await under.execute(`INSERT INTO ${tasks} (${columns}) VALUES ${rows.join()}`)
+      const events = { log: pino({ level: 'silent' }), metrics: openMetrics({ version: 'test' }) }
+      const forget = async (days: number) => {
+        const job = ledgerJob({ db, clock: { now: () => NOW }, events }, () => days)
+        await job.run({ lease: lease('mine'), signal: new AbortController().signal })
+      }
+      await forget(0)
+      expect(await left()).toBe(603)
+      await forget(6)
+      expect(await left()).toBe(603)
+      await forget(4)
+      expect((await lastTasks(db.read, { before: null, limit: 9 })).map(({ id }) => id)).toEqual([700, 701])
+    })
   })
 
   describe('Scheduled jobs', () => {
@@ -106,6 +187,15 @@ export function tasksContract(open: OpenDatabase): void {
       expect(last?.agoMs).toBeGreaterThanOrEqual(0)
       expect(last?.agoMs).toBeLessThan(60_000)
       expect(await isLeased(db.read, mine.name)).toBe(false)
+      expect(last?.succeededAgoMs).toBeNull()
+      for (const error of ['', 'full again']) {
+        await db.write(takeLease, { ...mine, ms: LONG })
+        await db.write(noteRun, { lease: mine, job: 'sweeping', error })
+      }
+      const { error, succeededAgoMs } = (await lastRun(db.read, 'sweeping')) ?? {}
+      expect(error).toBe('full again')
+      expect(succeededAgoMs).toBeGreaterThanOrEqual(0)
+      expect(succeededAgoMs).toBeLessThan(60_000)
     })
   })
 
