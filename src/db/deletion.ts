@@ -16,6 +16,7 @@ export interface NamedMedia extends Name {
   readonly sha256: string
   readonly kind: MediaKind
   readonly uploader: string | null
+  /** In ms since 1970. */
   readonly createdAt: number
   /** When it was last used, or else made, in ms since 1970. */
   readonly usedAt: number

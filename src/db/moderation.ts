@@ -1,6 +1,7 @@
 import { sql } from '#kysely'
 import { type Deed, noteDeed } from './audit.ts'
 import { lockObjects } from './objects.ts'
+import { noteQuarantineChanges } from './quarantine-changes.ts'
 import { compiled, isPostgres, type Queryable, unit } from './query.ts'
 
 /** Names of one content: all of them, or those of one server. */
@@ -49,14 +50,15 @@ export async function quarantineAll(
   // Uploads of the same bytes come before this, and are found, or after it, and are refused.
   await lockObjects(tx, sha256s)
   await lockNamesOf(tx, sha256s)
-  const result = await tx
+  const names = await tx
     .updateTable('media')
     .set({ quarantined_at: at, quarantined_by: by })
     .where('sha256', 'in', [...sha256s])
     .where('quarantined_at', 'is', null)
     .where('protected_at', 'is', null)
     .$if(origin !== null, (query) => query.where('origin', '=', origin))
-    .executeTakeFirst()
+    .returning(['origin', 'media_id as mediaId'])
+    .execute()
   // Names that are gone block the content as well.
   await tx
     .updateTable('deleted_media')
@@ -65,7 +67,8 @@ export async function quarantineAll(
     .where('quarantined_at', 'is', null)
     .$if(origin !== null, (query) => query.where('origin', '=', origin))
     .execute()
-  return Number(result.numUpdatedRows)
+  await noteQuarantineChanges(tx, names, true)
+  return names.length
 }
 
 /** In the order in which reads are noted (`touchMedia`), or the two could lock each other out. */
@@ -93,18 +96,20 @@ export async function releaseAll(tx: Queryable, sha256s: readonly string[]): Pro
   if (sha256s.length === 0) return 0
   await lockObjects(tx, sha256s)
   await lockNamesOf(tx, sha256s)
-  const result = await tx
+  const names = await tx
     .updateTable('media')
     .set({ quarantined_at: null, quarantined_by: null })
     .where('sha256', 'in', [...sha256s])
     .where('quarantined_at', 'is not', null)
-    .executeTakeFirst()
+    .returning(['origin', 'media_id as mediaId'])
+    .execute()
   await tx
     .updateTable('deleted_media')
     .set({ quarantined_at: null })
     .where('sha256', 'in', [...sha256s])
     .execute()
-  return Number(result.numUpdatedRows)
+  await noteQuarantineChanges(tx, names, false)
+  return names.length
 }
 
 /** Whether media of ours had this name and were deleted: their ids never come back. */

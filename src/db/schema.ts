@@ -183,6 +183,15 @@ export interface AuditTable {
   error: string
 }
 
+/** What was quarantined and released, in the order of the commits. */
+export interface QuarantineChangesTable {
+  id: number
+  origin: string
+  media_id: string
+  /** 1 or 0. */
+  quarantined: number
+}
+
 /** What a page looked like to one homeserver, in one language, in one hour. */
 export interface PreviewsTable {
   homeserver: string
@@ -218,6 +227,7 @@ export interface Schema {
   repository: RepositoryTable
   care_progress: CareProgressTable
   descriptions: DescriptionsTable
+  quarantine_changes: QuarantineChangesTable
   audit: AuditTable
   previews: PreviewsTable
 }

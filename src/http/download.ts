@@ -14,6 +14,7 @@ import type { Call } from './call.ts'
 import { dispositionOf } from './headers.ts'
 import type { HttpParts } from './parts.ts'
 import { placeholderFor } from './placeholder.ts'
+import { asksForQuarantined, requireBypass } from './quarantine-bypass.ts'
 import { type Endpoint, mayRedirect } from './redirect.ts'
 
 const DEFAULT_TIMEOUT_MS = 20_000
@@ -36,7 +37,7 @@ export function download(endpoint: Endpoint): Handler {
 
 async function answerDownload(parts: HttpParts, call: Call, endpoint: Endpoint): Promise<Answer> {
   const link = linkFor(parts, call, endpoint)
-  const found = await findOrFetch(parts, call, wanted(parts, call, endpoint))
+  const found = await findOrFetch(parts, call, await wantedByCaller(parts, call, endpoint))
   if (found.kind === 'stored') {
     refuseLost(parts, call, found.record)
     mediaAccessed(parts.events, { ageMs: parts.clock.now() - found.record.createdAt })
@@ -67,7 +68,7 @@ function fileAnswer(parts: HttpParts, call: Call, link: ReturnType<typeof linkFo
     contentType: record.contentType,
     disposition: dispositionOf(record.contentType),
     fileName: call.params['fileName'] || record.uploadName,
-    link: (present) => link(record, present),
+    ...passingOn(record, (present) => link(record, present)),
     atHand: () => parts.cache.get(record)?.bytes,
     open: (part) => openObject(fromCache(parts), call, record, part),
     openRangeBytes: call.homeserver.downloads.defaultRangeChunkSizeBytes,
@@ -110,7 +111,7 @@ async function answerThumbnail(
   asked: AskedThumbnail,
 ): Promise<Answer> {
   const link = linkFor(parts, call, endpoint)
-  const record = await findAllowed(parts, call, wanted(parts, call, endpoint))
+  const record = await findAllowed(parts, call, await wantedByCaller(parts, call, endpoint))
   mediaAccessed(parts.events, { ageMs: parts.clock.now() - record.createdAt })
   const made = await getThumbnail(parts, call, record, asked)
   return {
@@ -121,11 +122,19 @@ async function answerThumbnail(
     disposition: 'inline',
     ...(isNegotiated(call, endpoint) ? { vary: 'Accept' as const } : {}),
     fileName: `thumbnail.${EXTENSIONS[made.contentType] ?? 'png'}`,
-    link: (present) => link(made, present),
+    ...passingOn(record, (present) => link(made, present)),
     atHand: () => parts.cache.get(made)?.bytes,
     open: (part) => openThumbnail({ ...parts, opening: fromCache(parts) }, call, { media: record, asked, made }, part),
     openRangeBytes: 0,
   }
+}
+
+/** What an administrator sees although it is quarantined is kept nowhere on the way, and has no address but ours. */
+function passingOn(
+  record: MediaRecord,
+  link: NonNullable<FileAnswer['link']>,
+): Pick<FileAnswer, 'link' | 'cacheControl'> {
+  return record.quarantinedAt === null ? { link } : { cacheControl: 'private, no-store' }
 }
 
 /** Gives the address of an object to whoever may be sent there. */
@@ -137,6 +146,14 @@ function linkFor(parts: HttpParts, call: Call, endpoint: Endpoint) {
 
 /** Objects are opened through the cache. */
 const fromCache = ({ cache, db, lost }: HttpParts) => ({ datastores: cache, db, lost })
+
+/** What a caller asks for, with what administrators alone may see. Whoever is none of them and asks for that is refused. */
+async function wantedByCaller(parts: HttpParts, call: Call, endpoint: Endpoint): Promise<Wanted> {
+  const asked = wanted(parts, call, endpoint)
+  if (!asksForQuarantined(call, endpoint)) return asked
+  await requireBypass(parts, call, asked.origin)
+  return { ...asked, seesQuarantined: true }
+}
 
 /** What a caller asks for, and what it may see. */
 export function wanted(parts: HttpParts, call: Call, endpoint: Endpoint): Wanted {

@@ -8,6 +8,7 @@ import * as information from './information.ts'
 import { localCopy } from './local-copy.ts'
 import { openApi } from './openapi.ts'
 import { GET, GET_HEAD, own, POST, PUT, type Route } from './route.ts'
+import { synapseRoutes } from './synapse/routes.ts'
 import { previewUrl } from './preview.ts'
 import * as uploads from './upload.ts'
 
@@ -136,6 +137,7 @@ export const routes: readonly Route[] = [
     anyHost: true,
   },
   ...adminRoutes,
+  ...synapseRoutes,
   {
     action: 'openapi',
     methods: GET,

@@ -127,6 +127,33 @@ export class Homeservers implements AsyncDisposable {
   }
 
   /**
+   * The homeserver's yes (2xx) or no (4xx) to a question of its administration, asked with the caller's own token; the holder of
+   * the shared secret has none that the homeserver would know. Not kept.
+   *
+   * @throws {Refused} `homeserver_unavailable`; `bad_request` for the shared secret
+   * @throws {RefusedByHomeserver} when the token has become invalid
+   */
+  async askForAdministrator(
+    homeserver: HomeserverOptions,
+    caller: Caller,
+    question: Pick<Call, 'path' | 'query' | 'mostBytes'>,
+    asker: Asker,
+  ): Promise<Answer> {
+    if (caller.kind !== 'user') {
+      throw new Refused(
+        'bad_request',
+        `This is asked of ${homeserver.name}: it needs the token of an administrator there`,
+      )
+    }
+    const query = { ...question.query, user_id: caller.assertedUserId }
+    const call: Call = { ...question, method: 'GET', query, token: caller.token, address: asker.address }
+    const answer = await this.#connections.call(homeserver, 'administrators', call)
+    if (errcodeOf(answer) !== 'M_UNKNOWN_TOKEN') return answer
+    this.forgetToken(hashToken(caller.token))
+    throw new RefusedByHomeserver(answer.status, answer.body ?? {})
+  }
+
+  /**
    * The media that the unencrypted events of a room name, as the homeserver lists them to the caller (Synapse's administration
    * API, `GET /_synapse/admin/v1/room/{roomId}/media`). Never kept.
    *

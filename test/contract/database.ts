@@ -8,6 +8,7 @@ import { careContract } from './database/care.ts'
 import { leasesContract } from './database/leases.ts'
 import { mediaContract } from './database/media.ts'
 import { moderationContract } from './database/moderation.ts'
+import { quarantineChangesContract } from './database/quarantine-changes.ts'
 import { previewsContract } from './database/previews.ts'
 import { recordsContract } from './database/records.ts'
 import { remoteContract } from './database/remote.ts'
@@ -19,6 +20,7 @@ import { schedulesContract } from './database/schedules.ts'
 import { tasksContract } from './database/tasks.ts'
 import { descriptionsContract } from './database/descriptions.ts'
 import { thumbnailsContract } from './database/thumbnails.ts'
+import { userListsContract } from './database/user-lists.ts'
 import { usageContract } from './database/usage.ts'
 import { userStatisticsContract } from './database/user-statistics.ts'
 
@@ -51,6 +53,8 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     bulkContract(openEmpty)
     candidatesContract(openEmpty)
     moderationContract(openEmpty)
+    quarantineChangesContract(openEmpty)
+    userListsContract(openEmpty)
     auditContract(openEmpty)
     remoteContract(openEmpty)
     previewsContract(openEmpty)
@@ -59,7 +63,7 @@ export function databaseContract(title: string, open: OpenDatabase): void {
 
 async function empty(under: DatabaseUnderTest): Promise<void> {
   const tables = ['thumbnails', 'media', 'deleted_media', 'pending_media', 'objects', 'usage_changes', 'usage_totals']
-  tables.push('uploader_days', 'audit')
+  tables.push('uploader_days', 'audit', 'quarantine_changes')
   tables.push('previews', 'leases', 'jobs', 'tasks', 'unused_objects', 'repository', 'care_progress')
   for (const name of tables) await under.execute(`DELETE FROM ${table(under.db, name)}`)
   await under.execute(`DELETE FROM ${table(under.db, 'migrations')} WHERE name LIKE '9999%'`)

@@ -60,6 +60,8 @@ export interface HomeserverDouble extends AsyncDisposable {
   addAppservice(appservice: DoubleAppservice): void
   /** What a Synapse lists to its administrators as the media of a room. */
   addRoom(roomId: string, media: RoomMedia): void
+  /** The picture of a user or of a room. */
+  setAvatar(id: string, mxc: string): void
   /** Misbehaves from now on, on paths that contain `inPath` (all if left out). */
   misbehave(trouble: Trouble, inPath?: string): void
   /** Works out the answers from now on at once, but sends them only when the function returned is called. */
@@ -110,6 +112,7 @@ export async function startHomeserver(options: HomeserverDoubleOptions = {}): Pr
     addUser: (user) => accounts.addUser(user),
     addAppservice: (appservice) => accounts.addAppservice(appservice),
     addRoom: (roomId, media) => accounts.addRoom(roomId, media),
+    setAvatar: (id, mxc) => accounts.setAvatar(id, mxc),
     misbehave: (what, inPath = '') => {
       trouble = { what, inPath }
     },
@@ -137,6 +140,7 @@ class Accounts {
   readonly #users = new Map<string, DoubleUser>()
   readonly #appservices = new Map<string, DoubleAppservice>()
   readonly #rooms = new Map<string, RoomMedia>()
+  readonly #avatars = new Map<string, string>()
 
   constructor(kind: 'synapse' | 'dendrite' | 'matrix') {
     this.#kind = kind
@@ -154,6 +158,10 @@ class Accounts {
     this.#rooms.set(roomId, media)
   }
 
+  setAvatar(id: string, mxc: string): void {
+    this.#avatars.set(id, mxc)
+  }
+
   answer(request: RecordedRequest): Result {
     const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1]
     if (request.path === '/_matrix/client/versions') return versions
@@ -166,7 +174,27 @@ class Accounts {
     if (synapse || request.path.startsWith('/_matrix/client/v3/admin/whois/')) return this.#whois(token, request)
     const [, roomId] = /^\/_synapse\/admin\/v1\/room\/(.+)\/media$/.exec(request.path) ?? []
     if (this.#kind === 'synapse' && roomId !== undefined) return this.#roomMedia(token, roomId)
+    const [, userId] = /^\/_matrix\/client\/v3\/profile\/(@.+)$/.exec(request.path) ?? []
+    if (userId !== undefined) return this.#profile(userId)
+    const [, room] = /^\/_synapse\/admin\/v1\/rooms(?:\/(!.+))?$/.exec(request.path) ?? ['', undefined]
+    if (this.#kind === 'synapse' && request.path.startsWith('/_synapse/admin/v1/rooms'))
+      return this.#roomsOf(token, room)
     return unrecognized
+  }
+
+  #profile(userId: string): Result {
+    const isKnown = [...this.#users.values()].some((user) => user.userId === userId)
+    if (!isKnown) return { status: 404, body: { errcode: 'M_NOT_FOUND', error: 'Profile was not found' } }
+    return { status: 200, body: { displayname: userId, avatar_url: this.#avatars.get(userId) } }
+  }
+
+  #roomsOf(token: string, roomId: string | undefined): Result {
+    if (this.#users.get(token)?.admin !== true)
+      return { status: 403, body: { errcode: 'M_FORBIDDEN', error: 'You are not a server admin' } }
+    if (roomId !== undefined)
+      return { status: 200, body: { room_id: roomId, avatar: this.#avatars.get(roomId) ?? null } }
+    const rooms = [...this.#avatars.keys()].filter((id) => id.startsWith('!')).map((id) => ({ room_id: id }))
+    return { status: 200, body: { rooms, total_rooms: rooms.length } }
   }
 
   #roomMedia(token: string, roomId: string): Result {

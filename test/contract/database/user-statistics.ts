@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Database } from '../../../src/db/connect.ts'
 import { commitMedia } from '../../../src/db/media.ts'
-import { deleteMedia } from '../../../src/db/moderation.ts'
+import { deleteMedia } from '../../../src/db/deletion.ts'
 import { foldUsage } from '../../../src/db/usage.ts'
 import { type StatisticsWish, userStatistics } from '../../../src/db/user-statistics.ts'
 import { close, many, media, object, type OpenDatabase, pick, table } from './support.ts'
