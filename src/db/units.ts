@@ -9,6 +9,7 @@ import * as pings from './ping.ts'
 import * as previewPurges from './preview-purges.ts'
 import * as previews from './previews.ts'
 import * as progress from './progress.ts'
+import * as quota from './quota.ts'
 import type { Unit } from './query.ts'
 import * as remote from './remote.ts'
 import * as repository from './repository.ts'
@@ -32,6 +33,7 @@ export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
     previewPurges,
     previews,
     progress,
+    quota,
     remote,
     repository,
     tasks,

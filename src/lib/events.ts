@@ -275,6 +275,22 @@ export function fetchLimited(
   log.info(limited, 'a caller is over rateLimit.buckets.downloads')
 }
 
+/** An upload was refused because its user, or its homeserver, has or has sent as much as it may (`uploads.quotas`). */
+export function uploadOverLimit(
+  { log, metrics }: LogAndMetrics,
+  refused: {
+    readonly host: string
+    readonly userId: string
+    readonly of: 'user' | 'total'
+    readonly what: string
+    readonly limit: number
+    readonly used: number
+  },
+): void {
+  metrics.uploadsOverLimit.of(metrics.labels.host.admit(refused.host), `${refused.of} ${refused.what}`).add()
+  log.info(refused, 'an upload was over a limit of uploads.quotas')
+}
+
 export interface LimitedServer {
   /** What there was too much of. */
   readonly limit: 'requests' | 'bytes' | 'key look-ups'

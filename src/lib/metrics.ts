@@ -114,6 +114,10 @@ function openFamilies() {
     databaseUp: new CountFamily('gauge', 'cellarium_database_up', '1 if the database could be used, 0 if not'),
     uploads: counter('cellarium_uploads_total', 'Uploads stored', ['host']),
     uploadedBytes: counter('cellarium_uploaded_bytes_total', 'Bytes of the uploads stored', ['host']),
+    uploadsOverLimit: counter('cellarium_uploads_over_limit_total', 'Uploads refused by uploads.quotas', [
+      'host',
+      'limit',
+    ]),
     tasks: counter('cellarium_tasks_total', 'Tasks that ended', ['task', 'outcome']),
     tasksRunning: new CountFamily('gauge', 'cellarium_tasks_running', 'Tasks that this instance works on', ['task']),
     jobs: counter('cellarium_job_runs_total', 'Runs of scheduled jobs on this instance', ['job', 'outcome']),

@@ -7,6 +7,7 @@ import { leasesContract } from './database/leases.ts'
 import { mediaContract } from './database/media.ts'
 import { moderationContract } from './database/moderation.ts'
 import { previewsContract } from './database/previews.ts'
+import { quotaContract } from './database/quota.ts'
 import { recordsContract } from './database/records.ts'
 import { remoteContract } from './database/remote.ts'
 import { repositoryContract } from './database/repository.ts'
@@ -37,6 +38,7 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     thumbnailsContract(openEmpty)
     descriptionsContract(openEmpty)
     usageContract(openEmpty)
+    quotaContract(openEmpty)
     recordsContract(openEmpty)
     leasesContract(openEmpty)
     tasksContract(openEmpty)
@@ -53,7 +55,7 @@ export function databaseContract(title: string, open: OpenDatabase): void {
 
 async function empty(under: DatabaseUnderTest): Promise<void> {
   const tables = ['thumbnails', 'media', 'deleted_media', 'pending_media', 'objects', 'usage_changes', 'usage_totals']
-  tables.push('previews', 'leases', 'jobs', 'tasks', 'unused_objects', 'repository', 'care_progress')
+  tables.push('recent_uploads', 'previews', 'leases', 'jobs', 'tasks', 'unused_objects', 'repository', 'care_progress')
   for (const name of tables) await under.execute(`DELETE FROM ${table(under.db, name)}`)
   await under.execute(`DELETE FROM ${table(under.db, 'migrations')} WHERE name LIKE '9999%'`)
 }
