@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { EndOfTurn } from '../lib/end-of-turn.ts'
 import { CallerGone, ConfigError, Refused } from '../lib/errors.ts'
 import { internalError, requestFinished, requestStarted, requestTurnedAway, unknownHost } from '../lib/events.ts'
-import { authenticate, signedFor } from './auth.ts'
+import { authenticate, isKnownToBeExempt, signedFor } from './auth.ts'
 import { Call } from './call.ts'
 import { clientAddress } from './client-address.ts'
 import { errorAnswer, isUnforeseen, unreadableMessage } from './errors.ts'
@@ -155,6 +155,7 @@ class FrontDoor {
       exchange.match = this.#router.find(request.method ?? '', request.url ?? '')
       const call = this.#open(exchange, exchange.match)
       await authenticate(this.#parts, call, exchange.match.route.who)
+      this.#parts.requestLimits.admitCaller(call, exchange.match.route)
       const answer = await exchange.match.route.handler(this.#parts, call)
       await respond(call, answer, this.#connectionHeaders(exchange))
     } catch (error) {
@@ -185,12 +186,15 @@ class FrontDoor {
       unknownHost(this.#parts.events, { host, action: route.action, method: request.method ?? '' })
       throw new Refused('unknown_host', `no homeserver is configured for the host ${JSON.stringify(host)}`)
     }
-    exchange.host = homeserver.name
     const { log } = this.#parts
-    requestStarted(this.#parts.events, { host: exchange.host, action: route.action, method: request.method ?? '' })
     const { main, isHostAllowed } = snapshot
     const { address } = exchange
-    return new Call({ request, response, turn: this.#turn, params, main, homeserver, isHostAllowed, address, id, log })
+    const turn = this.#turn
+    const call = new Call({ request, response, turn, params, main, homeserver, isHostAllowed, address, id, log })
+    this.#parts.requestLimits.admitPath(call, route, () => isKnownToBeExempt(this.#parts, call))
+    exchange.host = homeserver.name
+    requestStarted(this.#parts.events, { host: exchange.host, action: route.action, method: request.method ?? '' })
+    return call
   }
 
   async #fail(exchange: Exchange, error: unknown): Promise<void> {

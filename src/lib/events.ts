@@ -305,6 +305,21 @@ export function serverLimited({ log, metrics }: LogAndMetrics, limited: LimitedS
   log.info(limited, 'another homeserver is over a limit (rateLimit.perServer; of key look-ups, one that is fixed)')
 }
 
+export interface LimitedRequest {
+  /** `path`: of one address to one path; `caller`: of one user or address; `create`: for media ids. */
+  readonly limit: 'path' | 'caller' | 'create'
+  /** The user, or the address. */
+  readonly who: string
+  readonly path?: string
+  readonly retryAfterMs: number
+}
+
+/** A request was refused because of `rateLimit`. A private address here is a proxy that does not say for whom it asks. */
+export function requestLimited({ log, metrics }: LogAndMetrics, limited: LimitedRequest): void {
+  metrics.requestsLimited.of(limited.limit).add()
+  log.info(limited, 'a request was over a limit of rateLimit')
+}
+
 /** A connection to somewhere that strangers sent us to was not made; `why` names the option that forbids it. */
 export function addressRefused(
   { log, metrics }: LogAndMetrics,

@@ -9,9 +9,9 @@ export interface BucketSize {
 }
 
 interface Bucket {
-  readonly level: number
+  level: number
   /** When it was at that level, in ms. */
-  readonly at: number
+  at: number
 }
 
 const MINUTE_MS = 60_000
@@ -33,15 +33,36 @@ export class LeakyBuckets {
    * Fills a bucket, and gives 0; or leaves it as it is, and gives the ms until there is room again. A bucket that is not full takes
    * any amount once: else nobody would ever get what is larger than the bucket.
    */
-  fill(name: string, amount: number, { capacity, drainPerMinute }: BucketSize): number {
-    const now = this.#clock.now()
-    const last = this.#buckets.get(name)
-    const drained = last ? (Math.max(0, now - last.at) * drainPerMinute) / MINUTE_MS : 0
-    const level = Math.max(0, (last?.level ?? 0) - drained)
-    // Room for a whole one more, so that requests come at their rate and not as soon as the first fraction has drained.
-    const excess = level + Math.min(1, amount) - capacity
-    // Also where nothing goes in: a clock that was put back must not keep a bucket full until it is that late again.
-    this.#buckets.set(name, { level: excess > 0 ? level : level + amount, at: now })
-    return excess > 0 ? Math.max(1, Math.ceil((excess * MINUTE_MS) / drainPerMinute)) : 0
+  fill(name: string, amount: number, size: BucketSize): number {
+    const bucket = this.#drained(name, size)
+    const waitMs = waitFor(bucket.level, amount, size)
+    if (waitMs === 0) bucket.level += amount
+    return waitMs
   }
+
+  /** As `fill`, with nothing going in. */
+  waitFor(name: string, amount: number, size: BucketSize): number {
+    return this.#buckets.has(name) ? waitFor(this.#drained(name, size).level, amount, size) : 0
+  }
+
+  /** The bucket as it is now. Changed in its place, which costs requests one look-up and no garbage. */
+  #drained(name: string, { drainPerMinute }: BucketSize): Bucket {
+    const now = this.#clock.now()
+    const bucket = this.#buckets.get(name)
+    if (!bucket) {
+      const empty = { level: 0, at: now }
+      this.#buckets.set(name, empty)
+      return empty
+    }
+    bucket.level = Math.max(0, bucket.level - (Math.max(0, now - bucket.at) * drainPerMinute) / MINUTE_MS)
+    // Also when it is earlier: a clock that was put back must not keep a bucket full until it is that late again.
+    bucket.at = now
+    return bucket
+  }
+}
+
+function waitFor(level: number, amount: number, { capacity, drainPerMinute }: BucketSize): number {
+  // Room for a whole one more, so that requests come at their rate and not as soon as the first fraction has drained.
+  const excess = level + Math.min(1, amount) - capacity
+  return excess > 0 ? Math.max(1, Math.ceil((excess * MINUTE_MS) / drainPerMinute)) : 0
 }

@@ -114,10 +114,6 @@ function openFamilies() {
     databaseUp: new CountFamily('gauge', 'cellarium_database_up', '1 if the database could be used, 0 if not'),
     uploads: counter('cellarium_uploads_total', 'Uploads stored', ['host']),
     uploadedBytes: counter('cellarium_uploaded_bytes_total', 'Bytes of the uploads stored', ['host']),
-    uploadsOverLimit: counter('cellarium_uploads_over_limit_total', 'Uploads refused by uploads.quotas', [
-      'host',
-      'limit',
-    ]),
     tasks: counter('cellarium_tasks_total', 'Tasks that ended', ['task', 'outcome']),
     tasksRunning: new CountFamily('gauge', 'cellarium_tasks_running', 'Tasks that this instance works on', ['task']),
     jobs: counter('cellarium_job_runs_total', 'Runs of scheduled jobs on this instance', ['job', 'outcome']),
@@ -140,10 +136,7 @@ function openFamilies() {
     thumbnailsExpired: counter('cellarium_thumbnails_expired_total', 'Thumbnails removed because nobody used them'),
     quarantined: counter('cellarium_quarantined_total', 'Names of media that were quarantined'),
     deleted: counter('cellarium_deleted_total', 'Media that were deleted'),
-    serversLimited: counter('cellarium_servers_limited_total', 'Requests of other homeservers refused by a limit', [
-      'limit',
-    ]),
-    fetchesLimited: counter('cellarium_fetches_limited_total', 'Requests refused by rateLimit.buckets.downloads'),
+    ...limitFamilies(),
     addressesRefused: counter('cellarium_addresses_refused_total', 'Connections that the configured networks forbade'),
     signingKeys: new CountFamily('gauge', 'cellarium_signing_key_usable', '1 if the homeserver has a signing key', [
       'host',
@@ -160,6 +153,21 @@ function previewFamilies() {
     urlPreviews: counter('media_url_previews_generated_total', 'URL previews generated', ['type']),
     previews: counter('cellarium_url_previews_total', 'Pages looked at for previews', ['type', 'outcome']),
     previewsPurged: counter('cellarium_url_previews_removed_total', 'Stored previews that were removed'),
+  }
+}
+
+/** What was refused because there was too much of it. */
+function limitFamilies() {
+  return {
+    uploadsOverLimit: counter('cellarium_uploads_over_limit_total', 'Uploads refused by uploads.quotas', [
+      'host',
+      'limit',
+    ]),
+    serversLimited: counter('cellarium_servers_limited_total', 'Requests of other homeservers refused by a limit', [
+      'limit',
+    ]),
+    requestsLimited: counter('cellarium_requests_limited_total', 'Requests of clients refused by a limit', ['limit']),
+    fetchesLimited: counter('cellarium_fetches_limited_total', 'Requests refused by rateLimit.buckets.downloads'),
   }
 }
 

@@ -41,6 +41,7 @@ const postChunked = async (token: string, bytes: number) => {
   const headers = { 'transfer-encoding': 'chunked' }
   return await app.ask(UPLOAD, { method: 'POST', token, headers, body: randomBytes(bytes) })
 }
+const config = async (token: string) => (await app.ask('/_matrix/client/v1/media/config', { token })).json
 const create = (token: string) => app.ask(CREATE, { method: 'POST', token })
 const forbidden = { status: 403, json: { errcode: 'M_FORBIDDEN', mr_errcode: 'M_QUOTA_EXCEEDED' } }
 
@@ -206,7 +207,6 @@ test('However many uploads come at once, none goes beyond', async () => {
 })
 
 describe('config and usage tell', () => {
-  const config = async (token: string) => (await app.ask('/_matrix/client/v1/media/config', { token })).json
   const SIZE = 'org.matrix.msc4034.storage.size'
 
   test.each([

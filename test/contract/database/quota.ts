@@ -28,6 +28,7 @@ const limited = (changes: Partial<UploadLimits>): UploadLimits => ({
   ...changes,
 })
 const within = (user: Partial<UploadLimits['user']>) => limited({ user: { ...KEPT, ...user } })
+const hour = (hours: number) => NOW + hours * HOUR * 1000
 /** 100 bytes of Alice's, unless told otherwise. */
 const upload = (limits: UploadLimits, changes: Partial<CommittedMedia> = {}) =>
   media({ limits, uploader: limits.uploader, origin: limits.origin, ...changes })
@@ -134,7 +135,6 @@ export function quotaContract(open: OpenDatabase): void {
     test('forget the uploads that count in no window any more, and no others', async () => {
       await using under = await open()
       const limits = within({ windows: many(2, (index) => ({ seconds: (index + 1) * HOUR, maxBytes: 200 })) })
-      const hour = (hours: number) => NOW + hours * HOUR * 1000
       for (const at of [hour(0), hour(1)]) {
         expect(await under.db.write(commitMedia, upload(limits, { committedAt: at }))).toMatchObject({
           outcome: 'stored',
