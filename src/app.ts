@@ -160,7 +160,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         clock,
         log,
         serverLimits: new ServerLimits({ clock, events, byteBuckets: redis.buckets }),
-        requestLimits: new RequestLimits({ clock, events }),
+        requestLimits: new RequestLimits({ clock, events, levels: redis.levels }),
         newBoundary: () => randomName(16),
         newMediaId: () => newMediaId(randomBytes),
       },

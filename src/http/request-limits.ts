@@ -3,7 +3,7 @@ import { callerBlock } from '../lib/addresses.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Refused } from '../lib/errors.ts'
 import { type EventParts, type LimitedRequest, requestLimited } from '../lib/events.ts'
-import { type BucketSize, LeakyBuckets } from '../lib/leaky-buckets.ts'
+import { type BucketSize, LeakyBuckets, type Share } from '../lib/leaky-buckets.ts'
 import type { Caller } from '../matrix/caller.ts'
 import { isExempt } from '../media/byte-limit.ts'
 import type { Call } from './call.ts'
@@ -17,6 +17,8 @@ const MOST = 50_000
 export interface RequestLimitsParts {
   readonly clock: Clock
   readonly events: Pick<EventParts, 'log' | 'metrics'>
+  /** Makes the limits those of all instances together, as far as they tell each other; absent: each counts for itself. */
+  readonly levels?: { readonly add: Share }
 }
 
 /** As much of a request as limits depend on. */
@@ -24,7 +26,7 @@ type Asked = Pick<Call, 'main' | 'address' | 'request'>
 
 /**
  * How many requests may be made (`rateLimit`): from one address to one path, which is what matrix-media-repo limits; by one
- * caller; and for new media ids. Other homeservers have limits of their own (`ServerLimits`).
+ * caller; and for new media ids. Each process counts for itself, and hears of the others where Redis is. Other homeservers have limits of their own (`ServerLimits`).
  */
 export class RequestLimits {
   readonly #events: RequestLimitsParts['events']
@@ -33,12 +35,16 @@ export class RequestLimits {
   readonly #wrongTokens: LeakyBuckets
   readonly #creations: LeakyBuckets
 
-  constructor({ clock, events }: RequestLimitsParts) {
+  constructor({ clock, events, levels }: RequestLimitsParts) {
     this.#events = events
-    this.#paths = new LeakyBuckets(clock, { atMost: MOST })
-    this.#callers = new LeakyBuckets(clock, { atMost: MOST })
-    this.#wrongTokens = new LeakyBuckets(clock, { atMost: MOST })
-    this.#creations = new LeakyBuckets(clock, { atMost: MOST })
+    const buckets = (kind: string) => {
+      const share: Share | undefined = levels && ((name, ...of) => levels.add(`${kind} ${name}`, ...of))
+      return new LeakyBuckets(clock, { atMost: MOST, ...(share ? { share } : {}) })
+    }
+    this.#paths = buckets('path')
+    this.#callers = buckets('caller')
+    this.#wrongTokens = buckets('wrong tokens')
+    this.#creations = buckets('create')
   }
 
   /**
