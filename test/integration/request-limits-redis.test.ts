@@ -65,12 +65,13 @@ describeWith('redis-server', 'Limits on requests of two instances with Redis', (
 
 function ask(limits: RequestLimits, userId: string): boolean {
   const caller = { kind: 'user', userId, serverName: 'example.org', isGuest: false, token: '' } as const
-  return isAdmitted(() => limits.admitCaller({ ...asked(), caller }, route))
+  return isAdmitted(() => limits.admitCaller(asked({ caller }), route))
 }
 
 const askPath = (limits: RequestLimits) => isAdmitted(() => limits.admitPath(asked(), route, () => false))
 
-const asked = () => ({ main: { rateLimit }, address: '203.0.113.1', request: { url: '/path?query' } }) as Call
+const asked = (more: Partial<Call> = {}) =>
+  ({ main: { rateLimit }, address: '203.0.113.1', request: { url: '/path?query' }, ...more }) as Call
 
 function isAdmitted(admit: () => void): boolean {
   try {
