@@ -90,7 +90,10 @@ test('instances that share hear of what the others let through, and are told in 
 
 test('what has drained is not told of any more', async () => {
   const amounts: number[] = []
-  const share = async (_name: string, amount: number) => void amounts.push(amount) as undefined
+  const share = async (_name: string, amount: number) => {
+    amounts.push(amount)
+    return undefined
+  }
   let now = 0
   const buckets = new LeakyBuckets({ now: () => now }, { atMost: 10, share })
   for (let day = 0; day < 100; day++) {
