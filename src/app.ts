@@ -7,6 +7,7 @@ import { Datastores } from './datastores/datastores.ts'
 import type { S3Patience } from './datastores/s3/bucket.ts'
 import { openDatabase } from './db/connect.ts'
 import { startMetricsListener } from './http/metrics-listener.ts'
+import { RequestLimits } from './http/request-limits.ts'
 import { ServerLimits } from './http/server-limits.ts'
 import { type HttpServer, startHttp } from './http/server.ts'
 import { databaseChecked } from './lib/events.ts'
@@ -159,6 +160,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         clock,
         log,
         serverLimits: new ServerLimits({ clock, events, byteBuckets: redis.buckets }),
+        requestLimits: new RequestLimits({ clock, events, levels: redis.levels }),
         newBoundary: () => randomName(16),
         newMediaId: () => newMediaId(randomBytes),
       },

@@ -2,6 +2,7 @@ import { compiled, type Queryable, unit } from './query.ts'
 import { isDeleted } from './moderation.ts'
 import { deleteUnusedObject, type ObjectState, type OfferedObject, settleObject, type StoredObject } from './objects.ts'
 import { deleteReservation, lockReservation, type ReservationState } from './pending.ts'
+import { type Excess, excessOf, lockLimits, noteUpload, type UploadLimits, type Wanted } from './quota.ts'
 import type { MediaKind } from './schema.ts'
 import { countName } from './usage.ts'
 
@@ -86,6 +87,10 @@ export interface CommittedMedia {
   readonly object: OfferedObject
   /** The id was reserved by `create`: the reservation is used up in the same transaction. */
   readonly reserved: boolean
+  /** What its uploader and its homeserver may keep; absent: as much as they like. */
+  readonly limits?: UploadLimits | undefined
+  /** When it is committed, in ms since 1970; as `createdAt`, if not given. */
+  readonly committedAt?: number
 }
 
 export type CommitResult =
@@ -96,6 +101,7 @@ export type CommitResult =
   /** Media of ours had this id before, and were deleted: it names nothing else, ever. */
   | { readonly outcome: 'deleted' }
   | { readonly outcome: 'object_gone' }
+  | { readonly outcome: 'over_limit'; readonly excess: Excess }
   | { readonly outcome: Exclude<ReservationState, 'open'> }
 
 /** The one short transaction of an upload: settles the object, checks what may have changed meanwhile, names the content. */
@@ -105,6 +111,8 @@ export const commitMedia = unit('commitMedia', async (tx, media: CommittedMedia)
     if (state !== 'open') return { outcome: state }
   }
   if (await isDeleted(tx, media)) return { outcome: 'deleted' }
+  const excess = media.limits && (await lockedExcess(tx, media.limits, wantedBy(media)))
+  if (excess) return { outcome: 'over_limit', excess }
   // Blocked content that was lost does not come back.
   if (media.object.replaces && (await isBlockedContent(tx, media.object.sha256))) return { outcome: 'blocked' }
   const object = await settleObject(tx, media.object, media.createdAt)
@@ -126,8 +134,19 @@ export const commitMedia = unit('commitMedia', async (tx, media: CommittedMedia)
     authenticatedAt: media.authenticated ? media.createdAt : null,
   })
   await countNames(tx, media, object)
+  if (media.limits) await noteUpload(tx, media.limits, { ...wantedBy(media), mediaId: media.mediaId })
   return { outcome: 'stored', mediaId: media.mediaId, object }
 })
+
+const wantedBy = ({ object, createdAt, committedAt = createdAt }: CommittedMedia): Wanted => ({
+  bytes: object.size,
+  at: committedAt,
+})
+
+async function lockedExcess(tx: Queryable, limits: UploadLimits, wanted: Wanted): Promise<Excess | undefined> {
+  await lockLimits(tx, limits)
+  return await excessOf(tx, limits, wanted)
+}
 
 const insertMedia = compiled((tx, media: CommittedMedia & { sha256: string; authenticatedAt: number | null }) =>
   tx.insertInto('media').values({

@@ -70,6 +70,17 @@ export interface PendingMediaTable {
   expires_at: number
 }
 
+/** An upload that counts in sliding windows. */
+export interface RecentUploadsTable {
+  uploader: string
+  uploaded_at: number
+  origin: string
+  media_id: string
+  bytes: number
+  /** When it counts in none any more. */
+  kept_until: number
+}
+
 export interface UsageTotalsTable {
   /**
    * `user:@a:example.org`, `server:example.org`, `thumbnails:example.org`, `datastore:main`, or `remote`: the media of all other
@@ -217,6 +228,7 @@ export interface Schema {
   thumbnails: ThumbnailsTable
   pending_media: PendingMediaTable
   deleted_media: DeletedMediaTable
+  recent_uploads: RecentUploadsTable
   usage_totals: UsageTotalsTable
   usage_changes: UsageChangesTable
   uploader_days: UploaderDaysTable

@@ -14,6 +14,7 @@ import * as progress from './progress.ts'
 import * as protection from './protection.ts'
 import * as quarantineNames from './quarantine-names.ts'
 import type { Unit } from './query.ts'
+import * as quota from './quota.ts'
 import * as remote from './remote.ts'
 import * as repository from './repository.ts'
 import * as tasks from './tasks.ts'
@@ -40,6 +41,7 @@ export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
     progress,
     protection,
     quarantineNames,
+    quota,
     remote,
     repository,
     tasks,

@@ -5,6 +5,7 @@ import { Refused, RefusedByHomeserver } from '../lib/errors.ts'
 import type { Credentials } from '../matrix/appservices.ts'
 import { anonymous, type Caller, sharedSecretCaller, userIdOf } from '../matrix/caller.ts'
 import type { Homeservers } from '../matrix/homeserver.ts'
+import { isExempt } from '../media/byte-limit.ts'
 import {
   destinationOf,
   identifyServer,
@@ -13,6 +14,7 @@ import {
   type XMatrixParts,
 } from '../matrix/x-matrix.ts'
 import type { Administers, Call } from './call.ts'
+import type { RequestLimits } from './request-limits.ts'
 import type { ServerLimits } from './server-limits.ts'
 
 /** Who may call a route. */
@@ -33,6 +35,7 @@ export type Who =
 export interface AuthParts extends XMatrixParts {
   readonly homeservers: Pick<Homeservers, 'known' | 'whoami' | 'isAdmin'>
   readonly serverLimits: Pick<ServerLimits, 'admitKeyLookup'>
+  readonly requestLimits: Pick<RequestLimits, 'admitToken' | 'countWrongToken'>
 }
 
 /** Finds out who calls, and refuses whoever may not call a route for `who`. Comes before everything else about a request. */
@@ -43,7 +46,7 @@ export async function authenticate(parts: AuthParts, call: Call, who: Who): Prom
     return
   }
   const credentials = requireCredentials(call)
-  call.caller = known(parts, call, credentials) ?? (await parts.homeservers.whoami(call.homeserver, credentials, call))
+  call.caller = known(parts, call, credentials) ?? (await askWhose(parts, call, credentials))
   if (who === 'user_or_guest') return
   if (call.caller.kind === 'user' && call.caller.isGuest) throw new Refused('guest', 'Guests cannot use this endpoint')
   if (who !== 'user') call.administers = await requireAdministrator(parts, call, who)
@@ -74,8 +77,7 @@ export async function identifyIfPossible(parts: AuthParts, call: Call): Promise<
   const credentials = credentialsOf(call)
   if (!credentials) return anonymous
   try {
-    call.caller =
-      known(parts, call, credentials) ?? (await parts.homeservers.whoami(call.homeserver, credentials, call))
+    call.caller = known(parts, call, credentials) ?? (await askWhose(parts, call, credentials))
   } catch (error) {
     const noGood =
       error instanceof RefusedByHomeserver || (error instanceof Refused && error.reason === 'unknown_token')
@@ -108,6 +110,30 @@ function receivedRequest({ serverLimits }: AuthParts, call: Call): ReceivedReque
 /** Servers whose media nobody gets here get none of ours, and are not even asked for their keys. */
 function refuseOrigin({ isHostAllowed }: Call, origin: string): void {
   if (!isHostAllowed(origin)) throw new Refused('forbidden', `${origin} gets no media here`)
+}
+
+/** Asks the homeserver whose token it is. Tokens that are nobody's count for the address that sends them. */
+async function askWhose(parts: AuthParts, call: Call, credentials: Credentials): Promise<Caller> {
+  parts.requestLimits.admitToken(call)
+  try {
+    return await parts.homeservers.whoami(call.homeserver, credentials, call)
+  } catch (error) {
+    if (error instanceof RefusedByHomeserver) parts.requestLimits.countWrongToken(call)
+    throw error
+  }
+}
+
+/** Whether the request has a token that is known without asking, and the limits are not for whose it is. */
+export function isKnownToBeExempt(parts: AuthParts, call: Call): boolean {
+  const credentials = credentialsOf(call)
+  try {
+    const caller = credentials && known(parts, call, credentials)
+    return caller !== undefined && isExempt(caller)
+  } catch (error) {
+    // A token that is nobody's: whoever asks next says so.
+    if (error instanceof Refused || error instanceof RefusedByHomeserver) return false
+    throw error
+  }
 }
 
 function known(parts: AuthParts, call: Call, credentials: Credentials): Caller | undefined {

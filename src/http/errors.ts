@@ -34,6 +34,9 @@ const table: Readonly<Record<Reason, Row>> = {
   too_large: { status: 413, errcode: 'M_TOO_LARGE', mrErrcode: 'M_MEDIA_TOO_LARGE' },
   too_small: { status: 400, errcode: 'M_UNKNOWN', mrErrcode: 'M_MEDIA_TOO_SMALL' },
   length_mismatch: { status: 400, errcode: 'M_UNKNOWN', mrErrcode: 'M_BAD_REQUEST' },
+  over_quota: { status: 403, errcode: 'M_FORBIDDEN', mrErrcode: 'M_QUOTA_EXCEEDED' },
+  // Has to carry `info_uri`. Source: specification 1.18, MSC4335.
+  over_user_limit: { status: 403, errcode: 'M_USER_LIMIT_EXCEEDED', mrErrcode: 'M_QUOTA_EXCEEDED' },
   multipart_refused: { status: 415, errcode: 'M_UNKNOWN', mrErrcode: 'M_BAD_REQUEST' },
   limited: { status: 429, errcode: 'M_LIMIT_EXCEEDED' },
   range_not_satisfiable: { status: 416, errcode: 'M_UNKNOWN', mrErrcode: 'M_BAD_REQUEST' },

@@ -5,7 +5,7 @@ import { CallerGone, DatabaseUnavailable, Refused } from '../lib/errors.ts'
 import { waitFor } from '../lib/shared-work.ts'
 import { VERSION } from '../lib/version.ts'
 import { userIdOf } from '../matrix/caller.ts'
-import { quotaFor } from '../media/quota.ts'
+import { largestUpload, quotaFor } from '../media/quota.ts'
 import { identicon as draw } from '../thumbnails/identicon.ts'
 import { type Answer, json, openBuffer } from './answers.ts'
 import type { Call } from './call.ts'
@@ -16,13 +16,14 @@ import { createHash } from 'node:crypto'
 export async function config(_parts: HttpParts, call: Call): Promise<Answer> {
   const { maxBytes, reportedMaxBytes } = call.homeserver.uploads
   const quota = quotaFor(call.homeserver.uploads, userIdOf(call.caller) ?? '')
-  return json(
-    withoutZeros({
-      'm.upload.size': reportedMaxBytes === 0 ? maxBytes : reportedMaxBytes,
-      'org.matrix.msc4034.storage.size': quota.maxBytes,
-      'org.matrix.msc4034.storage.max_files': quota.maxFiles,
-    }),
-  )
+  // What proxies let through, and what the user has room for; below 0 nothing is said.
+  const size = reportedMaxBytes < 0 ? undefined : largestUpload(reportedMaxBytes || maxBytes, quota)
+  return json({
+    ...(size === undefined ? {} : { 'm.upload.size': size }),
+    // 0 is a limit here, and has to be told: none is said by leaving it out.
+    ...(quota.maxBytes < 0 ? {} : { 'org.matrix.msc4034.storage.size': quota.maxBytes }),
+    ...withoutZeros({ 'org.matrix.msc4034.storage.max_files': quota.maxFiles }),
+  })
 }
 
 /** `GET usage` of the caller. Source: MSC4034. */

@@ -19,6 +19,7 @@ import type { ThumbnailParts } from '../thumbnails/get.ts'
 import type { Placeholders } from '../thumbnails/placeholders.ts'
 import type { ThumbnailPool } from '../thumbnails/pool.ts'
 import type { PreGeneration } from '../thumbnails/pre-generate.ts'
+import type { RequestLimits } from './request-limits.ts'
 import type { ServerLimits } from './server-limits.ts'
 
 /** Everything that requests need. Handlers pass it on to use-cases, each of which says which few parts it takes. */
@@ -35,6 +36,7 @@ export interface HttpParts
   readonly remoteKeys: RemoteKeys
   readonly remote: RemoteMedia
   readonly serverLimits: ServerLimits
+  readonly requestLimits: RequestLimits
   readonly placeholders: Placeholders
   readonly preGeneration: PreGeneration
   /** What separates the parts of an answer: at least 128 random bits, as letters and digits. */

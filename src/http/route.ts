@@ -15,6 +15,8 @@ export interface Route {
   readonly handler: (parts: HttpParts, call: Call) => Promise<Answer>
   /** What the API's document says of it; absent: it is the specification's. */
   readonly description?: Description
+  /** Which limits of `rateLimit` do not count here: any, or that on requests of one address to one path. */
+  readonly limits?: 'none' | 'caller only'
   /** Answers whatever the Host is, also one that is not configured. */
   readonly anyHost?: true
 }

@@ -25,8 +25,22 @@ const USAGE = '/_matrix/media/unstable/org.matrix.msc4034/usage'
 
 /** The whole API on one screen. What a path has for one method only answers 405 to the others, and 204 to OPTIONS. */
 export const routes: readonly Route[] = [
-  { action: 'upload', methods: POST, paths: legacy('upload'), who: 'user', handler: uploads.upload },
-  { action: 'create', methods: POST, paths: ['/_matrix/media/v1/create'], who: 'user', handler: uploads.create },
+  {
+    action: 'upload',
+    methods: POST,
+    paths: legacy('upload'),
+    who: 'user',
+    handler: uploads.upload,
+    limits: 'caller only',
+  },
+  {
+    action: 'create',
+    methods: POST,
+    paths: ['/_matrix/media/v1/create'],
+    who: 'user',
+    handler: uploads.create,
+    limits: 'caller only',
+  },
   {
     action: 'upload_async',
     methods: PUT,
@@ -134,6 +148,7 @@ export const routes: readonly Route[] = [
     paths: ['/healthz'],
     who: 'anyone',
     handler: information.health,
+    limits: 'none',
     anyHost: true,
   },
   ...adminRoutes,

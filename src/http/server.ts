@@ -12,7 +12,7 @@ import {
   unknownHost,
 } from '../lib/events.ts'
 import { userIdOf } from '../matrix/caller.ts'
-import { authenticate, signedFor } from './auth.ts'
+import { authenticate, isKnownToBeExempt, signedFor } from './auth.ts'
 import { Call } from './call.ts'
 import { clientAddress } from './client-address.ts'
 import { errorAnswer, isUnforeseen, unreadableMessage } from './errors.ts'
@@ -164,6 +164,7 @@ class FrontDoor {
       const call = this.#open(exchange, exchange.match)
       exchange.call = call
       await authenticate(this.#parts, call, exchange.match.route.who)
+      this.#parts.requestLimits.admitCaller(call, exchange.match.route)
       const answer = await exchange.match.route.handler(this.#parts, call)
       await respond(call, answer, this.#connectionHeaders(exchange))
     } catch (error) {
@@ -194,12 +195,15 @@ class FrontDoor {
       unknownHost(this.#parts.events, { host, action: route.action, method: request.method ?? '' })
       throw new Refused('unknown_host', `no homeserver is configured for the host ${JSON.stringify(host)}`)
     }
-    exchange.host = homeserver.name
     const { log } = this.#parts
-    requestStarted(this.#parts.events, { host: exchange.host, action: route.action, method: request.method ?? '' })
     const { main, isHostAllowed } = snapshot
     const { address } = exchange
-    return new Call({ request, response, turn: this.#turn, params, main, homeserver, isHostAllowed, address, id, log })
+    const turn = this.#turn
+    const call = new Call({ request, response, turn, params, main, homeserver, isHostAllowed, address, id, log })
+    this.#parts.requestLimits.admitPath(call, route, () => isKnownToBeExempt(this.#parts, call))
+    exchange.host = homeserver.name
+    requestStarted(this.#parts.events, { host: exchange.host, action: route.action, method: request.method ?? '' })
+    return call
   }
 
   async #fail(exchange: Exchange, error: unknown): Promise<void> {

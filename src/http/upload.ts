@@ -24,6 +24,7 @@ export async function upload(parts: HttpParts, call: Call): Promise<Answer> {
 
 /** `POST create`: a media id now, its content later. Source: MSC2246. */
 export async function create(parts: HttpParts, call: Call): Promise<Answer> {
+  parts.requestLimits.admitCreation(call)
   const created = await pending.create(parts, call, userIdOf(call.caller) ?? '')
   return json({ content_uri: formatMxc(created), unused_expires_at: created.expiresAt })
 }

@@ -1,4 +1,4 @@
-import { isIP } from 'node:net'
+import { isIP, isIPv4 } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
 /** Which addresses may be dialled: an allowed network must contain one, and no disallowed one may. */
@@ -73,6 +73,8 @@ export function formsOf(address: string): readonly Bytes[] {
  * choose. A text that is no address stands for itself.
  */
 export function callerBlock(address: string): string {
+  // Of nearly all requests, and in its one spelling already.
+  if (isIPv4(address)) return address
   const [bare = ''] = address.split('%', 1)
   if (isIP(bare) === 0) return address
   const [bytes = []] = formsOf(bare)

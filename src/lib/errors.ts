@@ -28,6 +28,8 @@ export type Reason =
   | 'too_large'
   | 'too_small'
   | 'length_mismatch'
+  | 'over_quota'
+  | 'over_user_limit'
   | 'multipart_refused'
   | 'limited'
   | 'range_not_satisfiable'

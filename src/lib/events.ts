@@ -334,6 +334,22 @@ export function fetchLimited(
   log.info(limited, 'a caller is over rateLimit.buckets.downloads')
 }
 
+/** An upload was refused because its user, or its homeserver, has or has sent as much as it may (`uploads.quotas`). */
+export function uploadOverLimit(
+  { log, metrics }: LogAndMetrics,
+  refused: {
+    readonly host: string
+    readonly userId: string
+    readonly of: 'user' | 'total'
+    readonly what: string
+    readonly limit: number
+    readonly used: number
+  },
+): void {
+  metrics.uploadsOverLimit.of(metrics.labels.host.admit(refused.host), `${refused.of} ${refused.what}`).add()
+  log.info(refused, 'an upload was over a limit of uploads.quotas')
+}
+
 export interface LimitedServer {
   /** What there was too much of. */
   readonly limit: 'requests' | 'bytes' | 'key look-ups'
@@ -346,6 +362,21 @@ export interface LimitedServer {
 export function serverLimited({ log, metrics }: LogAndMetrics, limited: LimitedServer): void {
   metrics.serversLimited.of(limited.limit).add()
   log.info(limited, 'another homeserver is over a limit (rateLimit.perServer; of key look-ups, one that is fixed)')
+}
+
+export interface LimitedRequest {
+  /** `path`: of one address to one path; `caller`: of one user or address; `create`: for media ids. */
+  readonly limit: 'path' | 'caller' | 'create'
+  /** The user, or the address. */
+  readonly who: string
+  readonly path?: string
+  readonly retryAfterMs: number
+}
+
+/** A request was refused because of `rateLimit`. A private address here is a proxy that does not say for whom it asks. */
+export function requestLimited({ log, metrics }: LogAndMetrics, limited: LimitedRequest): void {
+  metrics.requestsLimited.of(limited.limit).add()
+  log.info(limited, 'a request was over a limit of rateLimit')
 }
 
 /** A connection to somewhere that strangers sent us to was not made; `why` names the option that forbids it. */

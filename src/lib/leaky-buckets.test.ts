@@ -64,3 +64,43 @@ test('a clock that goes back neither drains nor fills, and drains as always from
   wait(100)
   expect(buckets.fill('a', 1, TEN_A_SECOND)).toBe(0)
 })
+
+test('instances that share hear of what the others let through, and are told in lumps', async () => {
+  let level = 0
+  let told = 0
+  const share = async (_name: string, amount: number) => {
+    told++
+    return (level += amount)
+  }
+  const one = new LeakyBuckets({ now: () => 0 }, { atMost: 10, share })
+  const other = new LeakyBuckets({ now: () => 0 }, { atMost: 10, share })
+  const size = { capacity: 100, drainPerMinute: 60 }
+  let taken = 0
+  for (let turn = 0; turn < 200; turn++) {
+    const waitMs = (turn % 2 === 0 ? one : other).fill('a', 1, size)
+    if (waitMs === 0) taken++
+    await Promise.resolve()
+    await Promise.resolve()
+  }
+  expect(taken).toBeGreaterThanOrEqual(100)
+  // Each may have let through nearly one lump of which the other does not know.
+  expect(taken).toBeLessThanOrEqual(100 + 2 * 25)
+  expect(told).toBeLessThanOrEqual(6)
+})
+
+test('what has drained is not told of any more', async () => {
+  const amounts: number[] = []
+  const share = async (_name: string, amount: number) => {
+    amounts.push(amount)
+    return undefined
+  }
+  let now = 0
+  const buckets = new LeakyBuckets({ now: () => now }, { atMost: 10, share })
+  for (let day = 0; day < 100; day++) {
+    buckets.fill('a', 1, TEN_A_SECOND)
+    now += 86_400_000
+  }
+  expect(amounts).toEqual([])
+  for (let turn = 0; turn < 5; turn++) buckets.fill('a', 1, TEN_A_SECOND)
+  expect(amounts).toEqual([5])
+})

@@ -136,10 +136,7 @@ function openFamilies() {
     preGenerationsDropped: counter('cellarium_pregenerations_dropped_total', 'Uploads without thumbnails in advance'),
     thumbnailsExpired: counter('cellarium_thumbnails_expired_total', 'Thumbnails removed because nobody used them'),
     ...ofAdministration(),
-    serversLimited: counter('cellarium_servers_limited_total', 'Requests of other homeservers refused by a limit', [
-      'limit',
-    ]),
-    fetchesLimited: counter('cellarium_fetches_limited_total', 'Requests refused by rateLimit.buckets.downloads'),
+    ...limitFamilies(),
     addressesRefused: counter('cellarium_addresses_refused_total', 'Connections that the configured networks forbade'),
     signingKeys: new CountFamily('gauge', 'cellarium_signing_key_usable', '1 if the homeserver has a signing key', [
       'host',
@@ -193,6 +190,21 @@ function previewFamilies() {
     urlPreviews: counter('media_url_previews_generated_total', 'URL previews generated', ['type']),
     previews: counter('cellarium_url_previews_total', 'Pages looked at for previews', ['type', 'outcome']),
     previewsPurged: counter('cellarium_url_previews_removed_total', 'Stored previews that were removed'),
+  }
+}
+
+/** What was refused because there was too much of it. */
+function limitFamilies() {
+  return {
+    uploadsOverLimit: counter('cellarium_uploads_over_limit_total', 'Uploads refused by uploads.quotas', [
+      'host',
+      'limit',
+    ]),
+    serversLimited: counter('cellarium_servers_limited_total', 'Requests of other homeservers refused by a limit', [
+      'limit',
+    ]),
+    requestsLimited: counter('cellarium_requests_limited_total', 'Requests of clients refused by a limit', ['limit']),
+    fetchesLimited: counter('cellarium_fetches_limited_total', 'Requests refused by rateLimit.buckets.downloads'),
   }
 }
 

@@ -6,9 +6,11 @@ import { findReservation, reserve } from '../db/pending.ts'
 import type { Clock } from '../lib/clock.ts'
 import { CallerGone, Refused } from '../lib/errors.ts'
 import { formatMxc, type Mxc } from '../matrix/ids.ts'
+import { isExempt } from './byte-limit.ts'
 import type { Context } from './context.ts'
+import { quotaFor, type QuotaParts, refuseOverQuota } from './quota.ts'
 
-export interface PendingParts {
+export interface PendingParts extends Pick<QuotaParts, 'events'> {
   readonly db: Pick<Database, 'read' | 'write'>
   readonly notifier: Notifier
   readonly clock: Clock
@@ -21,9 +23,13 @@ export interface Created extends Mxc {
   readonly expiresAt: number
 }
 
-/** Reserves a media id for the caller, or refuses with `limited` until the first of the caller's open ones ends. */
+/**
+ * Reserves a media id for the caller, or refuses with `limited` until the first of the caller's open ones ends. Who may upload
+ * nothing more gets none.
+ */
 export async function create(parts: PendingParts, ctx: Context, uploader: string): Promise<Created> {
   const { uploads, name: origin } = ctx.homeserver
+  await refuseOverQuota(parts, ctx, uploads.minBytes)
   const createdAt = parts.clock.now()
   const reservation = {
     origin,
@@ -32,13 +38,19 @@ export async function create(parts: PendingParts, ctx: Context, uploader: string
     createdAt,
     expiresAt: createdAt + uploads.maxAgeSeconds * 1000,
   }
-  const result = await parts.db.write(reserve, { ...reservation, maxPending: uploads.maxPending })
+  const maxPending = maxPendingFor(ctx, uploader)
+  const result = await parts.db.write(reserve, { ...reservation, maxPending })
   if (result.outcome === 'too_many') {
-    throw new Refused('limited', `${uploads.maxPending} reserved media ids wait for their upload already`, {
+    throw new Refused('limited', `${maxPending} reserved media ids wait for their upload already`, {
       retryAfterMs: Math.max(1, result.firstExpiresAt - createdAt),
     })
   }
   return reservation
+}
+
+/** The rule of the quotas that is for the user, if one is; else what holds for all but appservices and the shared secret. */
+function maxPendingFor({ homeserver: { uploads }, caller }: Context, uploader: string): number {
+  return quotaFor(uploads, uploader).maxPending ?? (isExempt(caller) ? 0 : uploads.maxPending)
 }
 
 /** Hints may get lost between instances; this often the records are looked at anyway. */

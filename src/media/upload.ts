@@ -10,8 +10,9 @@ import { formatMxc, type Mxc } from '../matrix/ids.ts'
 import { chooseDatastore } from './choose.ts'
 import type { Context } from './context.ts'
 import { type ObjectParts, storeObject } from './objects.ts'
+import { limitsFor, overQuota, type QuotaParts, refuseOverQuota } from './quota.ts'
 
-export interface UploadParts extends ObjectParts {
+export interface UploadParts extends ObjectParts, Pick<QuotaParts, 'events'> {
   readonly db: Pick<Database, 'read' | 'write' | 'ready'>
   readonly notifier: Notifier
   readonly clock: Clock
@@ -66,12 +67,15 @@ async function receiveAs(
   refuseBySize(incoming.expectedBytes, homeserver.uploads)
   // Known outages are told before the body is read.
   await parts.db.ready()
+  await refuseOverQuota(parts, ctx, incoming.expectedBytes ?? homeserver.uploads.minBytes)
   const datastore = await chooseDatastore(parts, 'local_media', homeserver.datastores)
   await using staged = await datastore.stage(incoming.body, {
     maxBytes: homeserver.uploads.maxBytes,
     expectedBytes: incoming.expectedBytes,
   })
   refuseBySize(staged.size, homeserver.uploads)
+  // What is over its limit need not be put into a bucket first.
+  if (incoming.expectedBytes === undefined) await refuseOverQuota(parts, ctx, staged.size)
   const result = await storeObject(parts, staged, { datastore, contentType: incoming.contentType }, (object) =>
     parts.db.write(commitMedia, {
       origin: homeserver.name,
@@ -84,8 +88,11 @@ async function receiveAs(
       createdAt: began,
       authenticated: homeserver.freezeUnauthenticatedMedia,
       object,
+      limits: limitsFor(ctx),
+      committedAt: parts.clock.now(),
     }),
   )
+  if (result.outcome === 'over_limit') throw overQuota(parts, ctx, result.excess)
   return finish(parts, homeserver.name, staged, result)
 }
 
@@ -102,7 +109,12 @@ function refuseBySize(size: number | undefined, { maxBytes, minBytes }: SizeLimi
 
 const blocked = () => new Refused('forbidden', 'this content is not allowed here')
 
-function finish(parts: UploadParts, origin: string, staged: StagedFile, result: CommitResult): Uploaded {
+function finish(
+  parts: UploadParts,
+  origin: string,
+  staged: StagedFile,
+  result: Exclude<CommitResult, { outcome: 'over_limit' }>,
+): Uploaded {
   switch (result.outcome) {
     case 'stored':
     case 'existing': {

@@ -1,6 +1,7 @@
 import { forgetDeeds } from '../db/audit.ts'
 import { sweepLeases } from '../db/leases.ts'
 import { sweepReservations } from '../db/pending.ts'
+import { sweepRecentUploads } from '../db/quota.ts'
 import { foldUsage } from '../db/usage.ts'
 import type { Clock } from '../lib/clock.ts'
 import { deleteUnused, type UnusedParts } from '../media/unused.ts'
@@ -33,6 +34,12 @@ export function standingJobs(parts: JobParts): readonly Job[] {
         untilFewerThanABatch(signal, () =>
           db.write(sweepReservations, { before: clock.now() - KEEP_ENDED_RESERVATIONS_MS, limit: BATCH }),
         ),
+    },
+    {
+      name: 'recent uploads',
+      everyMs: HOUR_MS,
+      run: ({ signal }) =>
+        untilFewerThanABatch(signal, () => db.write(sweepRecentUploads, { before: clock.now(), limit: BATCH })),
     },
     {
       name: 'leases',

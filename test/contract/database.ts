@@ -10,6 +10,7 @@ import { mediaContract } from './database/media.ts'
 import { moderationContract } from './database/moderation.ts'
 import { quarantineChangesContract } from './database/quarantine-changes.ts'
 import { previewsContract } from './database/previews.ts'
+import { quotaContract } from './database/quota.ts'
 import { recordsContract } from './database/records.ts'
 import { remoteContract } from './database/remote.ts'
 import { repositoryContract } from './database/repository.ts'
@@ -43,6 +44,7 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     descriptionsContract(openEmpty)
     usageContract(openEmpty)
     userStatisticsContract(openEmpty)
+    quotaContract(openEmpty)
     recordsContract(openEmpty)
     leasesContract(openEmpty)
     tasksContract(openEmpty)
@@ -63,7 +65,7 @@ export function databaseContract(title: string, open: OpenDatabase): void {
 
 async function empty(under: DatabaseUnderTest): Promise<void> {
   const tables = ['thumbnails', 'media', 'deleted_media', 'pending_media', 'objects', 'usage_changes', 'usage_totals']
-  tables.push('uploader_days', 'audit', 'quarantine_changes')
+  tables.push('uploader_days', 'audit', 'quarantine_changes', 'recent_uploads')
   tables.push('previews', 'leases', 'jobs', 'tasks', 'unused_objects', 'repository', 'care_progress')
   for (const name of tables) await under.execute(`DELETE FROM ${table(under.db, name)}`)
   await under.execute(`DELETE FROM ${table(under.db, 'migrations')} WHERE name LIKE '9999%'`)

@@ -5,12 +5,14 @@ import { LocalBuckets } from '../../src/coordination/byte-buckets.ts'
 import { json } from '../../src/http/answers.ts'
 import type { Call } from '../../src/http/call.ts'
 import type { HttpParts } from '../../src/http/parts.ts'
+import { RequestLimits } from '../../src/http/request-limits.ts'
 import type { Route } from '../../src/http/route.ts'
 import { type HttpServer, startHttp } from '../../src/http/server.ts'
 import { openMetrics } from '../../src/lib/metrics.ts'
 import type { Credentials } from '../../src/matrix/appservices.ts'
 import { chargeFetch } from '../../src/media/byte-limit.ts'
 import { type Asked, heldClock, send } from '../support/app.ts'
+import { NO_REQUEST_LIMITS } from '../support/limits.ts'
 import { recordingLog } from '../support/log.ts'
 
 const SECRET = 'shared_secret_Bd7w'
@@ -36,6 +38,9 @@ let clock = heldClock()
 let byteBuckets = new LocalBuckets({ clock })
 let http: HttpServer
 
+/** Requests may come as they like. */
+const limits = (changes: object) => mainSchema.shape.rateLimit.parse({ ...NO_REQUEST_LIMITS, ...changes })
+
 function config() {
   const main = {
     rateLimit,
@@ -60,12 +65,13 @@ beforeAll(async () => {
     events: { log, metrics },
     log,
     homeservers: { known },
+    requestLimits: new RequestLimits({ clock, events: { log, metrics } }),
   }
   http = await startHttp(parts as unknown as HttpParts, { bindAddress: '127.0.0.1', port: 0, routes })
 })
 afterAll(() => http[Symbol.asyncDispose]())
 beforeEach(() => {
-  rateLimit = mainSchema.shape.rateLimit.parse({ buckets: { downloads: DOWNLOADS } })
+  rateLimit = limits({ buckets: { downloads: DOWNLOADS } })
   trustAnyForwardedAddress = false
   clock = heldClock()
   byteBuckets = new LocalBuckets({ clock })
@@ -163,10 +169,10 @@ describe('No limit is there', () => {
     ['it is switched off', { enabled: false, buckets: { downloads: DOWNLOADS } }],
     ['the capacity is 0', { buckets: { downloads: { ...DOWNLOADS, capacityBytes: 0 } } }],
     ['nothing drains', { buckets: { downloads: { ...DOWNLOADS, drainBytesPerMinute: 0 } } }],
-  ])('where %s', async (_, limits) => {
+  ])('where %s', async (_, changed) => {
     await ask('/user?came=5000', { token: 'alice' })
     expect((await ask('/user', { token: 'alice' })).status).toBe(429)
-    rateLimit = mainSchema.shape.rateLimit.parse(limits)
+    rateLimit = limits(changed)
     for (let times = 0; times < 3; times++) {
       expect((await ask('/user?announced=5000', { token: 'alice' })).status).toBe(200)
     }
@@ -176,6 +182,6 @@ describe('No limit is there', () => {
 test('A limit that is raised while the server runs counts at once', async () => {
   await ask('/user?came=5000', { token: 'alice' })
   expect((await ask('/user', { token: 'alice' })).status).toBe(429)
-  rateLimit = mainSchema.shape.rateLimit.parse({ buckets: { downloads: { ...DOWNLOADS, capacityBytes: 10_000 } } })
+  rateLimit = limits({ buckets: { downloads: { ...DOWNLOADS, capacityBytes: 10_000 } } })
   expect((await ask('/user', { token: 'alice' })).status).toBe(200)
 })

@@ -5,6 +5,7 @@ import type { Call } from '../../src/http/call.ts'
 import { json } from '../../src/http/answers.ts'
 import type { HttpParts } from '../../src/http/parts.ts'
 import type { Route } from '../../src/http/route.ts'
+import { RequestLimits } from '../../src/http/request-limits.ts'
 import { ServerLimits } from '../../src/http/server-limits.ts'
 import { type HttpServer, startHttp } from '../../src/http/server.ts'
 import { RemoteKeys } from '../../src/matrix/keys/remote-keys.ts'
@@ -39,7 +40,8 @@ beforeAll(async () => {
   const clock = { now: () => Date.now() }
   remoteKeys = new RemoteKeys({ request: servers.request, notaries: () => [], clock, events })
   const serverLimits = new ServerLimits({ clock, events, byteBuckets: new LocalBuckets({ clock }) })
-  const parts = { config: () => configured('b.example', 'c.example:8448'), events, log, remoteKeys, serverLimits }
+  const requestLimits = new RequestLimits({ clock, events })
+  const parts = { config: both, events, log, remoteKeys, serverLimits, requestLimits }
   http = await startHttp(parts as unknown as HttpParts, { bindAddress: '127.0.0.1', port: 0, routes: [route] })
 })
 afterAll(async () => {
@@ -47,11 +49,14 @@ afterAll(async () => {
   await remoteKeys[Symbol.asyncDispose]()
 })
 
+const both = () => configured('b.example', 'c.example:8448')
+
 /** As much of a configuration as requests need before they reach their handler. */
 function configured(...names: string[]): Snapshot {
   const main = {
     repo: { useForwardedHost: true, trustAnyForwardedAddress: false },
     federation: { ignoredHosts: ['ignored.example'], onlyHosts: [] },
+    rateLimit: { enabled: false },
   }
   return createSnapshot({ main, homeservers: names.map((name) => ({ name })) } as unknown as SnapshotData)
 }

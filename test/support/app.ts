@@ -14,6 +14,7 @@ import type { S3Patience } from '../../src/datastores/s3/bucket.ts'
 import { openLog } from '../../src/lib/log.ts'
 import { type HomeserverDouble, startHomeserver } from './homeserver.ts'
 import { temporaryFolder } from './folder.ts'
+import { NO_REQUEST_LIMITS } from './limits.ts'
 
 /** Everybody the double knows at the start. Tokens are words that stand nowhere else, so that logs can be searched for them. */
 export const ALICE = { token: 'syt_alice_Wq7r', userId: '@alice:example.org' }
@@ -160,6 +161,7 @@ function complete(config: Settings, options: AppOptions, homeserver: HomeserverD
     homeservers: [own, ...(options.otherHomeservers ?? [])],
     ...config,
     uploads: { minBytes: 0, ...section(config, 'uploads') },
+    rateLimit: { ...NO_REQUEST_LIMITS, ...section(config, 'rateLimit') },
     repo: { bindAddress: '127.0.0.1', port: 0, dataPath: join(folder, 'data'), ...section(config, 'repo') },
   }
 }

@@ -7,6 +7,7 @@ import { GrowingFile } from '../../src/datastores/growing-file.ts'
 import type { Answer, FileAnswer } from '../../src/http/answers.ts'
 import type { Call } from '../../src/http/call.ts'
 import type { HttpParts } from '../../src/http/parts.ts'
+import { RequestLimits } from '../../src/http/request-limits.ts'
 import { type HttpServer, startHttp } from '../../src/http/server.ts'
 import { openMetrics } from '../../src/lib/metrics.ts'
 import { PLAIN } from '../contract/datastore.ts'
@@ -41,7 +42,7 @@ export interface GrowingRoute extends AsyncDisposable {
 
 const LOOKS = { contentType: 'video/mp4', disposition: 'inline', fileName: 'cat.mp4', openRangeBytes: 0 } as const
 const HOMESERVER = {
-  main: { repo: {}, federation: { ignoredHosts: [], onlyHosts: [] } },
+  main: { repo: {}, rateLimit: { enabled: false }, federation: { ignoredHosts: [], onlyHosts: [] } },
   homeservers: [{ name: 'example.org' }],
 }
 
@@ -50,7 +51,9 @@ export async function startGrowingRoute(): Promise<GrowingRoute> {
   const folder = cleanup.use(await openFolder())
   const files = new Map<string, Coming>()
   const { log } = recordingLog()
-  const parts = { config, log, events: { log, metrics: openMetrics({ version: 'test' }) } } as unknown as HttpParts
+  const events = { log, metrics: openMetrics({ version: 'test' }) }
+  const requestLimits = new RequestLimits({ clock: { now: () => Date.now() }, events })
+  const parts = { config, log, events, requestLimits } as unknown as HttpParts
   const route = {
     action: 'test',
     methods: ['GET', 'HEAD'],

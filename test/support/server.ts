@@ -5,10 +5,14 @@ import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
 import { startProgram, untilReady, type Ending } from './processes.ts'
 import { temporaryFolder } from './folder.ts'
+import { NO_REQUEST_LIMITS } from './limits.ts'
 import { freePort } from './services.ts'
 
 export interface ServerOptions {
-  /** The configuration, as in the YAML file; address, port and data folder are put in where it does not name them. */
+  /**
+   * The configuration, as in the YAML file; address, port, data folder, and that requests have no limits are put in where it does not
+   * name them.
+   */
   readonly config?: Readonly<Record<string, unknown>>
   /** More environment variables. */
   readonly env?: Readonly<Record<string, string>>
@@ -80,7 +84,8 @@ async function complete(
     ...given,
   }
   repo['port'] ??= await freePort()
-  return { config: { ...config, repo }, port: Number(repo['port']) }
+  const rateLimit = { ...NO_REQUEST_LIMITS, ...(typeof config['rateLimit'] === 'object' ? config['rateLimit'] : {}) }
+  return { config: { ...config, repo, rateLimit }, port: Number(repo['port']) }
 }
 
 /** Our environment without what would change the server: the developer's own settings for it, and the runner's. */

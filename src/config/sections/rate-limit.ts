@@ -1,17 +1,26 @@
 import { decimal, flag, mainOnly, option, section, whole, wholeFromZero } from '../option.ts'
 
-const planned = { ...mainOnly, planned: true } as const
-
 export const rateLimit = section('How much one caller may ask for.', {
   enabled: option(flag(), true, { ...mainOnly, description: 'Enforce the limits below.' }),
   requestsPerSecond: option(decimal({ min: 0 }), 1, {
-    ...planned,
-    description: 'Requests a second of one address to one path, on average.',
+    ...mainOnly,
+    description:
+      'Requests a second of one address (of IPv6 the /64) to one path, on average; 0 = no limit. Each file has a path of its own. Uploads do not count.',
   }),
-  burst: option(whole({ min: 0 }), 10, { ...planned, description: 'Requests of one address to one path at once.' }),
+  burst: option(whole({ min: 0 }), 10, { ...mainOnly, description: 'Requests of one address to one path at once.' }),
   perCaller: section('All requests of one user, or of one address without a user.', {
-    requestsPerSecond: option(decimal({ min: 0 }), 50, { ...planned, description: 'Requests a second, on average.' }),
-    burst: option(whole({ min: 0 }), 500, { ...planned, description: 'Requests at once.' }),
+    requestsPerSecond: option(decimal({ min: 0 }), 50, {
+      ...mainOnly,
+      description: 'Requests a second, on average; 0 = no limit.',
+    }),
+    burst: option(whole({ min: 0 }), 500, { ...mainOnly, description: 'Requests at once.' }),
+  }),
+  create: section('Media ids that one user may have reserved; how many may be open is uploads.maxPending.', {
+    requestsPerSecond: option(decimal({ min: 0 }), 10, {
+      ...mainOnly,
+      description: 'Media ids a second, on average; 0 = no limit.',
+    }),
+    burst: option(whole({ min: 0 }), 50, { ...mainOnly, description: 'Media ids at once.' }),
   }),
   perServer: section('What one other homeserver, known by its signature, may ask for.', {
     requestsPerSecond: option(decimal({ min: 0 }), 100, {

@@ -4,15 +4,13 @@ import { anywhere, flag, needed, option, section, text, textThat, whole, wholeFr
 const window = z.object({
   seconds: needed(whole({ min: 1 }), {
     ...anywhere,
-    planned: true,
     example: 86_400,
     description: 'Length of the window in seconds.',
   }),
   maxBytes: needed(whole({ min: 0 }), {
     ...anywhere,
-    planned: true,
     example: 1_073_741_824,
-    description: 'Most bytes that may be uploaded within it.',
+    description: 'Most bytes that may be uploaded within it; what was deleted since counts too. 0 = nothing.',
   }),
 })
 
@@ -21,37 +19,36 @@ const quota = z.object({
     textThat((value) => value !== '', 'a pattern of user ids like @*:example.org'),
     {
       ...anywhere,
-      planned: true,
       example: '@*:*',
       description: 'User ids it is for; * stands for anything. The first rule that matches counts.',
     },
   ),
   maxBytes: option(whole(), 0, {
     ...anywhere,
-    planned: 'not enforced yet, only reported to clients that ask for their usage',
     example: 53_687_063_712,
-    description: 'Most bytes such a user may keep here; below 0 = no limit, 0 = nothing may be uploaded (as in MMR).',
+    description:
+      'Most bytes such a user may keep here; below 0 = no limit, 0 or left out = nothing may be uploaded (as in MMR).',
   }),
   maxPending: option(whole(), 0, {
     ...anywhere,
-    planned: true,
     example: 5,
-    description: 'Most reserved, not yet uploaded media of such a user; 0 = no limit.',
+    description:
+      'Most reserved, not yet uploaded media of such a user, in place of uploads.maxPending; 0 and below = no limit.',
   }),
   maxFiles: option(whole(), 0, {
     ...anywhere,
-    planned: 'not enforced yet, only reported to clients that ask for their usage',
-    description: 'Most files such a user may keep here; 0 = no limit.',
+    description: 'Most files such a user may keep here; 0 and below = no limit.',
   }),
   windows: option(z.array(window), [], {
     ...anywhere,
-    planned: true,
-    description: 'Limits over sliding windows of time; all must hold.',
+    description:
+      'Limits over sliding windows of time; all must hold. Uploads count from when there is a window for them.',
   }),
   infoUri: option(text(), '', {
     ...anywhere,
-    planned: true,
-    description: 'Address of a page that explains the limit, given to clients with the refusal.',
+    example: 'https://example.org/limits',
+    description:
+      'Address of a page that explains the limits. With it clients get M_USER_LIMIT_EXCEEDED and this address, without it M_FORBIDDEN.',
   }),
 })
 
@@ -76,11 +73,18 @@ export const uploads = section('What users may upload.', {
     ...anywhere,
     description: 'How long a reserved media id waits for its upload, in seconds.',
   }),
-  quotas: section('Limits for users.', {
+  quotas: section('Limits on what is kept and uploaded.', {
     enabled: option(flag(), false, {
       ...anywhere,
-      planned: 'not enforced yet, only reported to clients that ask for their usage',
       description: 'Enforce the limits below.',
+    }),
+    total: section('Limits for all users of a homeserver together, each homeserver by itself.', {
+      maxBytes: option(wholeFromZero(), 0, {
+        ...anywhere,
+        description:
+          'Most bytes of their media that are kept; 0 = no limit. The uploads of a homeserver are committed one by one then.',
+      }),
+      maxFiles: option(wholeFromZero(), 0, { ...anywhere, description: 'Most media that are kept; 0 = no limit.' }),
     }),
     users: option(z.array(quota), [], { ...anywhere, description: 'The limits, most particular first.' }),
   }),

@@ -4,6 +4,7 @@ import { type Clock, steadyClock } from '../../lib/clock.ts'
 import { type ByteBuckets, LocalBuckets } from '../byte-buckets.ts'
 import type { Transport } from '../transport.ts'
 import { RedisBuckets } from './byte-buckets.ts'
+import { RedisLevels } from './levels.ts'
 import type { RedisTarget } from './client.ts'
 import { RedisObjects } from './objects.ts'
 import { RemoteFiles } from './remote-files.ts'
@@ -31,6 +32,8 @@ export class Redis implements AsyncDisposable {
   readonly remoteFiles: RemoteFiles
   /** How much everybody has fetched of late, in this repository. */
   readonly buckets: ByteBuckets
+  /** How much everybody has asked for of late. */
+  readonly levels: RedisLevels
   readonly #parts: RedisParts
   readonly #ring: RedisRing
   #config: RedisConfig
@@ -56,6 +59,7 @@ export class Redis implements AsyncDisposable {
       options: () => ({ ttlSeconds: this.#config.remoteSeconds, maxBytes: this.#config.maxRemoteBytes }),
     })
     const { clock = steadyClock(), repository } = parts
+    this.levels = new RedisLevels({ ring, repository })
     this.buckets = new RedisBuckets({ ring, repository, local: new LocalBuckets({ clock }) })
   }
 
