@@ -33,6 +33,7 @@ import { OwnKeys } from './matrix/keys/own-keys.ts'
 import { RemoteKeys, type RemoteKeysParts } from './matrix/keys/remote-keys.ts'
 import { requestKeysFrom } from './matrix/keys/request-keys.ts'
 import { isSameServer } from './matrix/x-matrix.ts'
+import type { BulkRequestParts } from './media/bulk-request.ts'
 import { DatastoreSizes } from './media/choose.ts'
 import { refuseLostDatastores } from './media/lost-datastores.ts'
 import { LostObjects } from './media/lost.ts'
@@ -40,6 +41,7 @@ import { Reads } from './media/reads.ts'
 import { onChanged, Records } from './media/records.ts'
 import { RemoteMedia, type RemoteParts } from './media/remote.ts'
 import { configurePreviews, openPreviews } from './previews/open.ts'
+import { bulkKinds } from './tasks/bulk.ts'
 import { careJobs, startStagingSweep } from './tasks/care.ts'
 import { remoteCacheJob } from './tasks/remote-cache.ts'
 import { standingJobs } from './tasks/jobs.ts'
@@ -321,7 +323,7 @@ export async function openTools({ main, datastores: configs }: Snapshot, log: Lo
   const datastores = parts.use(new Datastores(datastoreParts(main, systemClock, events)))
   await datastores.configure(configs)
   const { notifier } = await openMessages(parts, main, db, events)
-  const kinds = taskKinds({ db, datastores, notifier, events })
+  const kinds = taskKinds({ db, datastores, notifier, events, clock: systemClock })
   const all = parts.move()
   const dispose = { [Symbol.asyncDispose]: () => all.disposeAsync() }
   return { db, datastores, notifier, events, clock: systemClock, log, newToken, kinds, ...dispose }
@@ -341,8 +343,8 @@ function datastoreParts({ repo }: MainConfig, clock: Clock, events: EventParts):
 }
 
 /** Everything that a task can be: a new kind is one file and one line here. */
-function taskKinds(parts: TransferTaskParts): readonly TaskKind[] {
-  return [transferKind(parts)]
+function taskKinds(parts: TransferTaskParts & BulkRequestParts): readonly TaskKind[] {
+  return [transferKind(parts), ...bulkKinds(parts)]
 }
 
 /** How instances tell each other things; what is opened for it goes to `parts`. */

@@ -6,7 +6,7 @@ import { Refused } from '../lib/errors.ts'
 import { beginTransfer, estimateTransfer, refuseImpossible, type TransferProgress } from '../media/transfer.ts'
 import { bytes, count, timeOf } from './amounts.ts'
 import type { SourceOptions } from './config-source.ts'
-import { withTools } from './tools.ts'
+import { commandLine, withTools } from './tools.ts'
 import { checkCommand } from './datastores-check.ts'
 import { TransferDisplay } from './transfer-progress.ts'
 import { watchTask } from './watch-task.ts'
@@ -91,7 +91,7 @@ async function transfer(
     console.log(`${count(found.total_hashes_affected)} objects, ${bytes(found.total_bytes)} would be moved.`)
     return
   }
-  const id = await beginTransfer(tools, wish)
+  const id = await beginTransfer(tools, commandLine(), wish)
   console.error(`Task ${id} moves what is in ${source} to ${target}.`)
   report(await watch(tools, id, signal))
 }

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import { resolve } from 'node:path'
 import { type ConfigSource, loadConfig } from '../config/load.ts'
 import type { Snapshot } from '../config/snapshot.ts'
@@ -6,6 +7,7 @@ import { type OpenedLog, openLog } from '../lib/log.ts'
 import { ConfigError, messagesOf, Refused, Unavailable } from '../lib/errors.ts'
 import { openOutput } from '../lib/log-output.ts'
 import type { Tools } from '../app.ts'
+import type { Actor } from '../db/audit.ts'
 import { configSource, type SourceOptions } from './config-source.ts'
 
 const FAILED = 1
@@ -46,6 +48,20 @@ function refuseWithoutDatabase({ main }: Snapshot, { path }: ConfigSource): void
     ? `which ${path} names: the server makes it when it first starts; start it, or give its own folder (--data FOLDER)`
     : 'and no configuration that names another: give --config FILE (or set REPO_CONFIG), or --data FOLDER'
   throw new ConfigError([`${missing}, ${what}`])
+}
+
+/** Who uses the command line, for the audit log. */
+export function commandLine(): Actor {
+  return { by: `cli:${accountName()}`, address: null, requestId: null }
+}
+
+/** In containers the account may have a number and no name. */
+function accountName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return String(process.getuid?.() ?? '')
+  }
 }
 
 /** A log of warnings and worse, on the error output. */

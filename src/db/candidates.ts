@@ -50,6 +50,16 @@ const byAge = compiled((db, of: Flat<{ server: string }>) =>
   pageBy(db, sql.ref<number>('media.created_at'), of).where('media.origin', '=', of.server),
 )
 
+/** What one user uploaded, the oldest first. */
+export const uploadsOf = (
+  db: Queryable,
+  { after, ...of }: Page & { readonly uploader: string },
+): Promise<Candidate[]> => byUploader(db, { ...of, ...after })
+
+const byUploader = compiled((db, of: Flat<{ uploader: string }>) =>
+  pageBy(db, sql.ref<number>('media.created_at'), of).where('media.uploader', '=', of.uploader),
+)
+
 /** What is quarantined, in the order in which it came to be. */
 export const quarantined = (db: Queryable, { after, ...of }: Page): Promise<Candidate[]> =>
   byQuarantine(db, { ...of, ...after })

@@ -1,6 +1,7 @@
-import { deleteUnusedObject, lockObject, type StoredObject } from './objects.ts'
-import { compiled, type Queryable, unit } from './query.ts'
-import { countName } from './usage.ts'
+import { sql } from '#kysely'
+import { type Deed, noteDeed } from './audit.ts'
+import { lockObjects } from './objects.ts'
+import { compiled, isPostgres, type Queryable, unit } from './query.ts'
 
 /** Names of one content: all of them, or those of one server. */
 export interface NamesOfContent {
@@ -9,129 +10,112 @@ export interface NamesOfContent {
   readonly origin: string | null
 }
 
+/** The same of several contents. */
+export interface NamesOfContents {
+  readonly sha256s: readonly string[]
+  readonly origin: string | null
+}
+
+/** What writes its own line of the audit log. */
+interface Audited {
+  readonly audit?: Deed | undefined
+}
+
+interface Quarantining {
+  readonly at: number
+  /** Who decided; null: nobody knows. */
+  readonly by?: string | null
+}
+
 /**
- * Quarantines the names of some content that are not yet, and gives how many. Uploads of the same bytes are refused from then
- * on, whoever sends them.
+ * Quarantines the names of some content that are not yet, and gives how many; those that are protected stay as they are. Uploads
+ * of the same bytes are refused from then on, whoever sends them.
  */
 export const quarantineContent = unit(
   'quarantineContent',
-  async (tx, { sha256, origin, at }: NamesOfContent & { readonly at: number }): Promise<number> => {
-    // Uploads of the same bytes come before this, and are found, or after it, and are refused.
-    await lockObject(tx, { sha256 })
-    const result = await tx
-      .updateTable('media')
-      .set({ quarantined_at: at })
-      .where('sha256', '=', sha256)
-      .where('quarantined_at', 'is', null)
-      .$if(origin !== null, (query) => query.where('origin', '=', origin))
-      .executeTakeFirst()
-    // Names that are gone block the content as well.
-    await tx
-      .updateTable('deleted_media')
-      .set({ quarantined_at: at })
-      .where('sha256', '=', sha256)
-      .where('quarantined_at', 'is', null)
-      .$if(origin !== null, (query) => query.where('origin', '=', origin))
-      .execute()
-    return Number(result.numUpdatedRows)
+  async (tx, { sha256, audit, ...how }: NamesOfContent & Quarantining & Audited): Promise<number> => {
+    const names = await quarantineAll(tx, { sha256s: [sha256], ...how })
+    await noteDeed(tx, audit, names)
+    return names
   },
 )
 
-/** Ends the quarantine of every name of some content, and gives how many there are. Its bytes may be uploaded again. */
-export const releaseContent = unit('releaseContent', async (tx, { sha256 }: { sha256: string }): Promise<number> => {
-  await lockObject(tx, { sha256 })
+/** The same for several contents: some hundred at most, so that nobody waits long for their rows. */
+export const quarantineContents = unit(
+  'quarantineContents',
+  async (tx, how: NamesOfContents & Quarantining): Promise<number> => await quarantineAll(tx, how),
+)
+
+async function quarantineAll(
+  tx: Queryable,
+  { sha256s, origin, at, by = null }: NamesOfContents & Quarantining,
+): Promise<number> {
+  if (sha256s.length === 0) return 0
+  // Uploads of the same bytes come before this, and are found, or after it, and are refused.
+  await lockObjects(tx, sha256s)
+  await lockNamesOf(tx, sha256s)
   const result = await tx
     .updateTable('media')
-    .set({ quarantined_at: null })
-    .where('sha256', '=', sha256)
-    .where('quarantined_at', 'is not', null)
+    .set({ quarantined_at: at, quarantined_by: by })
+    .where('sha256', 'in', [...sha256s])
+    .where('quarantined_at', 'is', null)
+    .where('protected_at', 'is', null)
+    .$if(origin !== null, (query) => query.where('origin', '=', origin))
     .executeTakeFirst()
-  await tx.updateTable('deleted_media').set({ quarantined_at: null }).where('sha256', '=', sha256).execute()
+  // Names that are gone block the content as well.
+  await tx
+    .updateTable('deleted_media')
+    .set({ quarantined_at: at })
+    .where('sha256', 'in', [...sha256s])
+    .where('quarantined_at', 'is', null)
+    .$if(origin !== null, (query) => query.where('origin', '=', origin))
+    .execute()
   return Number(result.numUpdatedRows)
-})
+}
 
-export type DeleteResult =
-  | { readonly outcome: 'not_found' }
-  /** `unused` objects have no row any more: their bytes may be deleted now that this is committed. */
-  | { readonly outcome: 'deleted'; readonly sha256: string; readonly unused: readonly StoredObject[] }
+/** In the order in which reads are noted (`touchMedia`), or the two could lock each other out. */
+async function lockNamesOf(tx: Queryable, sha256s: readonly string[]): Promise<void> {
+  if (!isPostgres(tx)) return
+  const names = tx
+    .selectFrom('media')
+    .select('media_id')
+    .where('sha256', 'in', [...sha256s])
+  await names.orderBy('origin').orderBy('media_id').forUpdate().execute()
+}
 
-/**
- * Deletes a name, and with the last name of some content its thumbnails and whatever objects nothing refers to any more. An id
- * of ours stays taken, and blocked content stays blocked.
- */
-export const deleteMedia = unit(
-  'deleteMedia',
-  async (tx, name: { origin: string; mediaId: string; at: number }): Promise<DeleteResult> => {
-    const { origin, mediaId, at } = name
-    const [named] = await contentOf(tx, { origin, mediaId })
-    if (!named) return { outcome: 'not_found' }
-    const { sha256 } = named
-    // The content first, as uploads do it, so that neither waits for the other for ever.
-    const [object] = await lockObject(tx, { sha256 })
-    const [deleted] = await deleteName(tx, { origin, mediaId })
-    if (!deleted || !object) return { outcome: 'not_found' }
-    const { kind, uploader, quarantinedAt } = deleted
-    // Pictures of previews come and go, and nobody but those previews names them.
-    if (kind === 'upload' || quarantinedAt !== null) {
-      await remember(tx, { origin, mediaId, sha256, size: object.size, kind, at, quarantinedAt })
-    }
-    await countName(
-      tx,
-      { origin, kind, uploader },
-      { changeId: `${mediaId} deleted ${at}`, bytes: -object.size, files: -1 },
-    )
-    return { outcome: 'deleted', sha256, unused: await deleteUnused(tx, sha256, at) }
+/** Ends the quarantine of every name of some content, and gives how many there are. Its bytes may be uploaded again. */
+export const releaseContent = unit(
+  'releaseContent',
+  async (tx, { sha256, audit }: Audited & { sha256: string }): Promise<number> => {
+    const names = await releaseAll(tx, [sha256])
+    await noteDeed(tx, audit, names)
+    return names
   },
 )
 
-const contentOf = compiled((tx, name: { origin: string; mediaId: string }) =>
-  tx.selectFrom('media').select('sha256').where('origin', '=', name.origin).where('media_id', '=', name.mediaId),
+/** The same for several contents: some hundred at most. */
+export const releaseContents = unit(
+  'releaseContents',
+  async (tx, { sha256s }: { readonly sha256s: readonly string[] }): Promise<number> => await releaseAll(tx, sha256s),
 )
 
-const deleteName = compiled((tx, name: { origin: string; mediaId: string }) =>
-  tx
-    .deleteFrom('media')
-    .where('origin', '=', name.origin)
-    .where('media_id', '=', name.mediaId)
-    .returning(['kind', 'uploader', 'quarantined_at as quarantinedAt']),
-)
-
-interface DeletedName {
-  readonly origin: string
-  readonly mediaId: string
-  readonly sha256: string
-  readonly size: number
-  readonly kind: 'upload' | 'remote' | 'preview'
-  readonly at: number
-  readonly quarantinedAt: number | null
-}
-
-/** Media of other servers may have been deleted, fetched again and deleted again. */
-async function remember(tx: Queryable, name: DeletedName): Promise<void> {
-  const { sha256, size, kind, at, quarantinedAt } = name
-  const what = { sha256, size, kind, deleted_at: at, quarantined_at: quarantinedAt }
+async function releaseAll(tx: Queryable, sha256s: readonly string[]): Promise<number> {
+  if (sha256s.length === 0) return 0
+  await lockObjects(tx, sha256s)
+  await lockNamesOf(tx, sha256s)
+  const result = await tx
+    .updateTable('media')
+    .set({ quarantined_at: null, quarantined_by: null })
+    .where('sha256', 'in', [...sha256s])
+    .where('quarantined_at', 'is not', null)
+    .executeTakeFirst()
   await tx
-    .insertInto('deleted_media')
-    .values({ origin: name.origin, media_id: name.mediaId, ...what })
-    .onConflict((conflict) => conflict.columns(['origin', 'media_id']).doUpdateSet(what))
+    .updateTable('deleted_media')
+    .set({ quarantined_at: null })
+    .where('sha256', 'in', [...sha256s])
     .execute()
+  return Number(result.numUpdatedRows)
 }
-
-async function deleteUnused(tx: Queryable, sha256: string, at: number): Promise<StoredObject[]> {
-  if ((await anyName(tx, { sha256 })).length > 0) return []
-  const thumbnails = await tx.deleteFrom('thumbnails').where('source_sha256', '=', sha256).returning('sha256').execute()
-  const unused: StoredObject[] = []
-  // In one order everywhere, so that two deletions cannot lock each other out.
-  for (const each of new Set([sha256, ...thumbnails.map((row) => row.sha256).toSorted()])) {
-    const object = await deleteUnusedObject(tx, each, at)
-    if (object) unused.push(object)
-  }
-  return unused
-}
-
-const anyName = compiled((tx, { sha256 }: { sha256: string }) =>
-  tx.selectFrom('media').select('media_id').where('sha256', '=', sha256).limit(1),
-)
 
 /** Whether media of ours had this name and were deleted: their ids never come back. */
 export const isDeleted = async (
@@ -156,6 +140,25 @@ export const findContent = async (
   const [named] = await contentOf(db, { origin, mediaId })
   return (named ?? (await deletedContentOf(db, { origin, mediaId }))[0])?.sha256
 }
+
+/** The contents of those of the names that were deleted and are not here any more. */
+export async function deletedContents(
+  db: Queryable,
+  names: readonly { readonly origin: string; readonly mediaId: string }[],
+): Promise<string[]> {
+  if (names.length === 0) return []
+  const rows = sql.join(names.map(({ origin, mediaId }) => sql`(${origin}, ${mediaId})`))
+  const found = await db
+    .selectFrom('deleted_media')
+    .select('sha256')
+    .where(sql<boolean>`(origin, media_id) in (values ${rows})`)
+    .execute()
+  return found.map(({ sha256 }) => sha256)
+}
+
+const contentOf = compiled((tx, name: { origin: string; mediaId: string }) =>
+  tx.selectFrom('media').select('sha256').where('origin', '=', name.origin).where('media_id', '=', name.mediaId),
+)
 
 const deletedContentOf = compiled((db, name: { origin: string; mediaId: string }) =>
   db

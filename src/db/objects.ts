@@ -1,6 +1,6 @@
 import { sql } from '#kysely'
 import { compiled, lockRows, type Queryable } from './query.ts'
-import { handOver } from './unused.ts'
+import { handOver, handOverAll } from './unused.ts'
 import { countUsage } from './usage.ts'
 
 /** Where the bytes of a SHA-256 are. */
@@ -63,6 +63,16 @@ const objectByHash = compiled((db, { sha256 }: { sha256: string }) =>
 export const lockObject = compiled((tx, { sha256 }: { sha256: string }) =>
   lockRows(tx, tx.selectFrom('objects').select(KNOWN).where('sha256', '=', sha256)),
 )
+
+/** As `lockObject`, for several: in one order everywhere, so that two transactions cannot lock each other out. */
+export async function lockObjects(tx: Queryable, sha256s: readonly string[]): Promise<KnownObject[]> {
+  if (sha256s.length === 0) return []
+  const rows = tx
+    .selectFrom('objects')
+    .select(KNOWN)
+    .where('sha256', 'in', [...sha256s])
+  return await lockRows(tx, rows.orderBy('sha256')).execute()
+}
 
 const insertObject = compiled((tx, row: StoredObject & { now: number }) =>
   tx
@@ -134,32 +144,45 @@ export async function deleteUnusedObject(
   sha256: string,
   now: number,
 ): Promise<StoredObject | undefined> {
+  return (await deleteUnusedObjects(tx, [sha256], now))[0]
+}
+
+/** The same for several; gives those that nothing refers to. */
+export async function deleteUnusedObjects(
+  tx: Queryable,
+  sha256s: readonly string[],
+  now: number,
+): Promise<StoredObject[]> {
+  if (sha256s.length === 0) return []
   // Locked by a statement of its own: the next one then sees every name that somebody committed while we waited.
-  await lockObject(tx, { sha256 })
-  const [unused] = await deleteIfUnused(tx, { sha256 })
-  if (!unused) return undefined
-  const { datastore, location, size } = unused
-  await countUsage(tx, [
-    { subject: `datastore:${datastore}`, changeId: `${location} deleted ${now}`, bytes: -size, files: -1 },
-  ])
-  // Where its bytes cannot be deleted at once, or nobody is left to do it, that is tried again.
-  await handOver(tx, { datastore, location }, DELETE_AGAIN_AFTER_MS)
+  await lockObjects(tx, sha256s)
+  const unused = await deleteThoseUnused(tx, sha256s)
+  for (const [datastore, [first, ...others]] of Map.groupBy(unused, (object) => object.datastore)) {
+    if (!first) continue
+    const bytes = [first, ...others].reduce((sum, object) => sum - object.size, 0)
+    const changeId = `${first.location} deleted ${now}`
+    await countUsage(tx, [{ subject: `datastore:${datastore}`, changeId, bytes, files: -1 - others.length }])
+  }
+  // Where bytes cannot be deleted at once, or nobody is left to do it, that is tried again.
+  await handOverAll(tx, unused, DELETE_AGAIN_AFTER_MS)
   return unused
 }
 
 const DELETE_AGAIN_AFTER_MS = 10 * 60_000
 
-const deleteIfUnused = compiled((tx, { sha256 }: { sha256: string }) =>
-  tx
+async function deleteThoseUnused(tx: Queryable, sha256s: readonly string[]): Promise<StoredObject[]> {
+  const unused = await tx
     .deleteFrom('objects')
-    .where('sha256', '=', sha256)
+    .where('sha256', 'in', [...sha256s])
     .where((is) =>
       is.not(is.exists(is.selectFrom('media').select('media_id').whereRef('media.sha256', '=', 'objects.sha256'))),
     )
     .where((is) => is.not(is.exists(thumbnailsBy(tx, 'thumbnails.sha256'))))
     .where((is) => is.not(is.exists(thumbnailsBy(tx, 'thumbnails.source_sha256'))))
-    .returning(['sha256', 'size', 'datastore', 'location']),
-)
+    .returning(['sha256', 'size', 'datastore', 'location'])
+    .execute()
+  return unused.toSorted((a, b) => (a.sha256 < b.sha256 ? -1 : 1))
+}
 
 const thumbnailsBy = (tx: Queryable, column: 'thumbnails.sha256' | 'thumbnails.source_sha256') =>
   tx.selectFrom('thumbnails').select('thumbnails.width').where(column, '=', sql.ref<string>('objects.sha256'))

@@ -1,5 +1,5 @@
 import { sql } from '#kysely'
-import { deleteMedia } from './moderation.ts'
+import { deleteMedia } from './deletion.ts'
 import { lockObject, type StoredObject } from './objects.ts'
 import type { PreviewKey } from './previews.ts'
 import { compiled, type Queryable, unit } from './query.ts'

@@ -28,6 +28,11 @@ export interface MediaTable {
   /** Since when it is served to authenticated callers only (MSC3916's freeze); null: to everybody. */
   authenticated_at: number | null
   quarantined_at: number | null
+  /** A user id, or what the program calls itself; null: nobody, or it was not noted. */
+  quarantined_by: string | null
+  /** Since when it is kept from quarantine, purges and expiry; null: it is not. */
+  protected_at: number | null
+  protected_by: string | null
 }
 
 export interface ThumbnailsTable {
@@ -160,6 +165,24 @@ export interface PreviewsTable {
   expires_at: number
 }
 
+/** Who did what as an administrator. */
+export interface AuditTable {
+  id: number
+  began_at: number
+  /** Null: it goes on, or whoever did it has crashed. */
+  ended_at: number | null
+  actor: string
+  address: string | null
+  request_id: string | null
+  action: string
+  subject: string
+  /** JSON. */
+  details: string
+  affected: number | null
+  /** What went wrong; empty: nothing. */
+  error: string
+}
+
 export interface Schema {
   objects: ObjectsTable
   media: MediaTable
@@ -176,4 +199,5 @@ export interface Schema {
   care_progress: CareProgressTable
   descriptions: DescriptionsTable
   previews: PreviewsTable
+  audit: AuditTable
 }

@@ -1,10 +1,10 @@
 import { sql } from '#kysely'
+import { type Deed, noteDeed } from './audit.ts'
+import type { JsonObject } from './json.ts'
 import { giveBack, holdsLease, type Lease } from './leases.ts'
 import { lockRows, oneAtATime, type Queryable, unit } from './query.ts'
 
-/** A member of what a task was asked for or has to remember: whatever JSON holds. */
-export type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json }
-export type JsonObject = Readonly<Record<string, Json>>
+export type { Json, JsonObject } from './json.ts'
 
 /** Something that an administrator asked for and that takes its time. */
 export interface Task {
@@ -58,6 +58,8 @@ export interface NewTask {
   readonly startedAt: number
   /** An unfinished task of this name whose parameters have these members is the one that is wanted. */
   readonly sameAs?: JsonObject
+  /** The line of the audit log, to which the task's number is added. */
+  readonly audit?: Deed | undefined
 }
 
 /** Writes a task down, under the next number, and gives it; or the unfinished one that is the same. */
@@ -66,7 +68,10 @@ export const addTask = unit(
   async (tx, task: NewTask): Promise<{ readonly id: number; readonly isNew: boolean }> => {
     await oneAtATime(tx, 'tasks')
     const same = task.sameAs && (await findSame(tx, task.name, task.sameAs))
-    if (same) return { id: same.id, isNew: false }
+    if (same) {
+      await noteTask(tx, task.audit, same.id)
+      return { id: same.id, isNew: false }
+    }
     const { last } = await tx
       .selectFrom('tasks')
       .select(({ fn }) => fn.max('id').as('last'))
@@ -78,9 +83,14 @@ export const addTask = unit(
       .insertInto('tasks')
       .values({ id, name, ...texts, started_at: startedAt })
       .execute()
+    await noteTask(tx, task.audit, id)
     return { id, isNew: true }
   },
 )
+
+async function noteTask(tx: Queryable, audit: Deed | undefined, task: number): Promise<void> {
+  await noteDeed(tx, audit && { ...audit, details: { ...audit.details, task } }, null)
+}
 
 async function findSame(tx: Queryable, name: string, sameAs: JsonObject): Promise<Task | undefined> {
   const unfinished = await unfinishedTasks(tx)
@@ -93,16 +103,20 @@ async function findSame(tx: Queryable, name: string, sameAs: JsonObject): Promis
 }
 
 /** Asks for a task to end where it is; gives whether it was still to end. */
-export const cancelTask = unit('cancelTask', async (tx, { id, at }: { id: number; at: number }): Promise<boolean> => {
-  const asked = await tx
-    .updateTable('tasks')
-    .set({ cancelled_at: sql<number>`coalesce(cancelled_at, ${at})` })
-    .where('id', '=', id)
-    .where('ended_at', 'is', null)
-    .returning('id')
-    .executeTakeFirst()
-  return asked !== undefined
-})
+export const cancelTask = unit(
+  'cancelTask',
+  async (tx, { id, at, audit }: { id: number; at: number; audit?: Deed | undefined }): Promise<boolean> => {
+    const asked = await tx
+      .updateTable('tasks')
+      .set({ cancelled_at: sql<number>`coalesce(cancelled_at, ${at})` })
+      .where('id', '=', id)
+      .where('ended_at', 'is', null)
+      .returning('id')
+      .executeTakeFirst()
+    if (asked) await noteDeed(tx, audit, 1)
+    return asked !== undefined
+  },
+)
 
 /** A task as whoever runs it under `lease` sees it. */
 export interface HeldTask {

@@ -1,3 +1,5 @@
+import * as audit from './audit.ts'
+import * as deletion from './deletion.ts'
 import * as descriptions from './descriptions.ts'
 import * as jobs from './jobs.ts'
 import * as leases from './leases.ts'
@@ -9,6 +11,7 @@ import * as pings from './ping.ts'
 import * as previewPurges from './preview-purges.ts'
 import * as previews from './previews.ts'
 import * as progress from './progress.ts'
+import * as protection from './protection.ts'
 import type { Unit } from './query.ts'
 import * as remote from './remote.ts'
 import * as repository from './repository.ts'
@@ -21,7 +24,9 @@ import * as usage from './usage.ts'
 /** Every write unit by its name, for the thread that runs them. A new file of queries gets its line here. */
 export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
   [
+    audit,
     care,
+    deletion,
     descriptions,
     jobs,
     leases,
@@ -32,6 +37,7 @@ export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
     previewPurges,
     previews,
     progress,
+    protection,
     remote,
     repository,
     tasks,

@@ -12,11 +12,16 @@ export interface Place {
  * before. In the transaction that took their name away, so that a crash cannot leave them behind.
  */
 export async function handOver(tx: Queryable, place: Place, afterMs: number): Promise<void> {
+  await handOverAll(tx, [place], afterMs)
+}
+
+/** The same for several. */
+export async function handOverAll(tx: Queryable, places: readonly Place[], afterMs: number): Promise<void> {
+  if (places.length === 0) return
   const delete_after = sql<number>`${databaseNow(tx)} + ${afterMs}`
-  const { datastore, location } = place
   await tx
     .insertInto('unused_objects')
-    .values({ datastore, location, delete_after })
+    .values(places.map(({ datastore, location }) => ({ datastore, location, delete_after })))
     .onConflict((conflict) => conflict.columns(['datastore', 'location']).doUpdateSet({ delete_after }))
     .execute()
 }

@@ -39,13 +39,16 @@ interface CountedName {
 
 /** Records what a name added to, or takes from, the usage of its server, its uploader, and of all other servers together. */
 export function countName(tx: Queryable, name: CountedName, change: Omit<UsageChange, 'subject'>): Promise<void> {
-  return countUsage(tx, [
-    { ...change, subject: `server:${name.origin}` },
-    ...(name.uploader === null ? [] : [{ ...change, subject: `user:${name.uploader}` }]),
-    // Two servers may have the same id.
-    ...(name.kind === 'remote' ? [{ ...change, subject: REMOTE, changeId: `${name.origin}/${change.changeId}` }] : []),
-  ])
+  return countUsage(tx, usageChangesOf(name, change))
 }
+
+/** What that is. */
+export const usageChangesOf = (name: CountedName, change: Omit<UsageChange, 'subject'>): readonly UsageChange[] => [
+  { ...change, subject: `server:${name.origin}` },
+  ...(name.uploader === null ? [] : [{ ...change, subject: `user:${name.uploader}` }]),
+  // Two servers may have the same id.
+  ...(name.kind === 'remote' ? [{ ...change, subject: REMOTE, changeId: `${name.origin}/${change.changeId}` }] : []),
+]
 
 /** What a subject uses now: its total and whatever was not folded into it yet. */
 export async function usageOf(db: Queryable, subject: string): Promise<Usage> {

@@ -30,7 +30,7 @@ export async function versions(parts: HttpParts, call: Call): Promise<Answer> {
 }
 
 /** What we ask a homeserver for may come back to us, where `csApi` is the address of the reverse proxy: over and over. */
-function refuseOurselves(call: Call): void {
+export function refuseOurselves(call: Call): void {
   if (call.request.headers['user-agent'] !== USER_AGENT) return
   const { name, csApi } = call.homeserver
   call.log.error(

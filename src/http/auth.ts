@@ -12,7 +12,7 @@ import {
   type ReceivedRequest,
   type XMatrixParts,
 } from '../matrix/x-matrix.ts'
-import type { Call } from './call.ts'
+import type { Administers, Call } from './call.ts'
 import type { ServerLimits } from './server-limits.ts'
 
 /** Who may call a route. */
@@ -27,9 +27,11 @@ export type Who =
   | 'server'
   /** Who administers the whole repository: `admins` of the configuration, or the shared secret. */
   | 'repository_admin'
+  /** Who administers the homeserver addressed, or the whole repository; `call.administers` says which. */
+  | 'homeserver_admin'
 
 export interface AuthParts extends XMatrixParts {
-  readonly homeservers: Pick<Homeservers, 'known' | 'whoami'>
+  readonly homeservers: Pick<Homeservers, 'known' | 'whoami' | 'isAdmin'>
   readonly serverLimits: Pick<ServerLimits, 'admitKeyLookup'>
 }
 
@@ -42,12 +44,25 @@ export async function authenticate(parts: AuthParts, call: Call, who: Who): Prom
   }
   const credentials = requireCredentials(call)
   call.caller = known(parts, call, credentials) ?? (await parts.homeservers.whoami(call.homeserver, credentials, call))
-  if (who === 'user' && call.caller.kind === 'user' && call.caller.isGuest) {
-    throw new Refused('guest', 'Guests cannot use this endpoint')
-  }
-  if (who === 'repository_admin' && !isRepositoryAdmin(call.main, call.caller)) {
+  if (who === 'user_or_guest') return
+  if (call.caller.kind === 'user' && call.caller.isGuest) throw new Refused('guest', 'Guests cannot use this endpoint')
+  if (who !== 'user') call.administers = await requireAdministrator(parts, call, who)
+}
+
+/** The homeserver is asked only where its word counts, and of nobody who administers the repository. */
+async function requireAdministrator(
+  { homeservers }: AuthParts,
+  call: Call,
+  who: 'repository_admin' | 'homeserver_admin',
+): Promise<Administers> {
+  const { main, caller, homeserver } = call
+  if (isRepositoryAdmin(main, caller)) return 'repository'
+  if (who === 'repository_admin') {
     throw new Refused('forbidden', 'Only administrators of the repository (admins) may use this endpoint')
   }
+  if (await homeservers.isAdmin(homeserver, caller, call)) return 'homeserver'
+  const { name } = homeserver
+  throw new Refused('forbidden', `Only administrators of ${name} or of the repository (admins) may use this endpoint`)
 }
 
 /**

@@ -15,6 +15,9 @@ type CallOptions = Pick<
   readonly log: Log
 }
 
+/** What a caller of a route for administrators administers: everything, or the homeserver addressed. */
+export type Administers = 'repository' | 'homeserver'
+
 /** Nobody may change it. */
 const NO_QUERY = new URLSearchParams()
 
@@ -33,6 +36,8 @@ export class Call implements Context {
   readonly address: string
   readonly id: string
   caller: Caller = anonymous
+  /** What the caller administers; known on routes for administrators only. */
+  administers: Administers | undefined
   readonly #log: Log
   #query: URLSearchParams | undefined
   #signal: AbortSignal | undefined

@@ -13,6 +13,8 @@ export interface Description<Path extends Shape = Shape, Query extends Shape = S
   readonly chapter: string
   readonly path?: Path
   readonly query?: Query
+  /** What is sent along, for the document; the handler reads it (`json-body.ts`). */
+  readonly body?: JsonSchema
   /** Of the answer with status 200. */
   readonly answer: JsonSchema
   /** Refusals of its own, beside those that every route of its kind has. */

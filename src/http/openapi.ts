@@ -58,7 +58,7 @@ const ERROR: JsonSchema = {
 }
 
 function operationOf(route: Route, description: Description, operationId: string): JsonSchema {
-  const { summary, details, chapter, path = {}, query = {}, answer, refusals = [] } = description
+  const { summary, details, chapter, path = {}, query = {}, body, answer, refusals = [] } = description
   const reasons = [...FOR_ALL, ...(route.who === 'anyone' ? [] : WITH_TOKEN), ...refusals]
   return {
     operationId,
@@ -67,6 +67,7 @@ function operationOf(route: Route, description: Description, operationId: string
     tags: [chapter],
     ...(route.who === 'anyone' ? { security: [] } : {}),
     parameters: [...parametersIn('path', path), ...parametersIn('query', query)],
+    ...(body ? { requestBody: { required: true, content: { 'application/json': { schema: body } } } } : {}),
     responses: {
       200: { description: 'Done', content: { 'application/json': { schema: answer } } },
       ...Object.fromEntries(refusalsByStatus(reasons)),

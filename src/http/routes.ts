@@ -5,6 +5,7 @@ import * as media from './download.ts'
 import { toServers } from './federation.ts'
 import { info } from './info.ts'
 import * as information from './information.ts'
+import { localCopy } from './local-copy.ts'
 import { openApi } from './openapi.ts'
 import { GET, GET_HEAD, own, POST, PUT, type Route } from './route.ts'
 import { previewUrl } from './preview.ts'
@@ -80,6 +81,13 @@ export const routes: readonly Route[] = [
     paths: own('info/:server/:mediaId'),
     who: 'user',
     handler: info,
+  },
+  {
+    action: 'local_copy',
+    methods: GET,
+    paths: own('local_copy/:server/:mediaId'),
+    who: 'user',
+    ...localCopy,
   },
   {
     action: 'config',

@@ -134,8 +134,7 @@ function openFamilies() {
     remoteTrimmed: counter('cellarium_remote_media_trimmed_total', 'Media of other servers removed to stay in bounds'),
     preGenerationsDropped: counter('cellarium_pregenerations_dropped_total', 'Uploads without thumbnails in advance'),
     thumbnailsExpired: counter('cellarium_thumbnails_expired_total', 'Thumbnails removed because nobody used them'),
-    quarantined: counter('cellarium_quarantined_total', 'Names of media that were quarantined'),
-    deleted: counter('cellarium_deleted_total', 'Media that were deleted'),
+    ...ofAdministration(),
     serversLimited: counter('cellarium_servers_limited_total', 'Requests of other homeservers refused by a limit', [
       'limit',
     ]),
@@ -156,6 +155,16 @@ function previewFamilies() {
     urlPreviews: counter('media_url_previews_generated_total', 'URL previews generated', ['type']),
     previews: counter('cellarium_url_previews_total', 'Pages looked at for previews', ['type', 'outcome']),
     previewsPurged: counter('cellarium_url_previews_removed_total', 'Stored previews that were removed'),
+  }
+}
+
+/** What administrators do. */
+function ofAdministration() {
+  return {
+    quarantined: counter('cellarium_quarantined_total', 'Names of media that were quarantined'),
+    deleted: counter('cellarium_deleted_total', 'Media that were deleted'),
+    administered: counter('cellarium_admin_actions_total', 'Lines of the audit log', ['action', 'outcome']),
+    adminRefused: counter('cellarium_admin_refusals_total', 'Requests for administrators that others made', ['action']),
   }
 }
 

@@ -1,4 +1,4 @@
-import { RefusedByHomeserver } from '../lib/errors.ts'
+import { Refused, RefusedByHomeserver } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Credentials } from './appservices.ts'
 import { errcodeOf, unavailable } from './client.ts'
@@ -11,6 +11,8 @@ const KEEP_UNKNOWN_TOKEN_MS = 30_000
 /** A user who does not exist: only an administrator is not refused when looking at others (MMR behaviour). */
 const MADE_UP_USER = '@media.repo.admin.check'
 const OURS = 'v1.11'
+/** Some 250,000 MXC URIs. */
+const LARGEST_ROOM_BYTES = 16 * 1024 * 1024
 
 /** Whose token it is. The token itself is not part of it: it must not stay in memory. */
 export interface Identity {
@@ -25,6 +27,12 @@ export interface UnknownToken {
   readonly kind: 'unknown_token'
   readonly status: number
   readonly body: JsonObject
+}
+
+/** The media that the unencrypted events of a room name, as MXC URIs. */
+export interface RoomMedia {
+  readonly local: readonly string[]
+  readonly remote: readonly string[]
 }
 
 /** The body of `/_matrix/client/versions`. */
@@ -76,6 +84,40 @@ export function readAdmin(log: Log, homeserver: HomeserverOptions, answer: Answe
   log.warn(fields, 'the homeserver cannot tell who is an administrator: check adminApiKind, or list them in admins')
   return false
 }
+
+/** How to ask for the media of a room (Synapse's administration API). */
+export function roomMediaQuestion(roomId: string, credentials: Credentials): Call {
+  return {
+    method: 'GET',
+    path: `/_synapse/admin/v1/room/${encodeURIComponent(roomId)}/media`,
+    query: { user_id: credentials.userId },
+    token: credentials.token,
+    mostBytes: LARGEST_ROOM_BYTES,
+  }
+}
+
+/**
+ * The MXC URIs in the answer to that: those of media of the homeserver, and of others.
+ *
+ * @throws {RefusedByHomeserver} when the caller may not ask, or the room is none
+ * @throws {Refused} `bad_request` when the homeserver has no such endpoint; `homeserver_unavailable` for an answer that makes no
+ * sense
+ */
+export function readRoomMedia(homeserver: HomeserverOptions, answer: Answer): RoomMedia {
+  const { status, body } = answer
+  const errcode = errcodeOf(answer)
+  if (status === 404 && (errcode === undefined || errcode === 'M_UNRECOGNIZED')) throw cannotList(homeserver)
+  if (status >= 300 && body && errcode !== undefined) throw new RefusedByHomeserver(status, body)
+  const [local, remote] = [body?.['local'], body?.['remote']]
+  if (status >= 300 || !Array.isArray(local) || !Array.isArray(remote)) throw notAHomeserver(homeserver, answer)
+  return { local: texts(local), remote: texts(remote) }
+}
+
+const texts = (list: readonly unknown[]) => list.filter((one) => typeof one === 'string')
+
+/** Only Synapse can tell. */
+export const cannotList = ({ name }: HomeserverOptions): Refused =>
+  new Refused('bad_request', `The homeserver of ${name} cannot list the media of a room: only Synapse can`)
 
 /**
  * The versions and unstable features in an answer, with v1.11 added if it is not there.

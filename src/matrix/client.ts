@@ -17,6 +17,8 @@ export interface Call {
   readonly token?: string
   /** The IP address of the client on whose behalf the request is made; left out if it is none. */
   readonly address?: string | undefined
+  /** How many bytes the answer may have; 1 MiB if not given. */
+  readonly mostBytes?: number
 }
 
 /** What a homeserver answered: yes (2xx) or no (4xx). */
@@ -55,7 +57,7 @@ export async function callHomeserver(
       headers: headersOf(call),
       ...(call.method === 'POST' && { body: '{}' }),
     })
-    const body = jsonObject(await readText(response.body))
+    const body = jsonObject(await readText(response.body, call.mostBytes ?? LARGEST_ANSWER))
     const refused = response.statusCode >= 400 && response.statusCode < 500
     if (!refused && (response.statusCode < 200 || response.statusCode > 299)) throw unusable(response.statusCode, body)
     if (!refused && !body) throw new Error(`answered ${response.statusCode} without a JSON object`)
@@ -106,13 +108,13 @@ function headersOf(call: Call): Record<string, string> {
   }
 }
 
-async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
+async function readText(body: AsyncIterable<Uint8Array>, most: number): Promise<string> {
   const decoder = new TextDecoder()
   let text = ''
   let size = 0
   for await (const chunk of body) {
     size += chunk.length
-    if (size > LARGEST_ANSWER) throw new Error(`answered with more than ${LARGEST_ANSWER} bytes`)
+    if (size > most) throw new Error(`answered with more than ${most} bytes`)
     text += decoder.decode(chunk, { stream: true })
   }
   return text + decoder.decode()

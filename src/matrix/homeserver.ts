@@ -8,8 +8,16 @@ import type { Caller, UserCaller } from './caller.ts'
 import { errcodeOf } from './client.ts'
 import type { Answer, Call } from './client.ts'
 import { Connections } from './connections.ts'
-import { adminQuestion, readAdmin, readVersions, readWhoami } from './answers.ts'
-import type { ClientVersions, Identity, UnknownToken } from './answers.ts'
+import {
+  adminQuestion,
+  cannotList,
+  readAdmin,
+  readRoomMedia,
+  readVersions,
+  readWhoami,
+  roomMediaQuestion,
+} from './answers.ts'
+import type { ClientVersions, Identity, RoomMedia, UnknownToken } from './answers.ts'
 import { serverOf } from './ids.ts'
 import { SharedLookups } from './lookups.ts'
 import type { Found } from './lookups.ts'
@@ -116,6 +124,29 @@ export class Homeservers implements AsyncDisposable {
     const key = this.#keyOf(homeserver, tokenHash, credentials)
     const tags = [tokenTag(tokenHash), userTag(caller.userId)]
     return this.#admins.find({ key, tags, ask }, asker)
+  }
+
+  /**
+   * The media that the unencrypted events of a room name, as the homeserver lists them to the caller (Synapse's administration
+   * API, `GET /_synapse/admin/v1/room/{roomId}/media`). Never kept.
+   *
+   * @throws {RefusedByHomeserver} with the homeserver's words, when it does not tell the caller
+   * @throws {Refused} `bad_request` where nobody can be asked: another kind of homeserver, or a caller without an access token
+   * of it; `homeserver_unavailable`
+   */
+  async roomMedia(homeserver: HomeserverOptions, caller: Caller, roomId: string, asker: Asker): Promise<RoomMedia> {
+    // `matrix` says nothing of who it is.
+    if (homeserver.adminApiKind === 'dendrite') throw cannotList(homeserver)
+    if (caller.kind !== 'user') {
+      const who = `an access token of an administrator of ${homeserver.name}`
+      throw new Refused(
+        'bad_request',
+        `The homeserver lists the media of a room only to ${who}: the shared secret is none`,
+      )
+    }
+    const credentials = { token: caller.token, userId: caller.assertedUserId }
+    const call: Call = { ...roomMediaQuestion(roomId, credentials), address: asker.address }
+    return readRoomMedia(homeserver, await this.#connections.call(homeserver, 'administrators', call))
   }
 
   /**

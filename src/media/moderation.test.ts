@@ -6,7 +6,8 @@ import { commitMedia, findMedia } from '../db/media.ts'
 import { openMetrics } from '../lib/metrics.ts'
 import { type ModerationParts, type Moderator, quarantine, remove } from './moderation.ts'
 
-const ADMIN: Moderator = { userId: '@admin:example.org', everywhere: true, serverName: null }
+const actor = { by: '@admin:example.org', address: '192.0.2.7', requestId: 'r1' }
+const ADMIN: Moderator = { userId: '@admin:example.org', everywhere: true, serverName: null, actor }
 const MXC = { origin: 'example.org', mediaId: 'a' }
 
 /** A database with one upload, and other instances that cannot be told anything unless `told` takes it. */

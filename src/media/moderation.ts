@@ -2,14 +2,17 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Notifier } from '../coordination/notifier.ts'
 import type { Datastores } from '../datastores/datastores.ts'
 import type { Database } from '../db/connect.ts'
+import type { Actor } from '../db/audit.ts'
 import { findMedia } from '../db/media.ts'
-import { deleteMedia, findContent, quarantineContent, releaseContent } from '../db/moderation.ts'
+import { deleteMedia } from '../db/deletion.ts'
+import { findContent, quarantineContent, releaseContent } from '../db/moderation.ts'
 import type { StoredObject } from '../db/objects.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Refused } from '../lib/errors.ts'
 import { mediaDeleted, mediaQuarantined, mediaReleased } from '../lib/events.ts'
 import type { EventParts } from '../lib/events.ts'
 import { formatMxc, type Mxc } from '../matrix/ids.ts'
+import { auditedWrite } from './audit.ts'
 import { announceChanged } from './records.ts'
 
 export interface ModerationParts {
@@ -31,6 +34,8 @@ export interface Moderator {
   readonly everywhere: boolean
   /** Administers this homeserver, for what concerns media of its own; null for nobody's administrator. */
   readonly serverName: string | null
+  /** For the audit log; null for the program itself, which keeps no lines. */
+  readonly actor: Actor | null
 }
 
 /**
@@ -47,7 +52,10 @@ export async function quarantine(parts: ModerationParts, moderator: Moderator, m
   }
   const sha256 = await findContent(parts.db.read, mxc)
   if (sha256 === undefined) return 0
-  const names = await parts.db.write(quarantineContent, { sha256, origin, at: parts.clock.now() })
+  const { actor } = moderator
+  const what = { action: 'quarantine_media', subject: formatMxc(mxc) }
+  const content = { sha256, origin, at: parts.clock.now(), by: moderator.userId ?? null }
+  const names = await auditedWrite(parts, actor, what, quarantineContent, content, (count) => count)
   // Also when it was quarantined before: whoever did that may have ended before telling the others.
   await tell(parts, sha256)
   mediaQuarantined(parts.events, { mxc: formatMxc(mxc), sha256, names, by: moderator.userId })
@@ -64,7 +72,8 @@ export async function release(parts: ModerationParts, moderator: Moderator, mxc:
   if (!moderator.everywhere) throw forbidden()
   const sha256 = await findContent(parts.db.read, mxc)
   if (sha256 === undefined) return 0
-  const names = await parts.db.write(releaseContent, { sha256 })
+  const what = { action: 'release_media', subject: formatMxc(mxc) }
+  const names = await auditedWrite(parts, moderator.actor, what, releaseContent, { sha256 }, (count) => count)
   await tell(parts, sha256)
   mediaReleased(parts.events, { mxc: formatMxc(mxc), sha256, names, by: moderator.userId })
   return names
@@ -74,7 +83,7 @@ export async function release(parts: ModerationParts, moderator: Moderator, mxc:
  * Deletes some media for good, and its content with the last of its names. Users may delete what they uploaded, administrators
  * of a homeserver what belongs to it. When it resolves, no instance serves it any more. What is not there is fine.
  *
- * @throws {Refused} `forbidden`
+ * @throws {Refused} `forbidden`, also for what is protected
  */
 export async function remove(parts: ModerationParts, moderator: Moderator, mxc: Mxc): Promise<number> {
   const { origin, mediaId } = mxc
@@ -88,9 +97,14 @@ export async function remove(parts: ModerationParts, moderator: Moderator, mxc: 
     moderator.serverName === origin ||
     (record.uploader !== null && record.uploader === moderator.userId)
   if (!isTheirs) throw forbidden()
-  const result = await parts.db.write(deleteMedia, { origin, mediaId, at: parts.clock.now() })
+  const what = { action: 'purge_individual_media', subject: formatMxc(mxc) }
+  const name = { origin, mediaId, at: parts.clock.now() }
+  const result = await auditedWrite(parts, moderator.actor, what, deleteMedia, name, ({ outcome }) =>
+    outcome === 'deleted' ? 1 : 0,
+  )
   await tell(parts, record.sha256)
   if (result.outcome === 'not_found') return 0
+  if (result.outcome === 'protected') throw new Refused('forbidden', 'This media is protected (pinned): end that first')
   await Promise.race([deleteAll(parts, result.unused), pause(BYTES_WAIT_MS, undefined, { ref: false })])
   const { unused, sha256 } = result
   mediaDeleted(parts.events, { mxc: formatMxc(mxc), sha256, objects: unused.length, by: moderator.userId })

@@ -2,11 +2,14 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Notifier } from '../coordination/notifier.ts'
 import type { Datastores } from '../datastores/datastores.ts'
 import type { Database } from '../db/connect.ts'
+import type { Actor } from '../db/audit.ts'
 import { addTask, type Task } from '../db/tasks.ts'
 import { countedPage } from '../db/transfer.ts'
 import { usageOf } from '../db/usage.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Refused } from '../lib/errors.ts'
+import type { EventParts } from '../lib/events.ts'
+import { auditedWrite } from './audit.ts'
 
 /** The task's name, as in MMR. */
 export const TRANSFER = 'storage_migration'
@@ -106,6 +109,7 @@ export interface TransferParts {
   readonly datastores: Pick<Datastores, 'get'>
   readonly notifier: Pick<Notifier, 'notify'>
   readonly clock: Clock
+  readonly events: Pick<EventParts, 'log' | 'metrics'>
 }
 
 /**
@@ -114,7 +118,7 @@ export interface TransferParts {
  *
  * @throws {Refused} `bad_request` for datastores that are not configured, or the same one twice
  */
-export async function beginTransfer(parts: TransferParts, wish: TransferWish): Promise<number> {
+export async function beginTransfer(parts: TransferParts, actor: Actor, wish: TransferWish): Promise<number> {
   refuseImpossible(parts.datastores, wish)
   const { bytes, files } = await usageOf(parts.db.read, `datastore:${wish.source}`)
   const progress: TransferProgress = {
@@ -132,7 +136,10 @@ export async function beginTransfer(parts: TransferParts, wish: TransferWish): P
   // MMR has no word for "everything": its default is the time of the request. Files that are read after it move here too.
   const params = { ...places, before_ts: wish.before ?? now, everything: wish.before === null }
   const sameAs = wish.before === null ? { ...places, everything: true } : { ...places, before_ts: wish.before }
-  const { id } = await parts.db.write(addTask, { name: TRANSFER, params, progress, startedAt: now, sameAs })
+  const details = { target: wish.target, before: wish.before }
+  const what = { action: 'datastore_transfer', subject: wish.source, details }
+  const task = { name: TRANSFER, params, progress, startedAt: now, sameAs }
+  const { id } = await auditedWrite(parts, actor, what, addTask, task, () => null)
   parts.notifier.notify('tasks', String(id))
   return id
 }

@@ -1,5 +1,6 @@
 /** What both database engines are held to: one suite on SQLite and on PostgreSQL. */
 import { afterAll, describe } from 'vitest'
+import { bulkContract } from './database/bulk.ts'
 import { candidatesContract } from './database/candidates.ts'
 import { datastoresContract } from './database/datastores.ts'
 import { careContract } from './database/care.ts'
@@ -44,6 +45,7 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     runnersContract(openEmpty)
     repositoryContract(openEmpty)
     careContract(openEmpty)
+    bulkContract(openEmpty)
     candidatesContract(openEmpty)
     moderationContract(openEmpty)
     remoteContract(openEmpty)

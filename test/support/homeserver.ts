@@ -29,6 +29,11 @@ export interface DoubleAppservice {
   readonly users: Readonly<Record<string, readonly string[]>>
 }
 
+export interface RoomMedia {
+  readonly local: readonly string[]
+  readonly remote: readonly string[]
+}
+
 /** How it misbehaves: an answer of the test's choice, or none at all. */
 export type Trouble =
   | { readonly status: number; readonly body?: unknown; readonly headers?: Readonly<Record<string, string>> }
@@ -53,6 +58,8 @@ export interface HomeserverDouble extends AsyncDisposable {
   count(inPath: string): number
   addUser(user: DoubleUser): void
   addAppservice(appservice: DoubleAppservice): void
+  /** What a Synapse lists to its administrators as the media of a room. */
+  addRoom(roomId: string, media: RoomMedia): void
   /** Misbehaves from now on, on paths that contain `inPath` (all if left out). */
   misbehave(trouble: Trouble, inPath?: string): void
   /** Works out the answers from now on at once, but sends them only when the function returned is called. */
@@ -102,6 +109,7 @@ export async function startHomeserver(options: HomeserverDoubleOptions = {}): Pr
     count: (inPath) => requests.filter(({ path }) => path.includes(inPath)).length,
     addUser: (user) => accounts.addUser(user),
     addAppservice: (appservice) => accounts.addAppservice(appservice),
+    addRoom: (roomId, media) => accounts.addRoom(roomId, media),
     misbehave: (what, inPath = '') => {
       trouble = { what, inPath }
     },
@@ -128,6 +136,7 @@ class Accounts {
   readonly #kind: 'synapse' | 'dendrite' | 'matrix'
   readonly #users = new Map<string, DoubleUser>()
   readonly #appservices = new Map<string, DoubleAppservice>()
+  readonly #rooms = new Map<string, RoomMedia>()
 
   constructor(kind: 'synapse' | 'dendrite' | 'matrix') {
     this.#kind = kind
@@ -141,6 +150,10 @@ class Accounts {
     this.#appservices.set(appservice.token, appservice)
   }
 
+  addRoom(roomId: string, media: RoomMedia): void {
+    this.#rooms.set(roomId, media)
+  }
+
   answer(request: RecordedRequest): Result {
     const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1]
     if (request.path === '/_matrix/client/versions') return versions
@@ -151,7 +164,17 @@ class Accounts {
     }
     const synapse = this.#kind === 'synapse' && request.path.startsWith('/_synapse/admin/v1/whois/')
     if (synapse || request.path.startsWith('/_matrix/client/v3/admin/whois/')) return this.#whois(token, request)
+    const [, roomId] = /^\/_synapse\/admin\/v1\/room\/(.+)\/media$/.exec(request.path) ?? []
+    if (this.#kind === 'synapse' && roomId !== undefined) return this.#roomMedia(token, roomId)
     return unrecognized
+  }
+
+  #roomMedia(token: string, roomId: string): Result {
+    const user = this.#users.get(token)
+    if (!user) return unknownToken
+    if (user.admin !== true)
+      return { status: 403, body: { errcode: 'M_FORBIDDEN', error: 'You are not a server admin' } }
+    return { status: 200, body: this.#rooms.get(roomId) ?? { local: [], remote: [] } }
   }
 
   #whoami(token: string, query: URLSearchParams): Result {

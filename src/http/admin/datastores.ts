@@ -4,6 +4,7 @@ import { json } from '../answers.ts'
 import { described } from '../described.ts'
 import { integer, map, object, string } from '../json-schema.ts'
 import { moment, text } from '../parameters.ts'
+import { actorOf } from './moderator.ts'
 
 const chapter = 'Datastores'
 const estimate = {
@@ -76,6 +77,6 @@ export const transfer = described(
     const wish = { ...path, before }
     refuseImpossible(parts.datastores, wish)
     const found = await estimateTransfer(parts.db, wish, call.signal)
-    return json({ ...found, task_id: await beginTransfer(parts, wish) })
+    return json({ ...found, task_id: await beginTransfer(parts, actorOf(call), wish) })
   },
 )

@@ -1,3 +1,4 @@
+import type { Actor } from '../../db/audit.ts'
 import { userIdOf } from '../../matrix/caller.ts'
 import type { Moderator } from '../../media/moderation.ts'
 import { isRepositoryAdmin } from '../auth.ts'
@@ -10,5 +11,19 @@ export async function moderatorOf(parts: HttpParts, call: Call, localAdmins: boo
   const everywhere = isRepositoryAdmin(call.main, caller)
   const asked = localAdmins && !everywhere
   const isLocal = asked && (await parts.homeservers.isAdmin(homeserver, caller, call))
-  return { userId: userIdOf(caller), everywhere, serverName: isLocal ? homeserver.name : null }
+  const serverName = isLocal ? homeserver.name : null
+  return { userId: userIdOf(caller), everywhere, serverName, actor: actorOf(call) }
+}
+
+/** What the caller of a route for administrators (`homeserver_admin`, `repository_admin`) may decide about. */
+export function administratorOf(call: Call): Moderator {
+  const { administers, caller, homeserver } = call
+  const everywhere = administers === 'repository'
+  const serverName = administers === 'homeserver' ? homeserver.name : null
+  return { userId: userIdOf(caller), everywhere, serverName, actor: actorOf(call) }
+}
+
+/** Who calls, for the audit log. */
+export function actorOf({ caller, address, id }: Call): Actor {
+  return { by: userIdOf(caller) ?? '', address, requestId: id }
 }

@@ -1,4 +1,5 @@
 import { DELETE, GET, own, POST, type Route } from '../route.ts'
+import { bulkRoutes } from './bulk-routes.ts'
 import * as datastores from './datastores.ts'
 import * as federation from './federation.ts'
 import * as moderation from './moderation.ts'
@@ -7,6 +8,7 @@ import * as tasks from './tasks.ts'
 
 /** The administrators' part of the API: MMR's, and what it lacks. */
 export const adminRoutes: readonly Route[] = [
+  ...bulkRoutes,
   {
     action: 'quarantine_media',
     methods: POST,

@@ -1,10 +1,12 @@
 import { allTasks, cancelTask, findTask, type Task, unfinishedTasks } from '../../db/tasks.ts'
 import { Refused } from '../../lib/errors.ts'
+import { auditedWrite } from '../../media/audit.ts'
 import { json } from '../answers.ts'
 import { described } from '../described.ts'
 import { anyObject, boolean, integer, list, object, string } from '../json-schema.ts'
 import { whole } from '../parameters.ts'
 import type { HttpParts } from '../parts.ts'
+import { actorOf } from './moderator.ts'
 
 const chapter = 'Tasks'
 const path = { taskId: whole({ description: 'Number of the task.', max: 999_999_999_999_999 }) }
@@ -46,8 +48,10 @@ export const cancel = described(
     answer: task,
     refusals: ['not_found'],
   },
-  async (parts, _, { path: { taskId } }) => {
-    const unfinished = await parts.db.write(cancelTask, { id: taskId, at: parts.clock.now() })
+  async (parts, call, { path: { taskId } }) => {
+    const what = { action: 'cancel_background_task', subject: String(taskId) }
+    const task = { id: taskId, at: parts.clock.now() }
+    const unfinished = await auditedWrite(parts, actorOf(call), what, cancelTask, task, (asked) => (asked ? 1 : 0))
     if (unfinished) parts.notifier.notify('tasks', String(taskId))
     return json(await taskOf(parts, taskId))
   },

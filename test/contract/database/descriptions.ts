@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { commitDescription, findDescription } from '../../../src/db/descriptions.ts'
 import { commitMedia } from '../../../src/db/media.ts'
-import { deleteMedia } from '../../../src/db/moderation.ts'
+import { deleteMedia } from '../../../src/db/deletion.ts'
 import { media, NOW, objects, type OpenDatabase } from './support.ts'
 
 const FOUND = {

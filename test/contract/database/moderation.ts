@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { commitMedia, findMedia, isBlockedContent } from '../../../src/db/media.ts'
-import { deleteMedia, findContent, quarantineContent, releaseContent } from '../../../src/db/moderation.ts'
+import { deleteMedia } from '../../../src/db/deletion.ts'
+import { findContent, quarantineContent, releaseContent } from '../../../src/db/moderation.ts'
 import { findObject } from '../../../src/db/objects.ts'
 import { commitThumbnail, findThumbnail } from '../../../src/db/thumbnails.ts'
 import { usageOf } from '../../../src/db/usage.ts'

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest'
 import type { Database } from '../../../src/db/connect.ts'
 import { takeLease } from '../../../src/db/leases.ts'
 import { commitMedia, findMedia } from '../../../src/db/media.ts'
-import { deleteMedia, quarantineContent } from '../../../src/db/moderation.ts'
+import { deleteMedia } from '../../../src/db/deletion.ts'
+import { quarantineContent } from '../../../src/db/moderation.ts'
 import {
   countPreviews,
   listPreviews,
