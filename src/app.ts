@@ -129,7 +129,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   const outside = { events, clock, random: Math.random, environment, ...network }
   const federation = parts.use(openFederation({ ...outside, options: main.federation }))
 
-  const reads = parts.use(new Reads({ db, clock, log }))
+  const reads = parts.use(new Reads({ db, notifier, clock, log }))
   const making = { db, notifier, newToken, log, queue: thumbnailQueue, path: environment['PATH'] ?? '' }
   const thumbnails = await openThumbnails(parts, config, making)
 

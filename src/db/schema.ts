@@ -97,6 +97,11 @@ export interface JobsTable {
   ended_at: number
   /** What went wrong; empty: nothing. */
   error: string
+  duration_ms: number | null
+  /** JSON: what came of it. */
+  report: string | null
+  /** When it goes on that stopped before all was done, in ms after its end. */
+  again_in_ms: number | null
 }
 
 export interface TasksTable {
@@ -163,6 +168,7 @@ export interface PreviewsTable {
   picture: string | null
   created_at: number
   expires_at: number
+  accessed_at: number | null
 }
 
 /** Who did what as an administrator. */
