@@ -39,16 +39,18 @@ import { refuseLostDatastores } from './media/lost-datastores.ts'
 import { LostObjects } from './media/lost.ts'
 import { Reads } from './media/reads.ts'
 import { onChanged, Records } from './media/records.ts'
+import { retentionOf } from './media/retention-rules.ts'
 import { RemoteMedia, type RemoteParts } from './media/remote.ts'
 import { configurePreviews, openPreviews } from './previews/open.ts'
 import { bulkKinds } from './tasks/bulk.ts'
 import { careJobs, startStagingSweep } from './tasks/care.ts'
 import { remoteCacheJob } from './tasks/remote-cache.ts'
 import { standingJobs } from './tasks/jobs.ts'
+import { retentionJobs } from './tasks/retention.ts'
 import { previewsJob } from './tasks/previews.ts'
 import type { TaskKind } from './tasks/run-task.ts'
 import { TaskRunner } from './tasks/runner.ts'
-import { startSchedule } from './tasks/schedule.ts'
+import { type Job, startSchedule } from './tasks/schedule.ts'
 import { thumbnailsJob } from './tasks/thumbnails.ts'
 import { transferKind, type TransferTaskParts } from './tasks/transfer.ts'
 import { type MakingOptions, type MakingParts, ThumbnailMaking } from './thumbnails/once.ts'
@@ -136,7 +138,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   const previews = openPreviews({ ...outside, db, notifier }, main.urlPreviews)
   parts.use(previews.previewDoors)
 
-  startBackground(parts, config, { db, datastores, notifier, clock, events, log })
+  const jobs = startBackground(parts, config, { db, datastores, notifier, clock, events, log })
   // Requests have ended by then. What the background is at may end well in a moment; S3 that is away must not hold it up.
   parts.defer(() => void setTimeout(() => datastores.abort(), LAST_CALLS_MS).unref())
 
@@ -188,6 +190,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         sniffBegin,
         newToken,
         events,
+        jobs,
         clock,
         log,
         serverLimits: new ServerLimits({ clock, events, byteBuckets: redis.buckets }),
@@ -210,13 +213,14 @@ interface BackgroundParts extends TransferTaskParts {
   readonly log: Log
 }
 
-/** What happens without a request: jobs, tasks, sweeps. */
-function startBackground(parts: AsyncDisposableStack, config: ConfigStore, of: BackgroundParts): void {
+/** What happens without a request: jobs (which it gives), tasks, sweeps. */
+function startBackground(parts: AsyncDisposableStack, config: ConfigStore, of: BackgroundParts): readonly Job[] {
   const { main } = config.current()
   const leased = { ...of, newToken }
   const jobs = [
     ...standingJobs(of),
     ...careJobs(of, () => config.current().main.storage.scrubBytesPerHour),
+    ...retentionJobs(of, () => retentionOf(config.current().main)),
     remoteCacheJob(of, () => config.current().main.downloads.maxStoredBytes),
     thumbnailsJob(of, () => config.current().main.thumbnails.expireAfterDays),
     previewsJob(of, () => config.current().main.urlPreviews.expireAfterDays),
@@ -224,6 +228,7 @@ function startBackground(parts: AsyncDisposableStack, config: ConfigStore, of: B
   parts.use(startSchedule({ ...leased, random: Math.random }, jobs))
   parts.use(startStagingSweep(of))
   parts.use(new TaskRunner(leased, taskKinds(of), { atATime: main.tasks.numWorkers }))
+  return jobs
 }
 
 interface ThumbnailsNeed extends MakingParts {
@@ -302,6 +307,7 @@ function openRemote(config: ConfigStore, { redis, federation, ownKeys, ...storin
 
 /** What command-line tools work with, beside a running server or without one. */
 export interface Tools extends AsyncDisposable {
+  readonly main: MainConfig
   readonly db: Database
   readonly datastores: Datastores
   readonly notifier: Notifier
@@ -326,7 +332,7 @@ export async function openTools({ main, datastores: configs }: Snapshot, log: Lo
   const kinds = taskKinds({ db, datastores, notifier, events, clock: systemClock })
   const all = parts.move()
   const dispose = { [Symbol.asyncDispose]: () => all.disposeAsync() }
-  return { db, datastores, notifier, events, clock: systemClock, log, newToken, kinds, ...dispose }
+  return { main, db, datastores, notifier, events, clock: systemClock, log, newToken, kinds, ...dispose }
 }
 
 function datastoreParts({ repo }: MainConfig, clock: Clock, events: EventParts): DatastoresParts {

@@ -11,6 +11,7 @@ const commands: Readonly<Record<string, LoadCommand>> = {
   config: async () => (await import('./config.ts')).configCommand(),
   datastores: async () => (await import('./datastores.ts')).datastoresCommand(),
   keys: async () => (await import('./keys.ts')).keysCommand(),
+  retention: async () => (await import('./retention.ts')).retentionCommand(),
   thumbnail: async () => (await import('./thumbnail.ts')).thumbnailCommand(),
 }
 

@@ -1,9 +1,10 @@
 import { sweepLeases } from '../db/leases.ts'
 import { sweepReservations } from '../db/pending.ts'
+import { sweepTombstones } from '../db/tombstones.ts'
 import { foldUsage } from '../db/usage.ts'
 import type { Clock } from '../lib/clock.ts'
 import { deleteUnused, type UnusedParts } from '../media/unused.ts'
-import type { Job } from './schedule.ts'
+import type { Job, Ran } from './schedule.ts'
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
@@ -11,6 +12,7 @@ const BATCH = 500
 /** An upload that began in time may still be running long after its reservation ended. */
 const KEEP_ENDED_RESERVATIONS_MS = 24 * HOUR_MS
 const KEEP_ENDED_LEASES_MS = 24 * HOUR_MS
+const DAY_MS = 24 * HOUR_MS
 
 export interface JobParts extends UnusedParts {
   readonly clock: Clock
@@ -39,11 +41,18 @@ export function standingJobs(parts: JobParts): readonly Job[] {
       run: ({ signal }) =>
         untilFewerThanABatch(signal, () => db.write(sweepLeases, { keptMs: KEEP_ENDED_LEASES_MS, limit: BATCH })),
     },
+    {
+      name: 'tombstones',
+      everyMs: DAY_MS,
+      run: ({ signal }) => untilFewerThanABatch(signal, () => db.write(sweepTombstones, { limit: BATCH })),
+    },
     { name: 'unused objects', everyMs: MINUTE_MS, run: ({ signal }) => deleteUnused(parts, signal) },
   ]
 }
 
 /** Batches, so that no transaction is long. */
-async function untilFewerThanABatch(signal: AbortSignal, batch: () => Promise<number>): Promise<void> {
-  while ((await batch()) === BATCH && !signal.aborted);
+async function untilFewerThanABatch(signal: AbortSignal, batch: () => Promise<number>): Promise<Ran> {
+  let rows = 0
+  for (let done = BATCH; done === BATCH && !signal.aborted;) rows += done = await batch()
+  return { report: { rows } }
 }

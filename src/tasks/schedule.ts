@@ -137,7 +137,7 @@ function dueIn({ everyMs, place }: PlacedJob, { endedAt, agoMs, error, againInMs
 async function runOnce(parts: ScheduleParts, job: Job, turn: Turn, closing: AbortSignal): Promise<void> {
   const began = performance.now()
   let problem: unknown
-  let ran: Ran | void
+  let ran: Ran | void = undefined
   try {
     ran = await job.run(turn)
   } catch (error) {

@@ -2,8 +2,10 @@ import { DELETE, GET, own, POST, type Route } from '../route.ts'
 import { bulkRoutes } from './bulk-routes.ts'
 import * as datastores from './datastores.ts'
 import * as federation from './federation.ts'
+import * as jobs from './jobs.ts'
 import * as moderation from './moderation.ts'
 import * as previews from './previews.ts'
+import * as retention from './retention.ts'
 import * as tasks from './tasks.ts'
 
 /** The administrators' part of the API: MMR's, and what it lacks. */
@@ -85,6 +87,20 @@ export const adminRoutes: readonly Route[] = [
     paths: own('admin/tasks/:taskId'),
     who: 'repository_admin',
     ...tasks.cancel,
+  },
+  {
+    action: 'list_jobs',
+    methods: GET,
+    paths: own('admin/jobs'),
+    who: 'repository_admin',
+    ...jobs.listAll,
+  },
+  {
+    action: 'preview_retention',
+    methods: GET,
+    paths: own('admin/retention/preview'),
+    who: 'repository_admin',
+    ...retention.preview,
   },
   {
     action: 'list_previews',

@@ -35,6 +35,8 @@ async function held(db: Database, token: string) {
   return { id, lease: lease(token) }
 }
 
+const RAN = { job: 'sweeping', error: '', durationMs: 12, report: null, againInMs: null }
+
 export function tasksContract(open: OpenDatabase): void {
   describe('Tasks', () => {
     test('get numbers of their own, whoever writes them down at once', async () => {
@@ -98,9 +100,9 @@ export function tasksContract(open: OpenDatabase): void {
       const [mine, theirs] = [lease('mine'), lease('theirs')]
       expect(await lastRun(db.read, 'sweeping')).toBeUndefined()
       await db.write(takeLease, { ...mine, ms: LONG })
-      await db.write(noteRun, { lease: theirs, job: 'sweeping', error: '' })
+      await db.write(noteRun, { ...RAN, lease: theirs })
       expect(await lastRun(db.read, 'sweeping')).toBeUndefined()
-      await db.write(noteRun, { lease: mine, job: 'sweeping', error: 'full' })
+      await db.write(noteRun, { ...RAN, lease: mine, error: 'full' })
       const last = await lastRun(db.read, 'sweeping')
       expect(last?.error).toBe('full')
       expect(last?.agoMs).toBeGreaterThanOrEqual(0)
