@@ -39,19 +39,14 @@ import { refuseLostDatastores } from './media/lost-datastores.ts'
 import { LostObjects } from './media/lost.ts'
 import { Reads } from './media/reads.ts'
 import { onChanged, Records } from './media/records.ts'
-import { retentionOf } from './media/retention-rules.ts'
 import { RemoteMedia, type RemoteParts } from './media/remote.ts'
 import { configurePreviews, openPreviews } from './previews/open.ts'
+import { allJobs } from './tasks/all-jobs.ts'
 import { bulkKinds } from './tasks/bulk.ts'
-import { careJobs, startStagingSweep } from './tasks/care.ts'
-import { remoteCacheJob } from './tasks/remote-cache.ts'
-import { standingJobs } from './tasks/jobs.ts'
-import { retentionJobs } from './tasks/retention.ts'
-import { previewsJob } from './tasks/previews.ts'
+import { startStagingSweep } from './tasks/care.ts'
 import type { TaskKind } from './tasks/run-task.ts'
 import { TaskRunner } from './tasks/runner.ts'
 import { type Job, startSchedule } from './tasks/schedule.ts'
-import { thumbnailsJob } from './tasks/thumbnails.ts'
 import { transferKind, type TransferTaskParts } from './tasks/transfer.ts'
 import { type MakingOptions, type MakingParts, ThumbnailMaking } from './thumbnails/once.ts'
 import { Placeholders } from './thumbnails/placeholders.ts'
@@ -217,14 +212,7 @@ interface BackgroundParts extends TransferTaskParts {
 function startBackground(parts: AsyncDisposableStack, config: ConfigStore, of: BackgroundParts): readonly Job[] {
   const { main } = config.current()
   const leased = { ...of, newToken }
-  const jobs = [
-    ...standingJobs(of),
-    ...careJobs(of, () => config.current().main.storage.scrubBytesPerHour),
-    ...retentionJobs(of, () => retentionOf(config.current().main)),
-    remoteCacheJob(of, () => config.current().main.downloads.maxStoredBytes),
-    thumbnailsJob(of, () => config.current().main.thumbnails.expireAfterDays),
-    previewsJob(of, () => config.current().main.urlPreviews.expireAfterDays),
-  ]
+  const jobs = allJobs(of, () => config.current().main)
   parts.use(startSchedule({ ...leased, random: Math.random }, jobs))
   parts.use(startStagingSweep(of))
   parts.use(new TaskRunner(leased, taskKinds(of), { atATime: main.tasks.numWorkers }))

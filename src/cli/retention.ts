@@ -15,7 +15,9 @@ interface Options extends SourceOptions {
 /** `cellarium retention`: what would go by the options of a configuration, before it is switched on. */
 export function retentionCommand(): Command {
   return new Command('retention')
-    .description('say what retention.local and the expireAfterDays of a configuration would remove now; nothing is changed')
+    .description(
+      'say what retention.local and the expireAfterDays of a configuration would remove now; nothing is changed',
+    )
     .option('-c, --config <path>', 'configuration file, or folder of files (else REPO_CONFIG)')
     .option('-d, --data <folder>', "folder of the server's own files (else CELLARIUM_DATA)")
     .option('--dry-run', 'nothing else is done anyway')

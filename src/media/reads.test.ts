@@ -18,7 +18,12 @@ function recorded(failures = 0) {
     for (const { at } of rows) written.push(`${unit} ${at / HOUR_MS}`)
   }
   const { log, lines } = recordingLog()
-  const reads = new Reads({ db: { write } as unknown as Database, notifier: new LocalNotifier({ log }), clock: { now: () => now }, log })
+  const reads = new Reads({
+    db: { write } as unknown as Database,
+    notifier: new LocalNotifier({ log }),
+    clock: { now: () => now },
+    log,
+  })
   return { reads, written, lines, wait: (ms: number) => void (now += ms) }
 }
 

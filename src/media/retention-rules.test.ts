@@ -40,7 +40,9 @@ test('A rule of an age alone lets go whatever was not used for so long', () => {
 })
 
 test('All that a rule says has to hold', () => {
-  expect(goes({ largerThanBytes: 999, types: ['video/*'], users: ['@a*:example.org'], servers: ['example.org'] })).toBe(true)
+  expect(goes({ largerThanBytes: 999, types: ['video/*'], users: ['@a*:example.org'], servers: ['example.org'] })).toBe(
+    true,
+  )
   expect(goes({ largerThanBytes: 1000 })).toBe(false)
   expect(goes({ types: ['image/*', 'audio/ogg'] })).toBe(false)
   expect(goes({ types: ['VIDEO/mp4'] })).toBe(true)

@@ -16,7 +16,7 @@ export function previewsJob(parts: PurgeParts, expireAfterDays: () => number): J
     async run({ signal }) {
       await sweepFailures(parts, signal)
       const since = unusedSince(expireAfterDays(), parts.clock.now())
-      if (since === undefined) return
+      if (since === undefined) return undefined
       const filter = { unusedSince: since }
       const { removed, pictures, isMore } = await removePreviews(parts, filter, undefined, signal, MOST_IN_A_RUN)
       return { report: { removed, pictures }, ...(isMore && { againInMs: PAUSE_MS }) }

@@ -17,7 +17,7 @@ export interface Job {
    * One run. Long ones stop when the signal aborts; writes that only one instance may make ask for the lease. What it gives is
    * kept until the next run.
    */
-  readonly run: (turn: Turn) => Promise<Ran | void>
+  readonly run: (turn: Turn) => Promise<Ran | undefined | void>
 }
 
 export interface Turn {
@@ -43,6 +43,8 @@ export interface ScheduleParts extends LeaseParts {
 
 /** A run that failed is repeated after this time, if the job's own is longer. */
 const RETRY_MS = 5 * 60_000
+/** While another instance is at it: it may die over it, and its lease ends soon after. */
+const LOOK_AGAIN_MS = 30_000
 const FIRST_WITHIN_MS = 20_000
 const SPREAD = 0.1
 const SPREAD_AT_MOST_MS = 60_000
@@ -51,7 +53,7 @@ const HOUR_MS = 3_600_000
 const CATCH_UP = 12
 
 /** A job with its place in the hour, in ms. */
-interface PlacedJob extends Job {
+export interface PlacedJob extends Job {
   readonly place: number
 }
 
@@ -68,9 +70,12 @@ export function startSchedule(parts: ScheduleParts, jobs: readonly Job[]): Async
 }
 
 /** Spreads what is done each hour, or more seldom, over the hour: the same for all instances, as they have the same jobs. */
-function placed(jobs: readonly Job[]): readonly PlacedJob[] {
+export function placed(jobs: readonly Job[]): readonly PlacedJob[] {
   const seldom = jobs.filter(({ everyMs }) => everyMs >= HOUR_MS)
-  return jobs.map((job) => ({ ...job, place: (Math.max(0, seldom.indexOf(job)) * HOUR_MS) / Math.max(1, seldom.length) }))
+  return jobs.map((job) => ({
+    ...job,
+    place: (Math.max(0, seldom.indexOf(job)) * HOUR_MS) / Math.max(1, seldom.length),
+  }))
 }
 
 async function keepRunning(parts: ScheduleParts, job: PlacedJob, closing: AbortSignal): Promise<void> {
@@ -108,9 +113,8 @@ async function runIfDue(parts: ScheduleParts, job: PlacedJob, closing: AbortSign
       if (last && dueIn(job, last) > 0) return
       await runOnce(parts, job, { lease, signal, last: last?.error === '' ? last.report : undefined }, closing)
     })
-    // Not due later: somebody else is still at it, and may die over it.
     const againInMs = await timeUntilDue(parts, job)
-    return againInMs > 0 ? againInMs : Math.min(job.everyMs, RETRY_MS)
+    return againInMs > 0 ? againInMs : Math.min(job.everyMs, LOOK_AGAIN_MS)
   } catch (error) {
     if (!closing.aborted) parts.log.warn({ err: error, job: job.name }, 'a scheduled job could not be begun or noted')
     return Math.min(job.everyMs, RETRY_MS)
@@ -123,7 +127,7 @@ async function timeUntilDue({ db }: ScheduleParts, job: PlacedJob): Promise<numb
 }
 
 /** When a job is due after its last run, in ms from now. */
-function dueIn({ everyMs, place }: PlacedJob, { endedAt, agoMs, error, againInMs }: LastRun): number {
+export function dueIn({ everyMs, place }: PlacedJob, { endedAt, agoMs, error, againInMs }: LastRun): number {
   if (error !== '') return Math.min(everyMs, RETRY_MS) - agoMs
   if (againInMs !== null) return againInMs - agoMs
   if (everyMs < HOUR_MS) return everyMs - agoMs

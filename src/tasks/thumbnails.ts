@@ -12,7 +12,7 @@ export function thumbnailsJob(parts: ExpireParts, expireAfterDays: () => number)
     everyMs: HOUR_MS,
     async run({ signal }) {
       const before = unusedSince(expireAfterDays(), parts.clock.now())
-      if (before === undefined) return
+      if (before === undefined) return undefined
       const { removed, isMore } = await expireThumbnails(parts, { before, most: MOST_IN_A_RUN }, signal)
       return { report: { removed }, ...(isMore && { againInMs: PAUSE_MS }) }
     },

@@ -72,7 +72,8 @@ async function makeScene(keeping: Keeping): Promise<void> {
     // Its content has another name, which is young.
     await add('upload', `${kind}-copy`, { like: `${kind}-shared`, ageDays: 1, uploader: '@carol:example.org' })
   }
-  for (const [state, { ageDays }] of Object.entries(STATES)) await preview(`preview-${state}`, ageDays ? { ageDays } : {})
+  for (const [state, { ageDays }] of Object.entries(STATES))
+    await preview(`preview-${state}`, ageDays ? { ageDays } : {})
   for (const name of ['preview-asked-for', 'preview-asked-for-now', 'preview-nobody-shows']) await add('preview', name)
   await preview('preview-asked-for', { readDaysAgo: 29 })
   await preview('preview-asked-for-now', { noted: true })
@@ -172,7 +173,13 @@ function onEach(engine: Engine): void {
     const object = { sha256: content, size: 1000, datastore: 'media', location: 'anywhere', fresh: false }
     for (let index = 1; index < 250; index++) {
       const mediaId = `m${String(index).padStart(3, '0')}`
-      const named = { origin: 'remote.example', mediaId, kind: 'remote' as const, uploader: null, contentType: 'image/png' }
+      const named = {
+        origin: 'remote.example',
+        mediaId,
+        kind: 'remote' as const,
+        uploader: null,
+        contentType: 'image/png',
+      }
       const createdAt = place.clock.now() - 100 * DAY_MS
       const rest = { uploadName: null, createdAt, authenticated: false, reserved: false, object }
       expect(await place.db.write(commitMedia, { ...named, ...rest })).toMatchObject({ outcome: 'stored' })

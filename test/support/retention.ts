@@ -96,7 +96,12 @@ export async function openKeeping(engine: Engine, most?: number): Promise<Keepin
       if (!object) throw new Error(`there is no picture ${picture}`)
       const createdAt = daysAgo(ageDays)
       const key = { homeserver, urlHash: `page of ${picture}`, language: 'en' }
-      const shown = { mediaId: picture, contentType: 'image/png', authenticated: false, object: { ...object, fresh: false } }
+      const shown = {
+        mediaId: picture,
+        contentType: 'image/png',
+        authenticated: false,
+        object: { ...object, fresh: false },
+      }
       const { outcome } = await db.write(commitPreview, {
         ...key,
         url: `https://${picture}.example/`,

@@ -7,7 +7,8 @@ import { described } from '../described.ts'
 import { boolean, integer, list, object, orNull, string } from '../json-schema.ts'
 import { each, text, whole } from '../parameters.ts'
 
-const days = (of: string) => whole({ description: `${of}, in days; 0: never. Not given: as configured.`, fallback: null })
+const days = (of: string) =>
+  whole({ description: `${of}, in days; 0: never. Not given: as configured.`, fallback: null })
 
 const query = {
   remote_days: days('`downloads.expireAfterDays`'),
