@@ -98,14 +98,14 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   const outside = { events, clock, random: Math.random, environment, ...network }
   const federation = parts.use(openFederation({ ...outside, options: main.federation }))
 
-  const reads = parts.use(new Reads({ db, clock, log }))
+  const reads = parts.use(new Reads({ db, notifier, clock, log }))
   const making = { db, notifier, newToken, log, queue: thumbnailQueue, path: environment['PATH'] ?? '' }
   const thumbnails = await openThumbnails(parts, config, making)
 
   const previews = openPreviews({ ...outside, db, notifier }, main.urlPreviews)
   parts.use(previews.previewDoors)
 
-  startBackground(parts, config, { db, datastores, notifier, clock, events, log })
+  const jobs = startBackground(parts, config, { db, datastores, notifier, clock, events, log })
   // Requests have ended by then. What the background is at may end well in a moment; S3 that is away must not hold it up.
   parts.defer(() => void setTimeout(() => datastores.abort(), LAST_CALLS_MS).unref())
 
@@ -157,6 +157,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         sniffBegin,
         newToken,
         events,
+        jobs,
         clock,
         log,
         serverLimits: new ServerLimits({ clock, events, byteBuckets: redis.buckets }),

@@ -6,16 +6,12 @@ import type { Clock } from '../lib/clock.ts'
 import type { EventParts } from '../lib/events.ts'
 import type { Log } from '../lib/log.ts'
 import type { BulkRequestParts } from '../media/bulk-request.ts'
+import { allJobs } from '../tasks/all-jobs.ts'
 import { bulkKinds } from '../tasks/bulk.ts'
-import { careJobs, startStagingSweep } from '../tasks/care.ts'
-import { auditJob, standingJobs } from '../tasks/jobs.ts'
-import { ledgerJob } from '../tasks/ledger.ts'
-import { previewsJob } from '../tasks/previews.ts'
-import { remoteCacheJob } from '../tasks/remote-cache.ts'
+import { startStagingSweep } from '../tasks/care.ts'
 import type { TaskKind } from '../tasks/run-task.ts'
 import { TaskRunner } from '../tasks/runner.ts'
-import { startSchedule } from '../tasks/schedule.ts'
-import { thumbnailsJob } from '../tasks/thumbnails.ts'
+import { type Job, startSchedule } from '../tasks/schedule.ts'
 import { transferKind, type TransferTaskParts } from '../tasks/transfer.ts'
 import { newToken } from './names.ts'
 
@@ -28,22 +24,19 @@ interface BackgroundParts extends TransferTaskParts {
   readonly log: Log
 }
 
-/** What happens without a request: jobs, tasks, sweeps. */
-export function startBackground(parts: AsyncDisposableStack, config: ConfigStore, of: BackgroundParts): void {
+/** What happens without a request: jobs (which it gives), tasks, sweeps. */
+export function startBackground(
+  parts: AsyncDisposableStack,
+  config: ConfigStore,
+  of: BackgroundParts,
+): readonly Job[] {
   const { main } = config.current()
   const leased = { ...of, newToken }
-  const jobs = [
-    ...standingJobs(of),
-    ...careJobs(of, () => config.current().main.storage.scrubBytesPerHour),
-    remoteCacheJob(of, () => config.current().main.downloads.maxStoredBytes),
-    auditJob(of, () => config.current().main.audit.keepDays),
-    ledgerJob(of, () => config.current().main.tasks.keepDays),
-    thumbnailsJob(of, () => config.current().main.thumbnails.expireAfterDays),
-    previewsJob(of, () => config.current().main.urlPreviews.expireAfterDays),
-  ]
+  const jobs = allJobs(of, () => config.current().main)
   parts.use(startSchedule({ ...leased, random: Math.random }, jobs))
   parts.use(startStagingSweep(of))
   parts.use(new TaskRunner(leased, taskKinds(of), { atATime: main.tasks.numWorkers }))
+  return jobs
 }
 
 /** Everything that a task can be: a new kind is one file and one line here. */

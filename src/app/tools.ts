@@ -18,6 +18,7 @@ import { newToken, randomName } from './names.ts'
 
 /** What command-line tools work with, beside a running server or without one. */
 export interface Tools extends AsyncDisposable {
+  readonly main: MainConfig
   readonly db: Database
   readonly datastores: Datastores
   readonly notifier: Notifier
@@ -42,7 +43,7 @@ export async function openTools({ main, datastores: configs }: Snapshot, log: Lo
   const kinds = taskKinds({ db, datastores, notifier, events, clock: systemClock })
   const all = parts.move()
   const dispose = { [Symbol.asyncDispose]: () => all.disposeAsync() }
-  return { db, datastores, notifier, events, clock: systemClock, log, newToken, kinds, ...dispose }
+  return { main, db, datastores, notifier, events, clock: systemClock, log, newToken, kinds, ...dispose }
 }
 
 /** What datastores are told of the process they are in. */

@@ -12,6 +12,7 @@ const commands: Readonly<Record<string, LoadCommand>> = {
   config: async () => (await import('./config.ts')).configCommand(),
   datastores: async () => (await import('./datastores.ts')).datastoresCommand(),
   keys: async () => (await import('./keys.ts')).keysCommand(),
+  retention: async () => (await import('./retention.ts')).retentionCommand(),
   tasks: async () => (await import('./tasks.ts')).tasksCommand(),
   thumbnail: async () => (await import('./thumbnail.ts')).thumbnailCommand(),
 }

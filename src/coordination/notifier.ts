@@ -14,6 +14,8 @@ export interface Topics {
   readonly purged: string
   /** A task was written down, or somebody cancelled one; the message is its number. */
   readonly tasks: string
+  /** Times of last access that are noted and not written down yet are to be written down now. The message is empty. */
+  readonly reads: string
   /** What came of a thumbnail that others may wait for, as JSON (`Outcome` of `thumbnails/once.ts`). */
   readonly thumbnails: string
   /** Messages of any topic may have got lost: whoever keeps something because it heard nothing must not any more. */
@@ -29,6 +31,7 @@ const TOPICS: Readonly<Record<Topic, true>> = {
   previewed: true,
   purged: true,
   tasks: true,
+  reads: true,
   thumbnails: true,
   missed: true,
 }
@@ -59,11 +62,14 @@ export interface Notifier extends AsyncDisposable {
    * asked at each use: a process that was paused learns so from the answer. `missed` comes before it turns true again.
    */
   isAttentive(): boolean
-  /** Calls `listener` for each message until the returned function is called. */
-  on(topic: Topic, listener: (message: string) => void): () => void
+  /**
+   * Calls `listener` for each message until the returned function is called. Where it gives a promise, the message is handled
+   * once that is kept.
+   */
+  on(topic: Topic, listener: Listener): () => void
 }
 
-type Listener = (message: string) => void
+export type Listener = (message: string) => unknown
 
 /** For one instance alone: listeners of this process. */
 export class LocalNotifier implements Notifier {
@@ -78,18 +84,22 @@ export class LocalNotifier implements Notifier {
   }
 
   notify(topic: Topic, message: string): void {
-    for (const listener of this.#listeners.get(topic) ?? []) {
-      try {
-        listener(message)
-      } catch (error) {
-        this.#log.error({ err: error, topic }, 'a message between instances could not be handled')
-        this.#onFailure()
-      }
-    }
+    void this.announce(topic, message)
   }
 
+  /** Resolves once every listener is done with it, whether it could handle it or not. */
   async announce(topic: Topic, message: string): Promise<void> {
-    this.notify(topic, message)
+    const listeners = [...(this.#listeners.get(topic) ?? [])]
+    await Promise.all(listeners.map((listener) => this.#tell(listener, topic, message)))
+  }
+
+  async #tell(listener: Listener, topic: Topic, message: string): Promise<void> {
+    try {
+      await listener(message)
+    } catch (error) {
+      this.#log.error({ err: error, topic }, 'a message between instances could not be handled')
+      this.#onFailure()
+    }
   }
 
   isAttentive(): boolean {

@@ -16,6 +16,20 @@ test('An announcement ends when every other instance has handled it', async () =
   expect(handled).toEqual(['news', 'news'])
 })
 
+test('An announcement waits until what instances do because of it is done', async () => {
+  const air = new Air()
+  await using group = await open(air, 2)
+  const done: string[] = []
+  for (const { notifier } of [group.one, ...group.others]) {
+    notifier.on('reads', async () => {
+      await pause(100)
+      done.push('written')
+    })
+  }
+  await group.one.notifier.announce('reads', '')
+  expect(done).toEqual(['written', 'written'])
+})
+
 test('An announcement waits for an instance that does not answer until that one trusts nothing it keeps', async () => {
   const air = new Air()
   await using group = await open(air, 2)

@@ -5,7 +5,7 @@ import type { Log } from '../lib/log.ts'
 import { Answers, Peers, SILENCE_MS } from './answers.ts'
 import { Attention, ECHO_MS } from './attention.ts'
 import { type Envelope, readEnvelope, writeEnvelope } from './envelope.ts'
-import { LocalNotifier, type Notifier, type Topic } from './notifier.ts'
+import { type Listener, LocalNotifier, type Notifier, type Topic } from './notifier.ts'
 import type { Transport } from './transport.ts'
 
 const BEAT_EVERY_MS = 1000
@@ -92,7 +92,7 @@ export class SharedNotifier implements Notifier {
   }
 
   async announce(topic: Topic, message: string): Promise<void> {
-    this.#local.notify(topic, message)
+    const handledHere = this.#local.announce(topic, message)
     const [id, answers] = [this.#newId(), new Answers()]
     this.#waiting.set(id, answers)
     try {
@@ -100,6 +100,7 @@ export class SharedNotifier implements Notifier {
       for (const other of this.#others) this.#sendOver(other, envelope)
       await this.#sendSurely(envelope)
       await this.#untilHandled(answers)
+      await handledHere
     } finally {
       this.#waiting.delete(id)
     }
@@ -109,7 +110,7 @@ export class SharedNotifier implements Notifier {
     return !this.#closing.signal.aborted && this.#attention.isFresh(this.#parts.clock.now())
   }
 
-  on(topic: Topic, listener: (message: string) => void): () => void {
+  on(topic: Topic, listener: Listener): () => void {
     return this.#local.on(topic, listener)
   }
 
@@ -236,10 +237,10 @@ export class SharedNotifier implements Notifier {
     if (envelope.kind !== 'told' && envelope.kind !== 'asked') return
     if (this.#seen.has(envelope.id)) return
     this.#seen.set(envelope.id, true)
-    this.#local.notify(envelope.topic, envelope.message)
-    if (envelope.kind === 'asked') {
-      this.#sendOverAll({ kind: 'handled', from: this.#parts.instance, id: envelope.id })
-    }
+    const handled = this.#local.announce(envelope.topic, envelope.message)
+    if (envelope.kind !== 'asked') return
+    const answer: Envelope = { kind: 'handled', from: this.#parts.instance, id: envelope.id }
+    void handled.then(() => this.#sendOverAll(answer))
   }
 
   async #begin(one: Sending): Promise<void> {

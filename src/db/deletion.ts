@@ -16,6 +16,7 @@ export interface NamedMedia extends Name {
   readonly sha256: string
   readonly kind: MediaKind
   readonly uploader: string | null
+  readonly contentType: string
   /** In ms since 1970. */
   readonly createdAt: number
   /** When it was last used, or else made, in ms since 1970. */
@@ -165,6 +166,7 @@ export const selectNamed = (db: Queryable, names: readonly Name[]) =>
       'media.sha256 as sha256',
       'media.kind as kind',
       'media.uploader as uploader',
+      'media.content_type as contentType',
       'media.created_at as createdAt',
       sql<number>`coalesce(media.accessed_at, media.created_at)`.as('usedAt'),
       'media.quarantined_at as quarantinedAt',

@@ -1,5 +1,5 @@
 import { sql } from '#kysely'
-import { deleteMedia } from './deletion.ts'
+import { deleteNames, type Name } from './deletion.ts'
 import { lockObject, type StoredObject } from './objects.ts'
 import type { PreviewKey } from './previews.ts'
 import { compiled, type Queryable, unit } from './query.ts'
@@ -12,6 +12,8 @@ export interface PreviewFilter {
   readonly site?: string | undefined
   /** Made before this, in ms since 1970. */
   readonly before?: number | undefined
+  /** Nobody has asked for them since then. Pictures then stay that are quarantined, or that somebody has downloaded since. */
+  readonly unusedSince?: number | undefined
 }
 
 /** One row: a preview, or why there was none. */
@@ -71,12 +73,15 @@ export async function countPreviews(db: Queryable, filter: PreviewFilter): Promi
   return row?.count ?? 0
 }
 
-function filtered(db: Queryable, { urlHash, site, before }: PreviewFilter) {
+function filtered(db: Queryable, { urlHash, site, before, unusedSince }: PreviewFilter) {
   return db
     .selectFrom('previews')
     .$if(urlHash !== undefined, (query) => query.where('url_hash', '=', urlHash ?? ''))
     .$if(site !== undefined, (query) => query.where('site', '>=', site ?? '').where('site', '<', after(site ?? '')))
     .$if(before !== undefined, (query) => query.where('created_at', '<', before ?? 0))
+    .$if(unusedSince !== undefined, (query) =>
+      query.where(sql<number>`coalesce(accessed_at, created_at)`, '<', unusedSince ?? 0),
+    )
 }
 
 /** The first text that does not begin with a site, which ends with a dot: the slash comes next. */
@@ -110,14 +115,41 @@ export const purgePreviews = unit(
     const unseen: string[] = []
     for (const { origin, mediaId, sha256 } of pictures) {
       if ((await previewsWith(tx, { origin, mediaId })).length > 0) continue
-      const deleted = await deleteMedia.run(tx, { origin, mediaId, at })
-      if (deleted.outcome !== 'deleted') continue
+      const rules = filter.unusedSince === undefined ? {} : { quarantined: false, unusedSince: filter.unusedSince }
+      const gone = await deleteNames.run(tx, { names: [{ origin, mediaId }], rules, at })
+      if (gone.deleted.length === 0) continue
       unseen.push(sha256)
-      unused.push(...deleted.unused)
+      unused.push(...gone.unused)
     }
     return { removed, pictures: unseen, unused }
   },
 )
+
+/** How many previews nobody has asked for since `before`, counted up to `limit`. */
+export async function countUnusedPreviews(
+  db: Queryable,
+  { before, limit }: { readonly before: number; readonly limit: number },
+): Promise<{ readonly count: number }> {
+  const some = filtered(db, { unusedSince: before }).select('hour').limit(limit)
+  const { count } = await db
+    .selectFrom(some.as('some'))
+    .select(sql<number>`cast(count(*) as bigint)`.as('count'))
+    .executeTakeFirstOrThrow()
+  return { count }
+}
+
+/** Those of some pictures that a preview shows. */
+export const shownPictures = (db: Queryable, names: readonly Name[]): Promise<Name[]> =>
+  db
+    .selectFrom('previews')
+    .select(['homeserver as origin', sql<string>`picture`.as('mediaId')])
+    .distinct()
+    .where(
+      'picture',
+      'in',
+      names.map(({ mediaId }) => mediaId),
+    )
+    .execute()
 
 /** Removes up to `limit` failures that were answered until `before`, and gives how many: nobody is told of them again. */
 export const sweepFailedPreviews = unit(

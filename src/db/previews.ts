@@ -1,3 +1,4 @@
+import { sql } from '#kysely'
 import { holdsLease, type Lease } from './leases.ts'
 import { isBlockedContent } from './media.ts'
 import { type OfferedObject, settleObject, type StoredObject, deleteUnusedObject } from './objects.ts'
@@ -12,6 +13,12 @@ export interface PreviewKey {
   readonly language: string
 }
 
+/** One row: what a page was like in one hour. */
+export interface PreviewRow extends PreviewKey {
+  /** When the hour began, in ms since 1970. */
+  readonly hour: number
+}
+
 export interface RecordedPicture {
   readonly mediaId: string
   readonly sha256: string
@@ -24,7 +31,11 @@ export interface PreviewRecord {
   readonly answer: string | null
   /** JSON: why there is none. */
   readonly error: string | null
+  /** When the hour that it is of began, in ms since 1970. */
+  readonly hour: number
   readonly createdAt: number
+  /** When somebody last asked for it, or else when it was made. */
+  readonly usedAt: number
   /** Until when it is answered without another look, in ms since 1970. */
   readonly expiresAt: number
   /** Its picture; null: it has none, or none any more. */
@@ -70,6 +81,30 @@ const previewsAfter = compiled((db, of: PreviewKey & { hour: number }) =>
     .limit(1),
 )
 
+const lastUse = sql<number>`coalesce(previews.accessed_at, previews.created_at)`
+
+/** Notes when previews were last asked for. */
+export const touchPreviews = unit(
+  'touchPreviews',
+  async (tx, used: readonly (PreviewRow & { readonly at: number })[]) => {
+    // In one order everywhere, so that two instances cannot lock each other out.
+    for (const one of used.toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))) await setUsed(tx, one)
+  },
+)
+
+const nameOf = ({ homeserver, urlHash, language, hour }: PreviewRow) => [homeserver, urlHash, language, hour].join(' ')
+
+const setUsed = compiled((tx, row: PreviewRow & { readonly at: number }) =>
+  tx
+    .updateTable('previews')
+    .set({ accessed_at: row.at })
+    .where('homeserver', '=', row.homeserver)
+    .where('url_hash', '=', row.urlHash)
+    .where('language', '=', row.language)
+    .where('hour', '=', row.hour)
+    .where(lastUse, '<', row.at),
+)
+
 /** With the content of its picture, unless that is gone. */
 const previewsOf = (db: Queryable, { homeserver, urlHash, language }: PreviewKey) =>
   db
@@ -80,7 +115,9 @@ const previewsOf = (db: Queryable, { homeserver, urlHash, language }: PreviewKey
     .select([
       'previews.answer as answer',
       'previews.error as error',
+      'previews.hour as hour',
       'previews.created_at as createdAt',
+      lastUse.as('usedAt'),
       'previews.expires_at as expiresAt',
       'media.media_id as mediaId',
       'media.sha256 as sha256',
@@ -172,6 +209,7 @@ const upsertPreview = compiled((tx, row: CommittedPreview & { hour: number; pict
     picture: row.pictureId,
     created_at: row.createdAt,
     expires_at: row.expiresAt,
+    accessed_at: null,
   }
   return tx
     .insertInto('previews')

@@ -113,7 +113,6 @@ test('Every write unit is known to the thread that writes, by a name of its own'
     'retryTask',
     'saveProgress',
     'setProtection',
-    'spreadFirstRun',
     'sweepFailedPreviews',
     'sweepLeases',
     'sweepReservations',

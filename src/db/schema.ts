@@ -125,6 +125,11 @@ export interface JobsTable {
   error: string
   /** When it last ended well; null: never yet. */
   succeeded_at: number | null
+  duration_ms: number | null
+  /** JSON: what came of it. */
+  report: string | null
+  /** When it goes on that stopped before all was done, in ms after its end. */
+  again_in_ms: number | null
 }
 
 export interface TasksTable {
@@ -220,6 +225,7 @@ export interface PreviewsTable {
   picture: string | null
   created_at: number
   expires_at: number
+  accessed_at: number | null
 }
 
 export interface Schema {

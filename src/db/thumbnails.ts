@@ -197,6 +197,22 @@ const unusedPage = compiled((db, { before, limit }: { readonly before: number; r
     .limit(limit),
 )
 
+/** How many thumbnails were not used since `before`, and their bytes; counted up to `limit`. */
+export async function countUnusedThumbnails(
+  db: Queryable,
+  { before, limit }: { readonly before: number; readonly limit: number },
+): Promise<{ readonly count: number; readonly bytes: number }> {
+  const some = db.selectFrom('thumbnails').select('sha256').where(lastUse, '<', before).limit(limit)
+  return await db
+    .selectFrom(some.as('some'))
+    .innerJoin('objects', 'objects.sha256', 'some.sha256')
+    .select([
+      sql<number>`cast(count(*) as bigint)`.as('count'),
+      sql<number>`cast(coalesce(sum(objects.size), 0) as bigint)`.as('bytes'),
+    ])
+    .executeTakeFirstOrThrow()
+}
+
 export interface ExpiredThumbnail {
   /** False: it was used meanwhile, or somebody else was sooner. */
   readonly removed: boolean

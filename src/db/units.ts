@@ -19,6 +19,7 @@ import * as remote from './remote.ts'
 import * as repository from './repository.ts'
 import * as tasks from './tasks.ts'
 import * as thumbnails from './thumbnails.ts'
+import * as tombstones from './tombstones.ts'
 import * as transfer from './transfer.ts'
 import * as unused from './unused.ts'
 import * as usage from './usage.ts'
@@ -46,6 +47,7 @@ export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
     repository,
     tasks,
     thumbnails,
+    tombstones,
     transfer,
     unused,
     usage,

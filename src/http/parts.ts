@@ -42,6 +42,8 @@ export interface HttpParts
   /** What separates the parts of an answer: at least 128 random bits, as letters and digits. */
   readonly newBoundary: () => string
   readonly events: EventParts
+  /** What is done again and again. */
+  readonly jobs: readonly { readonly name: string; readonly everyMs: number }[]
   /** The configuration of this moment. */
   readonly config: () => Snapshot
 }

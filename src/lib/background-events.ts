@@ -163,6 +163,16 @@ export function remoteCacheTrimmed(
   log.info({ removed, bytes }, 'media of other servers that were not used for longest are removed')
 }
 
+/** Media that nobody had used for as long as the configuration says were removed, with `objects` that lost their last name. */
+export function mediaExpired(
+  { log, metrics }: LogAndMetrics,
+  expired: { readonly kind: string; readonly removed: number; readonly bytes: number; readonly objects: number },
+): void {
+  metrics.expiredMedia.of(expired.kind).add(expired.removed)
+  metrics.expiredBytes.of(expired.kind).add(expired.bytes)
+  log.info(expired, 'media that were not used for long are removed')
+}
+
 /** Thumbnails that nobody had used for `thumbnails.expireAfterDays` were removed. */
 export function thumbnailsExpired({ log, metrics }: LogAndMetrics, { removed }: { readonly removed: number }): void {
   metrics.thumbnailsExpired.of().add(removed)

@@ -133,6 +133,8 @@ function openFamilies() {
     ]),
     scrubbedBytes: counter('cellarium_scrubbed_bytes_total', 'Bytes read again to find damage', ['datastore']),
     remoteTrimmed: counter('cellarium_remote_media_trimmed_total', 'Media of other servers removed to stay in bounds'),
+    expiredMedia: counter('cellarium_expired_media_total', 'Media removed because nobody used them', ['kind']),
+    expiredBytes: counter('cellarium_expired_bytes_total', 'Bytes of those media, each name counted', ['kind']),
     preGenerationsDropped: counter('cellarium_pregenerations_dropped_total', 'Uploads without thumbnails in advance'),
     thumbnailsExpired: counter('cellarium_thumbnails_expired_total', 'Thumbnails removed because nobody used them'),
     ...ofAdministration(),

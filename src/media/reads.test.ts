@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { LocalNotifier } from '../coordination/notifier.ts'
 import type { Database } from '../db/connect.ts'
 import { recordingLog } from '../../test/support/log.ts'
 import { Reads } from './reads.ts'
@@ -17,7 +18,12 @@ function recorded(failures = 0) {
     for (const { at } of rows) written.push(`${unit} ${at / HOUR_MS}`)
   }
   const { log, lines } = recordingLog()
-  const reads = new Reads({ db: { write } as unknown as Database, clock: { now: () => now }, log })
+  const reads = new Reads({
+    db: { write } as unknown as Database,
+    notifier: new LocalNotifier({ log }),
+    clock: { now: () => now },
+    log,
+  })
   return { reads, written, lines, wait: (ms: number) => void (now += ms) }
 }
 
@@ -42,12 +48,11 @@ test('What was used within the hour, as its record says, is not written down aga
   expect(written).toEqual([])
 })
 
-test('What could not be written down is noted with the next read, and at the latest at the end', async () => {
+test('What could not be written down is written with what comes next, and at the latest at the end', async () => {
   const { reads, written, lines } = recorded(1)
   reads.note(MEDIA)
   await reads.flush()
-  expect(lines).toMatchObject([{ msg: 'could not note when media were last read' }])
-  reads.note(MEDIA)
+  expect(lines).toMatchObject([{ msg: 'could not write down when media were last read; it is tried again' }])
   await reads[Symbol.asyncDispose]()
   expect(written).toEqual(['touchMedia 10'])
 })

@@ -10,6 +10,7 @@ import type { FairWorkQueue } from '../lib/work-queue.ts'
 import { formatMxc } from '../matrix/ids.ts'
 import type { Context } from '../media/context.ts'
 import { LOOK_AGAIN_MS } from '../media/pending.ts'
+import type { Reads } from '../media/reads.ts'
 import { answered, type Preview } from './answer.ts'
 import { type PreviewFailure, refusal } from './failure.ts'
 import { hasPreviews } from './fetch.ts'
@@ -20,6 +21,7 @@ import { type AskedPreview, pastHour, type WantedPreview, wantedOf } from './wan
 export interface PreviewParts extends MakeParts {
   readonly notifier: Notifier
   readonly keptPreviews: KeptPreviews
+  readonly reads: Reads
   /** Keyed by host. */
   readonly previewQueue: FairWorkQueue
   /** Previews being made, by what they are of. */
@@ -55,7 +57,7 @@ export async function getPreview(parts: PreviewParts, ctx: Context, asked: Asked
   // As the client wrote them: bringing them into one form costs as much as everything else here.
   const name = `${homeserver.name} ${hour ?? ''} ${asked.acceptLanguage ?? ''} ${asked.url}`
   const kept = parts.keptPreviews.get(name, now)
-  if (kept) return told(kept)
+  if (kept) return told(parts, kept)
   const wanted = wantedOf(homeserver, asked)
   refuseDisallowed(parts, wanted)
   const keep = parts.keptPreviews.reading()
@@ -63,7 +65,7 @@ export async function getPreview(parts: PreviewParts, ctx: Context, asked: Asked
   const outcome = outcomeOf(wanted, found ?? (await makeShared(parts, ctx, wanted)))
   // What was made took long enough for others to have purged it.
   if (found) keep(name, outcome)
-  return told(outcome)
+  return told(parts, outcome)
 }
 
 /** Also what was made before the option forbade it. */
@@ -72,8 +74,9 @@ function refuseDisallowed({ previewDoors }: PreviewParts, { homeserver, url }: W
   if (pattern !== undefined) throw refusal()
 }
 
-function told(outcome: Outcome): Previewed {
+function told({ reads }: Pick<PreviewParts, 'reads'>, outcome: Outcome): Previewed {
   if ('failure' in outcome) throw refusal()
+  reads.notePreview(outcome.row, outcome.usedAt)
   return { preview: outcome.preview, until: outcome.until }
 }
 
@@ -93,12 +96,13 @@ async function find(
 /** How long what is found of the past may be kept: it does not change, but it may be purged. */
 const LOOK_BACK_MS = 300_000
 
-function outcomeOf({ homeserver }: WantedPreview, record: PreviewRecord): Outcome {
-  const { answer, error, picture, expiresAt: until } = record
-  if (answer === null) return { failure: JSON.parse(error ?? '{}') as PreviewFailure, until }
+function outcomeOf({ homeserver, key }: WantedPreview, record: PreviewRecord): Outcome {
+  const { answer, error, picture, hour, usedAt, expiresAt: until } = record
+  const of = { row: { ...key, hour }, usedAt, until }
+  if (answer === null) return { ...of, failure: JSON.parse(error ?? '{}') as PreviewFailure }
   const isShown = picture !== null && !picture.quarantined
   const mxc = isShown ? formatMxc({ origin: homeserver.name, mediaId: picture.mediaId }) : undefined
-  return { preview: answered(JSON.parse(answer) as Preview, mxc), picture: picture?.sha256, until }
+  return { ...of, preview: answered(JSON.parse(answer) as Preview, mxc), picture: picture?.sha256 }
 }
 
 /** On this instance everybody waits for the same work; between instances a lease decides who does it. */

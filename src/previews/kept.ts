@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Notifier } from '../coordination/notifier.ts'
+import type { PreviewRow } from '../db/previews.ts'
 import { cacheHit, cacheMissed, cacheSized, type EventParts } from '../lib/events.ts'
 import { onChanged } from '../media/records.ts'
 import { UpToDate, type UpToDateParts } from '../media/up-to-date.ts'
@@ -10,6 +11,9 @@ import type { PreviewFailure } from './failure.ts'
 export type Outcome = {
   /** Until when it is answered without another look at the page, in ms since 1970. */
   readonly until: number
+  /** Which it is, and when it was last asked for as far as its row says, in ms since 1970. */
+  readonly row: PreviewRow
+  readonly usedAt: number
 } &
   /** `picture`: the SHA-256 of its picture, also of one that nobody may have now. */
   (

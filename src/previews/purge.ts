@@ -6,6 +6,7 @@ import { type PreviewFilter, purgePreviews, sweepFailedPreviews } from '../db/pr
 import type { Clock } from '../lib/clock.ts'
 import type { EventParts } from '../lib/events.ts'
 import { previewsPurged } from '../lib/preview-events.ts'
+import { settleReads } from '../media/reads.ts'
 import { announceChanged } from '../media/records.ts'
 
 export interface PurgeParts {
@@ -21,13 +22,15 @@ export interface Purged {
   readonly removed: number
   /** Pictures that nothing shows any more. */
   readonly pictures: number
+  /** There are more of them. */
+  readonly isMore: boolean
 }
 
 /** As many pictures as one announcement can name. */
 const BATCH = 100
 
 /**
- * Removes previews with the pictures that only they showed. When it resolves, no instance answers with them any more. Ends between
+ * Removes previews, about `most` of them, with the pictures that only they showed. When it resolves, no instance answers with them any more. Ends between
  * two batches once `signal` says so.
  *
  * @throws when other instances cannot be told: asking again tells them
@@ -37,9 +40,11 @@ export async function removePreviews(
   filter: PreviewFilter,
   by: string | undefined,
   signal: AbortSignal,
+  most = Infinity,
 ): Promise<Purged> {
-  let [removed, pictures] = [0, 0]
-  for (let isMore = true; isMore && !signal.aborted;) {
+  let [removed, pictures, isMore] = [0, 0, true]
+  while (isMore && removed < most && !signal.aborted) {
+    if (filter.unusedSince !== undefined) await settleReads(parts.notifier)
     const batch = await parts.db.write(purgePreviews, { filter, at: parts.clock.now(), limit: BATCH })
     removed += batch.removed
     pictures += batch.pictures.length
@@ -51,7 +56,7 @@ export async function removePreviews(
   // Also when nothing was left to remove: whoever did that may have ended before telling the others.
   if (removed > 0 || by !== undefined) await parts.notifier.announce('purged', '')
   if (removed > 0) previewsPurged(parts.events, { removed, pictures, by })
-  return { removed, pictures }
+  return { removed, pictures, isMore }
 }
 
 /** Removes failures that nobody is told of any more. */

@@ -21,12 +21,13 @@ export function ledgerJob({ db, clock, events }: LedgerParts, keepDays: () => nu
     everyMs: DAY_MS,
     async run({ signal }) {
       const days = keepDays()
-      if (days === 0) return
+      if (days === 0) return undefined
       let tasks = 0
       for (let batch = BATCH; batch === BATCH && !signal.aborted; tasks += batch) {
         batch = await db.write(sweepTasks, { before: clock.now() - days * DAY_MS, limit: BATCH })
       }
       if (tasks > 0) tasksForgotten(events, { tasks, days })
+      return { report: { tasks } }
     },
   }
 }

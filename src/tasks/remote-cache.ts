@@ -20,6 +20,7 @@ export function remoteCacheJob(parts: ModerationParts, maxBytes: () => number): 
       }
       const { removed, bytes } = await trimRemoteCache(trimming, maxBytes(), parts.clock.now(), signal)
       if (removed > 0) remoteCacheTrimmed(parts.events, { removed, bytes })
+      return { report: { removed, bytes } }
     },
   }
 }

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type LastRun, lastRun, noteRun, spreadFirstRun } from '../db/jobs.ts'
+import { type LastRun, lastRun, noteRun } from '../db/jobs.ts'
+import type { JsonObject } from '../db/json.ts'
 import type { Database } from '../db/connect.ts'
 import type { Lease } from '../db/leases.ts'
 import { type LeaseParts, withLease } from '../db/with-lease.ts'
@@ -11,15 +12,27 @@ import type { EventParts } from '../lib/events.ts'
 export interface Job {
   /** Under this name the database remembers when it last ran: for good. */
   readonly name: string
-  /** Time from the end of one run to the next, in ms. */
+  /** Time from the end of one run to the next, in ms. From an hour on each job has its own minute of the hour. */
   readonly everyMs: number
-  /** One run. Long ones stop when the signal aborts; writes that only one instance may make ask for the lease. */
-  readonly run: (turn: Turn) => Promise<void>
+  /**
+   * One run. Long ones stop when the signal aborts; writes that only one instance may make ask for the lease. What it gives is
+   * kept until the next run.
+   */
+  readonly run: (turn: Turn) => Promise<Ran | undefined | void>
 }
 
 export interface Turn {
   readonly lease: Lease
   readonly signal: AbortSignal
+  /** What the last run reported, if it ended well. */
+  readonly last: JsonObject | undefined
+}
+
+/** How a run ended that tells something. */
+export interface Ran {
+  readonly report: JsonObject
+  /** There is more to do: when to go on, in ms. */
+  readonly againInMs?: number
 }
 
 export interface ScheduleParts extends LeaseParts {
@@ -32,18 +45,24 @@ export interface ScheduleParts extends LeaseParts {
 
 /** A run that failed is repeated after this time, if the job's own is longer. */
 const RETRY_MS = 5 * 60_000
+/** While another instance is at it: it may die over it, and its lease ends soon after. */
+const LOOK_AGAIN_MS = 30_000
 const FIRST_WITHIN_MS = 20_000
-/** Jobs that come more rarely than every minute have their first run within the hour, each at a moment of its own. */
-const OFTEN_MS = 60_000
-const FIRST_RARE_WITHIN_MS = 3_600_000
-/** And drift apart from then on: of instances, and jobs, none meet at every full hour. */
 const SPREAD = 0.1
-const SPREAD_AT_MOST_MS = 10 * 60_000
+const SPREAD_AT_MOST_MS = 60_000
+const HOUR_MS = 3_600_000
+/** What a standstill left overdue begins within the twelfth part of an hour. */
+const CATCH_UP = 12
+
+/** A job with its place in the hour, in ms. */
+export interface PlacedJob extends Job {
+  readonly place: number
+}
 
 /** Runs each job when it is due: once among all instances, however many run this. Disposing it ends the runs under way. */
 export function startSchedule(parts: ScheduleParts, jobs: readonly Job[]): AsyncDisposable {
   const closing = new AbortController()
-  const running = jobs.map((job) => keepRunning(parts, job, closing.signal))
+  const running = placed(jobs).map((job) => keepRunning(parts, job, closing.signal))
   return {
     async [Symbol.asyncDispose]() {
       closing.abort()
@@ -52,11 +71,32 @@ export function startSchedule(parts: ScheduleParts, jobs: readonly Job[]): Async
   }
 }
 
-async function keepRunning(parts: ScheduleParts, job: Job, closing: AbortSignal): Promise<void> {
+/** Spreads what is done each hour, or more seldom, over the hour: the same for all instances, as they have the same jobs. */
+export function placed(jobs: readonly Job[]): readonly PlacedJob[] {
+  const seldom = jobs.filter(({ everyMs }) => everyMs >= HOUR_MS)
+  return jobs.map((job) => ({
+    ...job,
+    place: (Math.max(0, seldom.indexOf(job)) * HOUR_MS) / Math.max(1, seldom.length),
+  }))
+}
+
+async function keepRunning(parts: ScheduleParts, job: PlacedJob, closing: AbortSignal): Promise<void> {
   await pause(parts.random() * Math.min(FIRST_WITHIN_MS, job.everyMs), closing)
+  if (await isOverdue(parts, job)) await pause(job.place / CATCH_UP, closing)
   while (!closing.aborted) {
     const dueInMs = await runIfDue(parts, job, closing)
     await pause(dueInMs + parts.random() * Math.min(SPREAD_AT_MOST_MS, job.everyMs * SPREAD), closing)
+  }
+}
+
+/** Nobody was there when it was due. */
+async function isOverdue(parts: ScheduleParts, job: PlacedJob): Promise<boolean> {
+  try {
+    const last = await lastRun(parts.db.read, job.name)
+    return last !== undefined && dueIn(job, last) < 0
+  } catch (error) {
+    parts.log.debug({ err: error, job: job.name }, 'could not look when a scheduled job last ran')
+    return false
   }
 }
 
@@ -65,53 +105,62 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /** Runs the job if it is due and nobody else is at it; gives when to ask again, in ms. Failures are in the log. */
-async function runIfDue(parts: ScheduleParts, job: Job, closing: AbortSignal): Promise<number> {
+async function runIfDue(parts: ScheduleParts, job: PlacedJob, closing: AbortSignal): Promise<number> {
   try {
     const dueInMs = await timeUntilDue(parts, job)
     if (dueInMs > 0) return dueInMs
     await withLease(parts, `job ${job.name}`, { signal: closing }, async (lease, signal) => {
       // Somebody may have done it between the question and the lease.
-      if ((await timeUntilDue(parts, job)) <= 0) await runOnce(parts, job, { lease, signal }, closing)
+      const last = await lastRun(parts.db.read, job.name)
+      if (last && dueIn(job, last) > 0) return
+      await runOnce(parts, job, { lease, signal, last: last?.error === '' ? last.report : undefined }, closing)
     })
-    // Not due later: somebody else is still at it, and may die over it.
     const againInMs = await timeUntilDue(parts, job)
-    return againInMs > 0 ? againInMs : Math.min(job.everyMs, RETRY_MS)
+    return againInMs > 0 ? againInMs : Math.min(job.everyMs, LOOK_AGAIN_MS)
   } catch (error) {
     if (!closing.aborted) parts.log.warn({ err: error, job: job.name }, 'a scheduled job could not be begun or noted')
     return Math.min(job.everyMs, RETRY_MS)
   }
 }
 
-async function timeUntilDue(parts: ScheduleParts, job: Job): Promise<number> {
+async function timeUntilDue(parts: ScheduleParts, job: PlacedJob): Promise<number> {
   const last = await lastRun(parts.db.read, job.name)
-  if (!last) return await timeUntilFirst(parts, job)
-  tellSuccess(parts, job, last)
-  return (last.error === '' ? job.everyMs : Math.min(job.everyMs, RETRY_MS)) - last.agoMs
+  if (!last) return 0
+  tellSuccess(parts, last)
+  return dueIn(job, last)
 }
 
-async function timeUntilFirst({ db, random }: ScheduleParts, { name, everyMs }: Job): Promise<number> {
-  if (everyMs <= OFTEN_MS) return 0
-  const inMs = Math.round(random() * Math.min(everyMs, FIRST_RARE_WITHIN_MS))
-  await db.write(spreadFirstRun, { job: name, everyMs, inMs })
-  return inMs
-}
-
-function tellSuccess({ events, clock }: ScheduleParts, { name: job }: Job, { succeededAgoMs }: LastRun): void {
+function tellSuccess({ events, clock }: ScheduleParts, { job, succeededAgoMs }: LastRun): void {
   if (succeededAgoMs !== null) jobSeen(events, { job, succeededAt: clock.now() - succeededAgoMs })
+}
+
+/** When a job is due after its last run, in ms from now. */
+export function dueIn({ everyMs, place }: PlacedJob, { endedAt, agoMs, error, againInMs }: LastRun): number {
+  if (error !== '') return Math.min(everyMs, RETRY_MS) - agoMs
+  if (againInMs !== null) return againInMs - agoMs
+  if (everyMs < HOUR_MS) return everyMs - agoMs
+  // Its next place in an hour that is not much sooner than that.
+  const earliest = endedAt + everyMs - HOUR_MS / 2
+  const waitMs = (HOUR_MS + place - (earliest % HOUR_MS)) % HOUR_MS
+  return earliest + waitMs - (endedAt + agoMs)
 }
 
 /** A run that was told to stop is not noted: another instance does it instead. */
 async function runOnce(parts: ScheduleParts, job: Job, turn: Turn, closing: AbortSignal): Promise<void> {
   const began = performance.now()
   let problem: unknown
+  let ran: Ran | void = undefined
   try {
-    await job.run(turn)
+    ran = await job.run(turn)
   } catch (error) {
     problem = error ?? new Error('it failed without saying why')
   }
   if (closing.aborted || turn.signal.aborted) return
-  jobRan(parts.events, { job: job.name, durationMs: Math.round(performance.now() - began), problem })
-  await parts.db.write(noteRun, { lease: turn.lease, job: job.name, error: messageOf(problem) })
+  const durationMs = Math.round(performance.now() - began)
+  const { report = null, againInMs = null } = ran ?? {}
+  jobRan(parts.events, { job: job.name, durationMs, problem })
+  const ended = { error: messageOf(problem), durationMs, report, againInMs }
+  await parts.db.write(noteRun, { lease: turn.lease, job: job.name, ...ended })
 }
 
 function messageOf(problem: unknown): string {

@@ -6,6 +6,7 @@ import { expireThumbnail, type ThumbnailKey, thumbnailsUnusedSince } from '../db
 import type { Clock } from '../lib/clock.ts'
 import { thumbnailsExpired } from '../lib/background-events.ts'
 import type { EventParts } from '../lib/events.ts'
+import { settleReads } from '../media/reads.ts'
 import { announceChanged } from '../media/records.ts'
 
 export interface ExpireParts {
@@ -19,19 +20,31 @@ export interface ExpireParts {
 /** As many as one announcement can name. */
 const PAGE = 100
 
+export interface ExpiredThumbnails {
+  readonly removed: number
+  /** There are more of them. */
+  readonly isMore: boolean
+}
+
 /**
- * Removes thumbnails that nobody has used since `before` (ms since 1970), with their bytes where nothing else has the same;
- * gives how many. They are made again when somebody asks. Ends between two of them once `signal` says so.
+ * Removes thumbnails that nobody has used since `before` (ms since 1970), with their bytes where nothing else has the same: about
+ * `most` of them. They are made again when somebody asks. Ends between two of them once `signal` says so.
  */
-export async function expireThumbnails(parts: ExpireParts, before: number, signal: AbortSignal): Promise<number> {
+export async function expireThumbnails(
+  parts: ExpireParts,
+  { before, most }: { readonly before: number; readonly most: number },
+  signal: AbortSignal,
+): Promise<ExpiredThumbnails> {
   let removed = 0
-  for (let isMore = true; isMore && !signal.aborted;) {
+  let isMore = true
+  while (isMore && removed < most && !signal.aborted) {
+    await settleReads(parts.notifier)
     const page = await thumbnailsUnusedSince(parts.db.read, { before, limit: PAGE })
     removed += await expirePage(parts, page, before, signal)
     isMore = page.length === PAGE
   }
   if (removed > 0) thumbnailsExpired(parts.events, { removed })
-  return removed
+  return { removed, isMore }
 }
 
 async function expirePage(

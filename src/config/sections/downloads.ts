@@ -17,8 +17,8 @@ export const downloads = section('What users may fetch, and from where.', {
   }),
   expireAfterDays: option(wholeFromZero(), 0, {
     ...mainOnly,
-    planned: true,
-    description: 'Forget media of other servers after this many days without use; 0 = never.',
+    description:
+      'Remove media of other servers after this many days without use; 0 = never. They are fetched again when somebody asks for them.',
   }),
   maxStoredBytes: option(wholeFromZero(), 0, {
     ...mainOnly,

@@ -1,27 +1,39 @@
 import { z } from 'zod'
-import { mainOnly, option, section, text, whole } from '../option.ts'
-
-const planned = { ...mainOnly, planned: true } as const
+import { mainOnly, needed, option, section, text, whole } from '../option.ts'
 
 const rule = z.object({
-  olderThanDays: option(whole({ min: 0 }), 0, { ...planned, example: 365, description: 'Only files older than this.' }),
+  olderThanDays: needed(whole({ min: 1 }), {
+    ...mainOnly,
+    example: 365,
+    description: 'Only files that nobody has downloaded for so many days; uploading counts as well.',
+  }),
   largerThanBytes: option(whole({ min: 0 }), 0, {
-    ...planned,
+    ...mainOnly,
     example: 104_857_600,
-    description: 'Only files larger than this.',
+    description: 'Only files larger than this, in bytes.',
   }),
   types: option(z.array(text()), [], {
-    ...planned,
+    ...mainOnly,
     example: ['video/*'],
-    description: 'Only these types; empty = all.',
+    description:
+      'Only files that their senders say are of these types, with * for anything; empty = all. Files of encrypted rooms are application/octet-stream.',
   }),
   users: option(z.array(text()), [], {
-    ...planned,
+    ...mainOnly,
     example: ['@*:example.org'],
-    description: 'Only of these users; empty = all.',
+    description: 'Only what these users uploaded, with * for anything; empty = all.',
+  }),
+  servers: option(z.array(text()), [], {
+    ...mainOnly,
+    example: ['example.org'],
+    description: 'Only media of these homeservers of yours, with * for anything; empty = all.',
   }),
 })
 
-export const retention = section('How long files are kept.', {
-  local: option(z.array(rule), [], { ...planned, description: 'Rules for removing files of our own users.' }),
+export const retention = section('How long files of our own users are kept: for ever, unless a rule says otherwise.', {
+  local: option(z.array(rule), [], {
+    ...mainOnly,
+    description:
+      'Rules for removing files of our own users, for good. A file goes when all that one rule says holds for it, unless it is pinned or quarantined. `cellarium retention` shows what would go.',
+  }),
 })

@@ -61,7 +61,7 @@ export const urlPreviews = section('Previews of web pages in chats.', {
   ),
   expireAfterDays: option(wholeFromZero(), 0, {
     ...mainOnly,
-    description: 'Remove previews after this many days, with their pictures; 0 = never.',
+    description: 'Remove previews after this many days without use, with their pictures; 0 = never.',
   }),
   defaultLanguage: option(textThat(isHeaderText, 'text that can stand in an HTTP header'), 'en-US,en', {
     ...anywhere,

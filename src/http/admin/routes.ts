@@ -3,8 +3,10 @@ import { bulkRoutes } from './bulk-routes.ts'
 import * as audit from './audit.ts'
 import * as datastores from './datastores.ts'
 import * as federation from './federation.ts'
+import * as jobs from './jobs.ts'
 import * as moderation from './moderation.ts'
 import * as previews from './previews.ts'
+import * as retention from './retention.ts'
 import * as tasks from './tasks.ts'
 import * as usage from './usage.ts'
 
@@ -133,6 +135,20 @@ export const adminRoutes: readonly Route[] = [
     paths: own('admin/audit'),
     who: 'repository_admin',
     ...audit.list,
+  },
+  {
+    action: 'list_jobs',
+    methods: GET,
+    paths: own('admin/jobs'),
+    who: 'repository_admin',
+    ...jobs.listAll,
+  },
+  {
+    action: 'preview_retention',
+    methods: GET,
+    paths: own('admin/retention/preview'),
+    who: 'repository_admin',
+    ...retention.preview,
   },
   {
     action: 'list_previews',

@@ -35,7 +35,8 @@ export function previewsContract(open: OpenDatabase): void {
       const { homeserver, urlHash, language } = one
       const key = { homeserver, urlHash, language }
       const { answer, createdAt, expiresAt } = one
-      const record = { answer, error: null, createdAt, expiresAt, picture: null }
+      const times = { hour: NOW, createdAt, usedAt: createdAt, expiresAt }
+      const record = { answer, error: null, ...times, picture: null }
       expect(await findFresh(db.read, { ...key, now: NOW + HOUR - 1 })).toEqual(record)
       expect(await findFresh(db.read, { ...key, now: NOW + HOUR })).toBeUndefined()
       expect(await findFresh(db.read, { ...key, language: 'de', now: NOW })).toBeUndefined()

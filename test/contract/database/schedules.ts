@@ -9,19 +9,18 @@ import { isLeased, takeLease } from '../../../src/db/leases.ts'
 import { type Metrics, openMetrics } from '../../../src/lib/metrics.ts'
 import { type Job, startSchedule } from '../../../src/tasks/schedule.ts'
 import { eventually } from '../../support/app.ts'
-import { close, many, type OpenDatabase, table } from './support.ts'
+import { close, type OpenDatabase, table } from './support.ts'
 
 const log = pino({ level: 'silent' })
-const HOUR_MS = 3_600_000
 
 /** An instance that does these jobs. */
 function schedule(db: Database, ...jobs: Job[]) {
   return scheduled(db, jobs, openMetrics({ version: 'test' }))
 }
 
-function scheduled(db: Database, jobs: readonly Job[], metrics: Metrics, random: () => number = Math.random) {
+function scheduled(db: Database, jobs: readonly Job[], metrics: Metrics) {
   const events = { log, metrics }
-  return startSchedule({ db, log, events, newToken: randomUUID, random, clock: { now: () => Date.now() } }, jobs)
+  return startSchedule({ db, log, events, newToken: randomUUID, random: Math.random, clock: { now: () => Date.now() } }, jobs)
 }
 
 export function schedulesContract(open: OpenDatabase): void {
@@ -63,36 +62,6 @@ export function schedulesContract(open: OpenDatabase): void {
       expect(runs).toBeGreaterThan(1)
       expect((await lastRun(under.db.read, 'sweeping'))?.agoMs).toBeGreaterThan(100)
     })
-
-    test('begins with rare jobs at different times within the hour, which it remembers', async () => {
-      await using under = await open()
-      let runs = 0
-      const rare = (name: string): Job => ({ name, everyMs: 24 * HOUR_MS, run: async () => void runs++ })
-      const jobs = many(30, (index) => rare(`rare ${index}`))
-      const due = async () => {
-        const all = await Promise.all(jobs.map(({ name }) => lastRun(under.db.read, name)))
-        return all.every((last) => last) ? all.map((last) => 24 * HOUR_MS - (last?.agoMs ?? 0)) : undefined
-      }
-      // Not so early that one of them is due while this test runs.
-      const late = () => 0.3 + 0.7 * Math.random()
-      const metrics = openMetrics({ version: 'test' })
-      let before: number[] | undefined
-      {
-        await using _ = scheduled(under.db, jobs, metrics, late)
-        // Each asks for the first time within twenty seconds.
-        await eventually(async () => (before = await due()), 60_000)
-      }
-      for (const inMs of before ?? []) expect(inMs).toBeLessThanOrEqual(HOUR_MS)
-      expect(Math.max(...(before ?? [])) - Math.min(...(before ?? []))).toBeGreaterThan(HOUR_MS / 10)
-      const [first] = jobs
-      if (!first) throw new Error('there are jobs')
-      await under.execute(`UPDATE ${table(under.db, 'jobs')} SET ended_at = 0 WHERE name = '${first.name}'`)
-      await using _ = scheduled(under.db, jobs, metrics, late)
-      let again: readonly number[] = []
-      await eventually(async () => ((again = (await due()) ?? [])[0] ?? 0) > HOUR_MS, 60_000)
-      expect(runs).toBe(1)
-      for (const [index, inMs] of again.entries()) if (index > 0) expect(inMs).toBeLessThanOrEqual(before?.[index] ?? 0)
-    }, 180_000)
 
     test('tells on every instance when a job last ended well, wherever that was', async () => {
       await using under = await open()

@@ -41,6 +41,8 @@ async function held(db: Database, token: string) {
   return { id, lease: lease(token) }
 }
 
+const RAN = { job: 'sweeping', error: '', durationMs: 12, report: null, againInMs: null }
+
 export function tasksContract(open: OpenDatabase): void {
   describe('Tasks', () => {
     test('get numbers of their own, whoever writes them down at once', async () => {
@@ -161,7 +163,7 @@ export function tasksContract(open: OpenDatabase): void {
       const events = { log: pino({ level: 'silent' }), metrics: openMetrics({ version: 'test' }) }
       const forget = async (days: number) => {
         const job = ledgerJob({ db, clock: { now: () => NOW }, events }, () => days)
-        await job.run({ lease: lease('mine'), signal: new AbortController().signal })
+        await job.run({ lease: lease('mine'), signal: new AbortController().signal, last: undefined })
       }
       await forget(0)
       expect(await left()).toBe(603)
@@ -179,9 +181,9 @@ export function tasksContract(open: OpenDatabase): void {
       const [mine, theirs] = [lease('mine'), lease('theirs')]
       expect(await lastRun(db.read, 'sweeping')).toBeUndefined()
       await db.write(takeLease, { ...mine, ms: LONG })
-      await db.write(noteRun, { lease: theirs, job: 'sweeping', error: '' })
+      await db.write(noteRun, { ...RAN, lease: theirs })
       expect(await lastRun(db.read, 'sweeping')).toBeUndefined()
-      await db.write(noteRun, { lease: mine, job: 'sweeping', error: 'full' })
+      await db.write(noteRun, { ...RAN, lease: mine, error: 'full' })
       const last = await lastRun(db.read, 'sweeping')
       expect(last?.error).toBe('full')
       expect(last?.agoMs).toBeGreaterThanOrEqual(0)
@@ -190,7 +192,7 @@ export function tasksContract(open: OpenDatabase): void {
       expect(last?.succeededAgoMs).toBeNull()
       for (const error of ['', 'full again']) {
         await db.write(takeLease, { ...mine, ms: LONG })
-        await db.write(noteRun, { lease: mine, job: 'sweeping', error })
+        await db.write(noteRun, { ...RAN, lease: mine, error })
       }
       const { error, succeededAgoMs } = (await lastRun(db.read, 'sweeping')) ?? {}
       expect(error).toBe('full again')
