@@ -160,6 +160,21 @@ export interface PreviewsTable {
   expires_at: number
 }
 
+/** Media that administrators are asked to look at. */
+export interface ReportsTable {
+  id: string
+  origin: string
+  media_id: string
+  sha256: string
+  source: string
+  reason: string
+  reporter: string | null
+  created_at: number
+  closed_at: number | null
+  outcome: string | null
+  closed_by: string | null
+}
+
 export interface Schema {
   objects: ObjectsTable
   media: MediaTable
@@ -176,4 +191,5 @@ export interface Schema {
   care_progress: CareProgressTable
   descriptions: DescriptionsTable
   previews: PreviewsTable
+  reports: ReportsTable
 }

@@ -1,5 +1,6 @@
 import * as descriptions from './descriptions.ts'
 import * as jobs from './jobs.ts'
+import * as judged from './judged.ts'
 import * as leases from './leases.ts'
 import * as media from './media.ts'
 import * as care from './object-care.ts'
@@ -11,6 +12,7 @@ import * as previews from './previews.ts'
 import * as progress from './progress.ts'
 import type { Unit } from './query.ts'
 import * as remote from './remote.ts'
+import * as reports from './reports.ts'
 import * as repository from './repository.ts'
 import * as tasks from './tasks.ts'
 import * as thumbnails from './thumbnails.ts'
@@ -24,6 +26,7 @@ export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
     care,
     descriptions,
     jobs,
+    judged,
     leases,
     media,
     moderation,
@@ -33,6 +36,7 @@ export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
     previews,
     progress,
     remote,
+    reports,
     repository,
     tasks,
     thumbnails,
