@@ -91,3 +91,10 @@ export function reportClosed(
   metrics.reportsClosed.of(closed.outcome).add()
   log.info(closed, 'a report was closed')
 }
+
+/** The configuration names plugins of matrix-media-repo. */
+export function pluginsLeftOut({ log }: Pick<LogAndMetrics, 'log'>): void {
+  log.warn(
+    'plugins of matrix-media-repo (plugins[]) cannot run here; use moderation.hooks instead (docs/moderation.md)',
+  )
+}

@@ -9,6 +9,7 @@ import { moderationContract } from './database/moderation.ts'
 import { previewsContract } from './database/previews.ts'
 import { recordsContract } from './database/records.ts'
 import { remoteContract } from './database/remote.ts'
+import { reportsContract } from './database/reports.ts'
 import { repositoryContract } from './database/repository.ts'
 import { reservationsContract } from './database/reservations.ts'
 import { type DatabaseUnderTest, type OpenDatabase, table } from './database/support.ts'
@@ -48,12 +49,13 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     moderationContract(openEmpty)
     remoteContract(openEmpty)
     previewsContract(openEmpty)
+    reportsContract(openEmpty)
   })
 }
 
 async function empty(under: DatabaseUnderTest): Promise<void> {
   const tables = ['thumbnails', 'media', 'deleted_media', 'pending_media', 'objects', 'usage_changes', 'usage_totals']
-  tables.push('previews', 'leases', 'jobs', 'tasks', 'unused_objects', 'repository', 'care_progress')
+  tables.push('previews', 'leases', 'jobs', 'tasks', 'unused_objects', 'repository', 'care_progress', 'reports')
   for (const name of tables) await under.execute(`DELETE FROM ${table(under.db, name)}`)
   await under.execute(`DELETE FROM ${table(under.db, 'migrations')} WHERE name LIKE '9999%'`)
 }

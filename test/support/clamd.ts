@@ -26,8 +26,6 @@ export async function startClamd({ streamMaxLength = '4M' } = {}): Promise<Clamd
   await mkdir(signatures)
   const md5 = createHash('md5').update(EICAR).digest('hex')
   await writeFile(join(signatures, 'own.hdb'), `${md5}:${EICAR.length}:Eicar-Test-Signature\n`)
-  // The same inside of other files, from their beginning.
-  await writeFile(join(signatures, 'own.ndb'), `Eicar-Inside:0:*:${EICAR.toString('hex')}\n`)
   const address = join(folder, 'clamd.sock')
   const settings = {
     LocalSocket: address,
