@@ -90,9 +90,7 @@ export async function listReports(
     .select(columns)
     .where('closed_at', state === 'open' ? 'is' : 'is not', null)
     .$if(after !== null, (query) =>
-      query.where(({ eb, refTuple, tuple }) =>
-        eb(refTuple('created_at', 'id'), '>', tuple(after?.createdAt ?? 0, after?.id ?? '')),
-      ),
+      query.where((is) => is(is.refTuple('created_at', 'id'), '>', is.tuple(after?.createdAt ?? 0, after?.id ?? ''))),
     )
     .orderBy('created_at')
     .orderBy('id')
@@ -110,7 +108,7 @@ export async function countOpenReports(db: Queryable): Promise<readonly { source
     .groupBy('source')
     .orderBy('source')
     .execute()
-  return rows.map(({ source, open }) => ({ source, open: Number(open) }))
+  return rows.map(({ source, open }) => ({ source, open }))
 }
 
 export interface Closing {
@@ -129,8 +127,8 @@ export const closeReports = unit('closeReports', async (tx, { id, outcome, at, b
     .where('closed_at', 'is', null)
     .$if(!all, (query) => query.where('id', '=', id))
     .$if(all, (query) =>
-      query.where('sha256', '=', ({ selectFrom }) =>
-        selectFrom('reports as closing').select('closing.sha256').where('closing.id', '=', id),
+      query.where('sha256', '=', (inner) =>
+        inner.selectFrom('reports as closing').select('closing.sha256').where('closing.id', '=', id),
       ),
     )
     .executeTakeFirst()

@@ -134,25 +134,7 @@ function openFamilies() {
     remoteTrimmed: counter('cellarium_remote_media_trimmed_total', 'Media of other servers removed to stay in bounds'),
     preGenerationsDropped: counter('cellarium_pregenerations_dropped_total', 'Uploads without thumbnails in advance'),
     thumbnailsExpired: counter('cellarium_thumbnails_expired_total', 'Thumbnails removed because nobody used them'),
-    gateVerdicts: counter('cellarium_gate_verdicts_total', 'Files judged by a gate, and what was to happen to them', [
-      'gate',
-      'verdict',
-    ]),
-    gateTime: new DistributionFamily(
-      'cellarium_gate_seconds',
-      'Time that a gate took for a file, in seconds',
-      RESPONSE_SECONDS,
-      ['gate'],
-    ),
-    gateUp: new CountFamily('gauge', 'cellarium_gate_up', '1 if the gate could judge the last file, 0 if not', [
-      'gate',
-    ]),
-    hashListUp: new CountFamily('gauge', 'cellarium_hash_list_up', '1 if the list could be read the last time', [
-      'list',
-    ]),
-    hashListSize: new CountFamily('gauge', 'cellarium_hash_list_hashes', 'Hashes on a list', ['list']),
-    reports: counter('cellarium_reports_total', 'Media reported to administrators', ['source']),
-    reportsClosed: counter('cellarium_reports_closed_total', 'Reports that administrators decided about', ['outcome']),
+    ...gateFamilies(),
     quarantined: counter('cellarium_quarantined_total', 'Names of media that were quarantined'),
     deleted: counter('cellarium_deleted_total', 'Media that were deleted'),
     serversLimited: counter('cellarium_servers_limited_total', 'Requests of other homeservers refused by a limit', [
@@ -175,6 +157,31 @@ function previewFamilies() {
     urlPreviews: counter('media_url_previews_generated_total', 'URL previews generated', ['type']),
     previews: counter('cellarium_url_previews_total', 'Pages looked at for previews', ['type', 'outcome']),
     previewsPurged: counter('cellarium_url_previews_removed_total', 'Stored previews that were removed'),
+  }
+}
+
+/** Of what judges files before they are stored. */
+function gateFamilies() {
+  return {
+    gateVerdicts: counter('cellarium_gate_verdicts_total', 'Files judged by a gate, and what was to happen to them', [
+      'gate',
+      'verdict',
+    ]),
+    gateTime: new DistributionFamily(
+      'cellarium_gate_seconds',
+      'Time that a gate took for a file, in seconds',
+      RESPONSE_SECONDS,
+      ['gate'],
+    ),
+    gateUp: new CountFamily('gauge', 'cellarium_gate_up', '1 if the gate could judge the last file, 0 if not', [
+      'gate',
+    ]),
+    hashListUp: new CountFamily('gauge', 'cellarium_hash_list_up', '1 if the list could be read the last time', [
+      'list',
+    ]),
+    hashListSize: new CountFamily('gauge', 'cellarium_hash_list_hashes', 'Hashes on a list', ['list']),
+    reports: counter('cellarium_reports_total', 'Media reported to administrators', ['source']),
+    reportsClosed: counter('cellarium_reports_closed_total', 'Reports that administrators decided about', ['outcome']),
   }
 }
 

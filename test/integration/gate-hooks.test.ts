@@ -99,7 +99,7 @@ describe('A hook', () => {
     const body = randomBytes(300_000)
     let url = ''
     judge.state.judge = async (metadata, _, response) => {
-      url = String((JSON.parse(String(metadata)) as { content_url: string }).content_url)
+      url = (JSON.parse(String(metadata)) as { content_url: string }).content_url
       const fetched = Buffer.from(await (await fetch(url)).arrayBuffer())
       const part = await (await fetch(url, { headers: { range: 'bytes=10-19' } })).arrayBuffer()
       const isWhole = fetched.equals(body) && Buffer.from(part).equals(body.subarray(10, 20))

@@ -110,13 +110,14 @@ async function startSite(answer: Answer) {
   }
 }
 
+const serve =
+  (tag: string, text: string): Answer =>
+  (request, response) => {
+    const known = request.headers['if-none-match'] === tag
+    response.writeHead(known ? 304 : 200, { etag: tag }).end(known ? '' : text)
+  }
+
 test('A list of an address is asked for with its ETag and credentials, and kept when it fails', async () => {
-  const serve =
-    (tag: string, text: string): Answer =>
-    (request, response) => {
-      const known = request.headers['if-none-match'] === tag
-      response.writeHead(known ? 304 : 200, { etag: tag }).end(known ? '' : text)
-    }
   await using site = await startSite(serve('"1"', sha256('first')))
   const source = `${site.url}?key=hidden_Zz9`
   const list = { source, refreshSeconds: 1, authorization: 'Bearer secret_Qq2' }

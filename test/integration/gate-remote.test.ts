@@ -19,10 +19,10 @@ async function startJudge() {
   const waiting: ServerResponse[] = []
   const asked: Record<string, unknown>[] = []
   const server = createServer((request, response) => {
-    void buffer(request).then((body) => {
-      asked.push(JSON.parse(String(body)) as Record<string, unknown>)
+    void (async () => {
+      asked.push(JSON.parse(String(await buffer(request))) as Record<string, unknown>)
       waiting.push(response)
-    })
+    })()
   })
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
   return {

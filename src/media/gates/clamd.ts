@@ -32,14 +32,9 @@ export class ClamdGate implements Gate {
     const result = await this.#queue.run(signal, () =>
       scan(staged.path, { address, timeoutMs: timeoutSeconds * 1000, signal }),
     )
-    switch (result.outcome) {
-      case 'clean':
-        return ALLOWED
-      case 'too_large':
-        return this.#tooLarge('it is over StreamMaxLength of clamd')
-      case 'found':
-        return { action, reason: result.what, told: 'malicious software was found in this file' }
-    }
+    if (result.outcome === 'clean') return ALLOWED
+    if (result.outcome === 'too_large') return this.#tooLarge('it is over StreamMaxLength of clamd')
+    return { action, reason: result.what, told: 'malicious software was found in this file' }
   }
 
   #tooLarge(why: string): Verdict {

@@ -78,11 +78,12 @@ test('A list of a hundred thousand takes 36 bytes for each hash, and finds every
   expect(list.find(sha256('100000'))).toBeUndefined()
 })
 
+const bits = (buffer: Buffer) => [...buffer].map((byte) => byte.toString(2).padStart(8, '0')).join('')
+
 /** As text, bit by bit. */
 function differing(a: Buffer, b: Buffer): number {
-  const bits = (buffer: Buffer) => [...buffer].map((byte) => byte.toString(2).padStart(8, '0')).join('')
   const [one, other] = [bits(a), bits(b)]
-  return [...one].filter((bit, at) => bit !== other[at]).length
+  return Array.from({ length: one.length }, (_, at) => at).filter((at) => one[at] !== other[at]).length
 }
 
 test('The nearest of the known pictures is found, if it is near enough', async () => {

@@ -53,5 +53,5 @@ function sorted(records: Buffer): Buffer {
   const each = Array.from({ length: records.length / RECORD_BYTES }, (_, index) =>
     records.subarray(index * RECORD_BYTES, (index + 1) * RECORD_BYTES),
   )
-  return Buffer.concat(each.toSorted(Buffer.compare))
+  return Buffer.concat(each.toSorted((a, b) => a.compare(b)))
 }
