@@ -25,11 +25,13 @@ import { RemoteKeys, type RemoteKeysParts } from './matrix/keys/remote-keys.ts'
 import { requestKeysFrom } from './matrix/keys/request-keys.ts'
 import { isSameServer } from './matrix/x-matrix.ts'
 import { DatastoreSizes } from './media/choose.ts'
+import { ownAddress } from './media/gates/shown-files.ts'
 import { refuseLostDatastores } from './media/lost-datastores.ts'
 import { LostObjects } from './media/lost.ts'
 import { Reads } from './media/reads.ts'
 import { onChanged, Records } from './media/records.ts'
 import { RemoteMedia, type RemoteParts } from './media/remote.ts'
+import { openGates } from './app/gates.ts'
 import { startBackground } from './app/background.ts'
 import { openMessages, useRedis } from './app/messages.ts'
 import { newToken, randomName } from './app/names.ts'
@@ -112,7 +114,8 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   configureMetrics(metrics, config.current())
   const keys = await openKeys(parts, config, { federation, clock, events })
   const datastoreSizes = new DatastoreSizes({ db, clock })
-  const storing = { db, datastores, datastoreSizes, notifier, clock, events, log }
+  const gates = await openGates(parts, config, { ...thumbnails, events, clock })
+  const storing = { db, datastores, datastoreSizes, notifier, clock, events, log, gates: gates.gates }
   const remote = parts.use(openRemote(config, { ...storing, redis, federation, ...keys }))
   parts.defer(
     config.onChange((next) => {
@@ -156,6 +159,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         ...previews,
         sniffBegin,
         newToken,
+        ...gates,
         events,
         jobs,
         clock,
@@ -168,6 +172,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
       { ...main.repo, ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }) },
     ),
   )
+  gates.shownFiles.reachedAt(main.moderation.ownUrl || ownAddress(http))
   const all = parts.move()
   return { http, [Symbol.asyncDispose]: () => all.disposeAsync() }
 }
@@ -192,7 +197,7 @@ async function openKeys(
 
 interface RemoteNeed extends Pick<
   RemoteParts,
-  'db' | 'datastores' | 'datastoreSizes' | 'notifier' | 'clock' | 'events' | 'log'
+  'db' | 'datastores' | 'datastoreSizes' | 'notifier' | 'clock' | 'events' | 'log' | 'gates'
 > {
   readonly redis: Redis
   readonly federation: Federation

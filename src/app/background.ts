@@ -25,11 +25,7 @@ interface BackgroundParts extends TransferTaskParts {
 }
 
 /** What happens without a request: jobs (which it gives), tasks, sweeps. */
-export function startBackground(
-  parts: AsyncDisposableStack,
-  config: ConfigStore,
-  of: BackgroundParts,
-): readonly Job[] {
+export function startBackground(parts: AsyncDisposableStack, config: ConfigStore, of: BackgroundParts): readonly Job[] {
   const { main } = config.current()
   const leased = { ...of, newToken }
   const jobs = allJobs(of, () => config.current().main)

@@ -228,6 +228,21 @@ export interface PreviewsTable {
   accessed_at: number | null
 }
 
+/** Media that administrators are asked to look at. */
+export interface ReportsTable {
+  id: string
+  origin: string
+  media_id: string
+  sha256: string
+  source: string
+  reason: string
+  reporter: string | null
+  created_at: number
+  closed_at: number | null
+  outcome: string | null
+  closed_by: string | null
+}
+
 export interface Schema {
   objects: ObjectsTable
   media: MediaTable
@@ -248,4 +263,5 @@ export interface Schema {
   quarantine_changes: QuarantineChangesTable
   audit: AuditTable
   previews: PreviewsTable
+  reports: ReportsTable
 }

@@ -2,6 +2,7 @@ import * as audit from './audit.ts'
 import * as deletion from './deletion.ts'
 import * as descriptions from './descriptions.ts'
 import * as jobs from './jobs.ts'
+import * as judged from './judged.ts'
 import * as leases from './leases.ts'
 import * as media from './media.ts'
 import * as care from './object-care.ts'
@@ -16,6 +17,7 @@ import * as quarantineNames from './quarantine-names.ts'
 import type { Unit } from './query.ts'
 import * as quota from './quota.ts'
 import * as remote from './remote.ts'
+import * as reports from './reports.ts'
 import * as repository from './repository.ts'
 import * as tasks from './tasks.ts'
 import * as thumbnails from './thumbnails.ts'
@@ -32,6 +34,7 @@ export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
     deletion,
     descriptions,
     jobs,
+    judged,
     leases,
     media,
     moderation,
@@ -44,6 +47,7 @@ export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
     quarantineNames,
     quota,
     remote,
+    reports,
     repository,
     tasks,
     thumbnails,

@@ -8,6 +8,7 @@ import type { Homeservers } from '../matrix/homeserver.ts'
 import type { OwnKeys } from '../matrix/keys/own-keys.ts'
 import type { RemoteKeys } from '../matrix/keys/remote-keys.ts'
 import type { DownloadParts } from '../media/download.ts'
+import type { ShownFiles } from '../media/gates/shown-files.ts'
 import type { ModerationParts } from '../media/moderation.ts'
 import type { PendingParts } from '../media/pending.ts'
 import type { Records } from '../media/records.ts'
@@ -39,6 +40,9 @@ export interface HttpParts
   readonly requestLimits: RequestLimits
   readonly placeholders: Placeholders
   readonly preGeneration: PreGeneration
+  readonly shownFiles: Pick<ShownFiles, 'find'>
+  /** Makes a text that nobody else has. */
+  readonly newToken: () => string
   /** What separates the parts of an answer: at least 128 random bits, as letters and digits. */
   readonly newBoundary: () => string
   readonly events: EventParts

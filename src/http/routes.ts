@@ -1,3 +1,4 @@
+import { SHOWN_PATH } from '../media/gates/shown-files.ts'
 import * as account from './account.ts'
 import { adminRoutes } from './admin/routes.ts'
 import { json } from './answers.ts'
@@ -10,6 +11,7 @@ import { openApi } from './openapi.ts'
 import { GET, GET_HEAD, own, POST, PUT, type Route } from './route.ts'
 import { synapseRoutes } from './synapse/routes.ts'
 import { previewUrl } from './preview.ts'
+import { stagedFile } from './staged-file.ts'
 import * as uploads from './upload.ts'
 
 /** `_matrix/media/r0|v1|v3/…`: clients, homeservers and their e-mails still use every one of them. */
@@ -149,6 +151,14 @@ export const routes: readonly Route[] = [
     who: 'anyone',
     handler: information.health,
     limits: 'none',
+    anyHost: true,
+  },
+  {
+    action: 'staged_file',
+    methods: GET,
+    paths: [`${SHOWN_PATH}/:token`],
+    who: 'anyone',
+    handler: stagedFile,
     anyHost: true,
   },
   ...adminRoutes,

@@ -100,6 +100,11 @@ export class StorageUnavailable extends Unavailable {
   override readonly name = 'StorageUnavailable'
 }
 
+/** A gate that files have to pass before they are stored cannot judge at the moment. */
+export class GateUnavailable extends Unavailable {
+  override readonly name = 'GateUnavailable'
+}
+
 /** The database cannot be used at the moment. */
 export class DatabaseUnavailable extends Unavailable {
   override readonly name = 'DatabaseUnavailable'

@@ -139,6 +139,7 @@ function openFamilies() {
     thumbnailsExpired: counter('cellarium_thumbnails_expired_total', 'Thumbnails removed because nobody used them'),
     ...ofAdministration(),
     ...limitFamilies(),
+    ...gateFamilies(),
     addressesRefused: counter('cellarium_addresses_refused_total', 'Connections that the configured networks forbade'),
     signingKeys: new CountFamily('gauge', 'cellarium_signing_key_usable', '1 if the homeserver has a signing key', [
       'host',
@@ -207,6 +208,31 @@ function limitFamilies() {
     ]),
     requestsLimited: counter('cellarium_requests_limited_total', 'Requests of clients refused by a limit', ['limit']),
     fetchesLimited: counter('cellarium_fetches_limited_total', 'Requests refused by rateLimit.buckets.downloads'),
+  }
+}
+
+/** Of what judges files before they are stored. */
+function gateFamilies() {
+  return {
+    gateVerdicts: counter('cellarium_gate_verdicts_total', 'Files judged by a gate, and what was to happen to them', [
+      'gate',
+      'verdict',
+    ]),
+    gateTime: new DistributionFamily(
+      'cellarium_gate_seconds',
+      'Time that a gate took for a file, in seconds',
+      RESPONSE_SECONDS,
+      ['gate'],
+    ),
+    gateUp: new CountFamily('gauge', 'cellarium_gate_up', '1 if the gate could judge the last file, 0 if not', [
+      'gate',
+    ]),
+    hashListUp: new CountFamily('gauge', 'cellarium_hash_list_up', '1 if the list could be read the last time', [
+      'list',
+    ]),
+    hashListSize: new CountFamily('gauge', 'cellarium_hash_list_hashes', 'Hashes on a list', ['list']),
+    reports: counter('cellarium_reports_total', 'Media reported to administrators', ['source']),
+    reportsClosed: counter('cellarium_reports_closed_total', 'Reports that administrators decided about', ['outcome']),
   }
 }
 

@@ -12,7 +12,10 @@ export function previewFailed(
 
 /** The picture of a preview is quarantined here, and was left out. */
 export function previewPictureBlocked({ log }: Pick<LogAndMetrics, 'log'>, { url }: { readonly url: string }): void {
-  log.info({ url: redactUrl(url) }, 'a preview goes without its picture: its content is quarantined')
+  log.info(
+    { url: redactUrl(url) },
+    'a preview goes without its picture: its content is quarantined, or a gate does not let it through',
+  )
 }
 
 /** Previews were removed, with so many pictures; `by` is undefined for the job that removes old ones. */

@@ -7,14 +7,20 @@ import { type EventParts, remoteFailureAnswered } from '../lib/events.ts'
 import { RemoteMediaError, refusalOf } from '../matrix/remote-error.ts'
 import { onChanged } from './records.ts'
 
-/** A file came whole and must not be had: nothing of it was kept. */
+const WHY = {
+  blocked: 'its content is quarantined here',
+  not_let_through: 'a gate (moderation) does not let it through',
+  other_content: 'its origin now sends other content than before',
+} as const
+
+/** A file came whole and must not be had. */
 export class RemoteFileRefused extends Error {
   override readonly name = 'RemoteFileRefused'
-  readonly reason: 'blocked' | 'other_content'
+  readonly reason: keyof typeof WHY
   readonly sha256: string
 
-  constructor(reason: 'blocked' | 'other_content', sha256: string) {
-    super(reason === 'blocked' ? 'its content is quarantined here' : 'its origin now sends other content than before')
+  constructor(reason: keyof typeof WHY, sha256: string) {
+    super(WHY[reason])
     this.reason = reason
     this.sha256 = sha256
   }
@@ -24,7 +30,7 @@ export class RemoteFileRefused extends Error {
 export function asRefusal(error: unknown): unknown {
   if (error instanceof RemoteMediaError) return refusalOf(error)
   if (error instanceof RemoteFileRefused) {
-    return new Refused(error.reason === 'blocked' ? 'quarantined' : 'not_found', 'Not found', { cause: error })
+    return new Refused(error.reason === 'other_content' ? 'not_found' : 'quarantined', 'Not found', { cause: error })
   }
   if (error instanceof LeaseLost) {
     return new Refused('origin_unavailable', 'the file was not here in time; please try again', {

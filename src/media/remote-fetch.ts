@@ -2,6 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import type { Datastore, ObjectDescription } from '../datastores/datastore.ts'
 import { GrowingFile } from '../datastores/growing-file.ts'
 import type { StagedFile } from '../datastores/staging.ts'
+import { commitJudgedFetched } from '../db/judged.ts'
 import type { Lease } from '../db/leases.ts'
 import { findMedia, type MediaRecord } from '../db/media.ts'
 import { canBeBlocked, commitFetched, type FetchedResult, type SizeRange } from '../db/remote.ts'
@@ -15,6 +16,7 @@ import type { Mxc } from '../matrix/ids.ts'
 import { RemoteMediaError } from '../matrix/remote-error.ts'
 import { type ByteLimitParts, type Charge, chargeFetch, type Payer } from './byte-limit.ts'
 import { chooseDatastore } from './choose.ts'
+import { afterRemoteJudged, asCommitted, judgeRemote } from './judged.ts'
 import { isMarkedLost } from './lost.ts'
 import { storeObject } from './objects.ts'
 import { asRefusal, RemoteFileRefused } from './remote-failures.ts'
@@ -36,7 +38,7 @@ export interface RemoteFetchParts extends SharedRemoteParts, ByteLimitParts {
 export interface FetchJob {
   readonly mxc: Mxc
   /** Who asks: whose key signs, whose limits and datastores count. */
-  readonly homeserver: FetchingHomeserver & { readonly name: string }
+  readonly homeserver: FetchingHomeserver
   /** Who is charged for what has to be fetched. */
   readonly payer: Payer
   /** Undefined where nobody else can fetch it at the same time. */
@@ -66,11 +68,11 @@ export interface FetchResult {
  * @throws {Unavailable} when it cannot be stored
  */
 export async function fetchOnce(parts: RemoteFetchParts, job: FetchJob): Promise<FetchResult> {
-  const { mxc, homeserver } = job
+  const { mxc } = job
   const known = await findMedia(parts.db.read, mxc.origin, mxc.mediaId)
   // Others had the lease until a moment ago.
   if (known && !isMarkedLost(known)) return { record: known, isFetched: false }
-  const shared = known ? undefined : await fetchShared(parts, homeserver, mxc)
+  const shared = known ? undefined : await fetchShared(parts, job)
   if (shared) return { record: shared, isFetched: false }
   const began = parts.clock.now()
   const record = await fetchFromOrigin(parts, job, known)
@@ -134,7 +136,7 @@ async function ask(parts: RemoteFetchParts, job: FetchJob, { lost, growing }: Ex
   const remote = await job.place.lend(LENT_AFTER_MS, parts.federationClient.fetch(homeserver.name, mxc.origin, wish))
   try {
     const charge = await chargeFetch(parts, payer, remote.size ?? remote.about?.atLeast)
-    const isHeld = lost !== undefined || (await canBeBlocked(parts.db.read, sizesOf(remote)))
+    const isHeld = lost !== undefined || parts.gates.holdsRemote || (await canBeBlocked(parts.db.read, sizesOf(remote)))
     growing.announce(remote.size)
     const { contentType, fileName } = remote
     if (isHeld) progress.answered()
@@ -176,19 +178,24 @@ interface Received extends ObjectDescription {
 
 async function store(parts: RemoteFetchParts, job: FetchJob, received: Received): Promise<MediaRecord> {
   const { staged, datastore, contentType, fileName } = received
-  const { mxc, homeserver, lease } = job
+  const { mxc, homeserver, lease, signal } = job
+  const { origin, mediaId } = mxc
+  const media = {
+    origin,
+    mediaId,
+    contentType,
+    uploadName: fileName,
+    createdAt: parts.clock.now(),
+    authenticated: homeserver.freezeUnauthenticatedMedia,
+    lease,
+  }
+  const judgement = await judgeRemote(parts, { ...media, staged, homeserver: homeserver.name, signal })
   const result = await storeObject(parts, staged, { datastore, contentType }, (object) =>
-    parts.db.write(commitFetched, {
-      origin: mxc.origin,
-      mediaId: mxc.mediaId,
-      contentType,
-      uploadName: fileName,
-      createdAt: parts.clock.now(),
-      authenticated: homeserver.freezeUnauthenticatedMedia,
-      object,
-      lease,
-    }),
+    judgement.reports.length === 0
+      ? parts.db.write(commitFetched, { ...media, object })
+      : parts.db.write(commitJudgedFetched, { media: { ...media, object }, ...asCommitted(judgement) }),
   )
+  await afterRemoteJudged(parts, { origin, mediaId, sha256: staged.sha256 }, judgement, result)
   refuseUnlessStored(result, staged.sha256)
   const record = await findMedia(parts.db.read, mxc.origin, mxc.mediaId)
   // Deleted or quarantined in this very moment.

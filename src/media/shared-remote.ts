@@ -1,4 +1,5 @@
 import { type RemoteFile, type RemoteFiles, RemoteFileGone } from '../coordination/redis/remote-files.ts'
+import { commitJudgedMedia } from '../db/judged.ts'
 import { commitMedia, findMedia, isBlockedContent, type MediaRecord } from '../db/media.ts'
 import type { Clock } from '../lib/clock.ts'
 import { type EventParts, redisWrong, remoteFileShared } from '../lib/events.ts'
@@ -6,9 +7,10 @@ import { formatMxc, type Mxc } from '../matrix/ids.ts'
 import type { UsableDatastore } from '../datastores/datastores.ts'
 import type { StagedFile } from '../datastores/staging.ts'
 import { chooseDatastore } from './choose.ts'
+import { afterRemoteJudged, asCommitted, type JudgingParts, judgeRemote } from './judged.ts'
 import { type ObjectParts, storeObject } from './objects.ts'
 
-export interface SharedRemoteParts extends ObjectParts {
+export interface SharedRemoteParts extends ObjectParts, JudgingParts {
   readonly remoteFiles: RemoteFiles
   readonly events: Pick<EventParts, 'log' | 'metrics'>
   readonly clock: Clock
@@ -16,6 +18,7 @@ export interface SharedRemoteParts extends ObjectParts {
 
 /** What of a homeserver's configuration matters here. */
 export interface FetchingHomeserver {
+  readonly name: string
   /** 0: no limit. */
   readonly downloads: { readonly maxBytes: number }
   readonly datastores: readonly UsableDatastore[]
@@ -44,17 +47,25 @@ export async function shareRemote(parts: SharedRemoteParts, record: MediaRecord)
   }
 }
 
+/** What is wanted of another repository's files, and for whom. */
+export interface SharedWish {
+  readonly homeserver: FetchingHomeserver
+  readonly mxc: Mxc
+  readonly signal: AbortSignal
+}
+
 /**
  * Takes a remote file that another repository has fetched, instead of asking its origin: streamed into the datastore,
  * believed only if its bytes have the hash that was said of them, recorded as if it had come from the origin. Undefined when
  * it is not there, too large for this homeserver, blocked here, or not what it was said to be: then the origin is asked.
  *
  * Whether the caller may have it is decided as for any other record, by its access rules; `mxc` has passed those for hosts.
+ *
+ * @throws {RemoteFileRefused} when a gate does not let it through: it is no other file at its origin
  */
 export async function fetchShared(
   parts: SharedRemoteParts,
-  homeserver: FetchingHomeserver,
-  mxc: Mxc,
+  { homeserver, mxc, signal }: SharedWish,
 ): Promise<MediaRecord | undefined> {
   const file = await findShared(parts, mxc)
   if (!file) return undefined
@@ -71,9 +82,14 @@ export async function fetchShared(
     await parts.remoteFiles.forget(formatMxc(mxc)).catch(() => {})
     return undefined
   }
+  const media = { ...mediaOf(homeserver, mxc, file), createdAt: parts.clock.now() }
+  const judgement = await judgeRemote(parts, { ...media, staged, homeserver: homeserver.name, signal })
   const result = await storeObject(parts, staged, { datastore, contentType: file.contentType }, (object) =>
-    parts.db.write(commitMedia, { ...mediaOf(homeserver, mxc, file), createdAt: parts.clock.now(), object }),
+    judgement.reports.length === 0
+      ? parts.db.write(commitMedia, { ...media, object })
+      : parts.db.write(commitJudgedMedia, { media: { ...media, object }, ...asCommitted(judgement) }),
   ).catch((error: unknown) => ({ outcome: 'failed' as const, error }))
+  await afterRemoteJudged(parts, { origin: mxc.origin, mediaId: mxc.mediaId, sha256: staged.sha256 }, judgement, result)
   // Where it failed, another request may have recorded the same file meanwhile.
   const record = result.outcome === 'blocked' ? undefined : await findMedia(parts.db.read, mxc.origin, mxc.mediaId)
   if (!record && result.outcome === 'failed') throw result.error

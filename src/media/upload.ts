@@ -1,20 +1,25 @@
 import type { Notifier } from '../coordination/notifier.ts'
 import type { StagedFile } from '../datastores/staging.ts'
 import type { Database } from '../db/connect.ts'
-import { type CommitResult, commitMedia } from '../db/media.ts'
+import { commitJudgedMedia } from '../db/judged.ts'
+import { type CommitResult, type CommittedMedia, commitMedia } from '../db/media.ts'
 import { type ReservationState, reservationState } from '../db/pending.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Refused } from '../lib/errors.ts'
+import type { EventParts } from '../lib/events.ts'
 import { userIdOf } from '../matrix/caller.ts'
 import { formatMxc, type Mxc } from '../matrix/ids.ts'
 import { chooseDatastore } from './choose.ts'
 import type { Context } from './context.ts'
+import type { Judgement } from './gates/gates.ts'
+import { afterJudged, asCommitted, type JudgingParts } from './judged.ts'
 import { type ObjectParts, storeObject } from './objects.ts'
-import { limitsFor, overQuota, type QuotaParts, refuseOverQuota } from './quota.ts'
+import { limitsFor, overQuota, refuseOverQuota } from './quota.ts'
 
-export interface UploadParts extends ObjectParts, Pick<QuotaParts, 'events'> {
+export interface UploadParts extends ObjectParts, JudgingParts {
   readonly db: Pick<Database, 'read' | 'write' | 'ready'>
   readonly notifier: Notifier
+  readonly events: Pick<EventParts, 'log' | 'metrics'>
   readonly clock: Clock
   readonly newMediaId: () => string
 }
@@ -74,26 +79,41 @@ async function receiveAs(
     expectedBytes: incoming.expectedBytes,
   })
   refuseBySize(staged.size, homeserver.uploads)
-  // What is over its limit need not be put into a bucket first.
+  // What is over its limit need not be judged, nor be put into a bucket first.
   if (incoming.expectedBytes === undefined) await refuseOverQuota(parts, ctx, staged.size)
+  const media = {
+    origin: homeserver.name,
+    mediaId: as.mediaId,
+    reserved: as.reserved,
+    kind: 'upload',
+    contentType: incoming.contentType,
+    uploadName: incoming.uploadName,
+    uploader: userIdOf(ctx.caller) ?? null,
+    createdAt: began,
+    authenticated: homeserver.freezeUnauthenticatedMedia,
+  } as const
+  const { address, signal } = ctx
+  const judgement = await parts.gates.judge({ ...media, staged, homeserver: homeserver.name, address, signal })
+  if (judgement.action === 'reject') throw blocked(judgement.told)
   const result = await storeObject(parts, staged, { datastore, contentType: incoming.contentType }, (object) =>
-    parts.db.write(commitMedia, {
-      origin: homeserver.name,
-      mediaId: as.mediaId,
-      reserved: as.reserved,
-      kind: 'upload',
-      contentType: incoming.contentType,
-      uploadName: incoming.uploadName,
-      uploader: userIdOf(ctx.caller) ?? null,
-      createdAt: began,
-      authenticated: homeserver.freezeUnauthenticatedMedia,
-      object,
-      limits: limitsFor(ctx),
-      committedAt: parts.clock.now(),
-    }),
+    commit(parts, { ...media, object, limits: limitsFor(ctx), committedAt: parts.clock.now() }, judgement),
   )
   if (result.outcome === 'over_limit') throw overQuota(parts, ctx, result.excess)
-  return finish(parts, homeserver.name, staged, result)
+  const uploaded = finish(parts, homeserver.name, staged, result)
+  if (judgement.reports.length > 0) await afterJudged(parts, { ...uploaded, judgement, names: result.names ?? 0 })
+  // It is kept for administrators to look at; whoever sent it is told the same as if it were not.
+  if (judgement.action === 'quarantine') throw blocked(judgement.told)
+  return uploaded
+}
+
+/** What gates had something to say of is committed together with it. */
+async function commit(
+  parts: UploadParts,
+  media: CommittedMedia,
+  judgement: Judgement,
+): Promise<CommitResult & { readonly names?: number }> {
+  if (judgement.reports.length === 0) return await parts.db.write(commitMedia, media)
+  return await parts.db.write(commitJudgedMedia, { media, ...asCommitted(judgement) })
 }
 
 interface SizeLimits {
@@ -107,7 +127,7 @@ function refuseBySize(size: number | undefined, { maxBytes, minBytes }: SizeLimi
   if (size < minBytes) throw new Refused('too_small', `files must have ${minBytes} bytes at least`)
 }
 
-const blocked = () => new Refused('forbidden', 'this content is not allowed here')
+const blocked = (why = 'this content is not allowed here') => new Refused('forbidden', why)
 
 function finish(
   parts: UploadParts,

@@ -3,6 +3,9 @@ import type { StagedFile, StageOptions } from '../datastores/staging.ts'
 import type { Database } from '../db/connect.ts'
 import type { Lease } from '../db/leases.ts'
 import { siteOf } from '../db/preview-purges.ts'
+import { commitJudgedMedia } from '../db/judged.ts'
+import { findMedia } from '../db/media.ts'
+import { addReports } from '../db/reports.ts'
 import { type CommittedPreview, commitPreview, type OfferedPicture } from '../db/previews.ts'
 import { LeaseLost } from '../db/with-lease.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -11,7 +14,10 @@ import { type EventParts, urlPreviewed } from '../lib/events.ts'
 import type { Log } from '../lib/log.ts'
 import { previewFailed, previewPictureBlocked } from '../lib/preview-events.ts'
 import { chooseDatastore } from '../media/choose.ts'
+import type { Judgement } from '../media/gates/gates.ts'
+import { afterJudged, asCommitted, type JudgingParts } from '../media/judged.ts'
 import { type ObjectParts, storeObject } from '../media/objects.ts'
+import type { Mxc } from '../matrix/ids.ts'
 import { type PictureFacts, previewOf } from './answer.ts'
 import { failureOf, keptForMs } from './failure.ts'
 import { lookAt, type Looked, type LookParts } from './look.ts'
@@ -20,7 +26,7 @@ import { type FetchedPicture, fetchPicture, type PictureOptions } from './pictur
 import { shorten } from './text.ts'
 import type { WantedPreview } from './wanted.ts'
 
-export interface MakeParts extends LookParts, ObjectParts {
+export interface MakeParts extends LookParts, ObjectParts, JudgingParts {
   readonly db: Pick<Database, 'engine' | 'read' | 'write'>
   readonly clock: Clock
   readonly events: Pick<EventParts, 'log' | 'metrics'>
@@ -77,7 +83,7 @@ async function storeLooked(
   if (picture) {
     const { staged, contentType } = picture
     const answer = JSON.stringify(previewWith(picture))
-    if (await storeWith(parts, wanted, { staged, contentType, datastore }, { ...row, answer })) return false
+    if (await storeWith(parts, wanted, { staged, contentType, datastore, signal }, { ...row, answer })) return false
     previewPictureBlocked(parts.events, { url: wanted.url.href })
   }
   const preview = previewWith()
@@ -116,24 +122,62 @@ interface ReceivedPicture {
   readonly staged: StagedFile
   readonly contentType: string
   readonly datastore: Datastore
+  readonly signal: AbortSignal
 }
 
 /** Gives false for a picture that must not be had here. */
 async function storeWith(
   parts: MakeParts,
   wanted: WantedPreview,
-  { staged, contentType, datastore }: ReceivedPicture,
+  received: ReceivedPicture,
   row: Partial<CommittedPreview> & Stored,
 ): Promise<boolean> {
-  const mediaId = parts.newMediaId()
+  const { staged, contentType, datastore, signal } = received
+  const named = { origin: wanted.homeserver.name, mediaId: parts.newMediaId() }
+  const from = { homeserver: wanted.homeserver.name, uploader: null, address: null, uploadName: null }
+  const judgement = await parts.gates.judge({ ...named, ...from, kind: 'preview', staged, contentType, signal })
+  if (judgement.action === 'reject') return false
+  if (judgement.action === 'quarantine') return await keepQuarantined(parts, wanted, received, { named, judgement })
   const authenticated = wanted.homeserver.freezeUnauthenticatedMedia
   const { outcome } = await storeObject(parts, staged, { datastore, contentType }, (object) => {
-    const offered: OfferedPicture = { mediaId, contentType, authenticated, object }
+    const offered: OfferedPicture = { mediaId: named.mediaId, contentType, authenticated, object }
     return parts.db.write(commitPreview, committed(wanted, { ...row, picture: offered }))
   })
   if (outcome === 'blocked') return false
   refuseUnlessStored(outcome)
+  if (judgement.reports.length > 0) await reportPicture(parts, { named, judgement }, staged.sha256)
   return true
+}
+
+interface JudgedPicture {
+  readonly named: Mxc
+  readonly judgement: Judgement
+}
+
+/** For administrators to look at; the preview goes without it. */
+async function keepQuarantined(
+  parts: MakeParts,
+  { homeserver }: WantedPreview,
+  { staged, contentType, datastore }: ReceivedPicture,
+  { named, judgement }: JudgedPicture,
+): Promise<false> {
+  const createdAt = parts.clock.now()
+  const about = { kind: 'preview', contentType, uploadName: null, uploader: null, reserved: false } as const
+  const authenticated = homeserver.freezeUnauthenticatedMedia
+  const result = await storeObject(parts, staged, { datastore, contentType }, (object) => {
+    const media = { ...named, ...about, createdAt, authenticated, object }
+    return parts.db.write(commitJudgedMedia, { media, ...asCommitted(judgement) })
+  })
+  const { sha256 } = staged
+  if ('object' in result) await afterJudged(parts, { ...named, sha256, judgement, names: result.names })
+  return false
+}
+
+/** Where the same picture was here already, under another name, it has been judged. */
+async function reportPicture(parts: MakeParts, { named, judgement }: JudgedPicture, sha256: string): Promise<void> {
+  if (!(await findMedia(parts.db.read, named.origin, named.mediaId))) return
+  await parts.db.write(addReports, judgement.reports)
+  await afterJudged(parts, { ...named, sha256, judgement, names: 0 })
 }
 
 type Stored = Pick<CommittedPreview, 'lease' | 'createdAt' | 'expiresAt'>

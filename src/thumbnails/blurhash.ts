@@ -3,7 +3,8 @@ import sharp from 'sharp'
 import type { BlurhashOptions, Generated, ThumbnailJob } from './job.ts'
 import { decoding, type Loader, readOnlyWith } from './picture.ts'
 
-const loaders: Readonly<Record<string, Loader>> = {
+/** What reads a thumbnail that was just made. */
+export const stillLoaders: Readonly<Record<string, Loader>> = {
   'image/png': 'VipsForeignLoadPngFile',
   'image/jpeg': 'VipsForeignLoadJpegFile',
 }
@@ -17,7 +18,7 @@ export async function blurhashOf(
   { kind, contentType }: Generated,
   { xComponents, yComponents, thumbWidth, thumbHeight }: BlurhashOptions,
 ): Promise<string> {
-  const loader = loaders[contentType]
+  const loader = stillLoaders[contentType]
   if (!loader) throw new Error(`a blurhash is made of a still in PNG or JPEG, not of ${contentType}`)
   readOnlyWith(loader)
   const small = sharp(kind === 'original' ? source : target)

@@ -15,6 +15,7 @@ import { svg } from './generators/svg.ts'
 import { tiff } from './generators/tiff.ts'
 import { webp } from './generators/webp.ts'
 import type { Generated, Generator, ThumbnailJob } from './job.ts'
+import { pdqOfMade } from './pdq-of-made.ts'
 import type { Outside } from './run-program.ts'
 import { sniff } from './sniff.ts'
 
@@ -40,7 +41,8 @@ export async function generateThumbnail(job: ThumbnailJob, timeLimitMs: number, 
   }
   const generated = await pickGenerator(contentType, job.types).generate(job, contentType, timeLimitMs, outside)
   const blurhash = job.blurhash ? { blurhash: await blurhashOf(job, generated, job.blurhash) } : {}
-  return { ...generated, sourceType: contentType, ...blurhash }
+  const pdq = job.pdq ? { pdq: await pdqOfMade(job, generated) } : {}
+  return { ...generated, sourceType: contentType, ...blurhash, ...pdq }
 }
 
 async function checkBytes({ source, limits }: ThumbnailJob): Promise<void> {

@@ -1,3 +1,4 @@
+import type { Pdq } from './pdq.ts'
 import type { Outside } from './run-program.ts'
 import type { Size, ThumbnailSize } from './sizes.ts'
 
@@ -27,6 +28,8 @@ export interface ThumbnailJob extends ThumbnailSize {
   readonly blurhash?: BlurhashOptions
   /** Wanted too, of a recording: what it sounds like. */
   readonly sound?: true
+  /** Wanted too: a hash of what it looks like. */
+  readonly pdq?: true
 }
 
 /** How a blurhash is made: from a picture at most `thumbWidth × thumbHeight` pixels, as so many components. */
@@ -49,6 +52,8 @@ export interface Facts {
   readonly blurhash?: string
   /** Of a recording, where it was wanted. */
   readonly sound?: Sound
+  /** Where it was wanted. */
+  readonly pdq?: Pdq
 }
 
 /** What a recording sounds like, in short. */

@@ -13,6 +13,7 @@ import { previewsContract } from './database/previews.ts'
 import { quotaContract } from './database/quota.ts'
 import { recordsContract } from './database/records.ts'
 import { remoteContract } from './database/remote.ts'
+import { reportsContract } from './database/reports.ts'
 import { repositoryContract } from './database/repository.ts'
 import { reservationsContract } from './database/reservations.ts'
 import { type DatabaseUnderTest, type OpenDatabase, table } from './database/support.ts'
@@ -60,13 +61,14 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     auditContract(openEmpty)
     remoteContract(openEmpty)
     previewsContract(openEmpty)
+    reportsContract(openEmpty)
   })
 }
 
 async function empty(under: DatabaseUnderTest): Promise<void> {
   const tables = ['thumbnails', 'media', 'deleted_media', 'pending_media', 'objects', 'usage_changes', 'usage_totals']
   tables.push('uploader_days', 'audit', 'quarantine_changes', 'recent_uploads')
-  tables.push('previews', 'leases', 'jobs', 'tasks', 'unused_objects', 'repository', 'care_progress')
+  tables.push('previews', 'leases', 'jobs', 'tasks', 'unused_objects', 'repository', 'care_progress', 'reports')
   for (const name of tables) await under.execute(`DELETE FROM ${table(under.db, name)}`)
   await under.execute(`DELETE FROM ${table(under.db, 'migrations')} WHERE name LIKE '9999%'`)
 }

@@ -178,7 +178,8 @@ async function openRepository(server: RedisServer, options: Partial<RedisConfig>
   const datastoreSizes = new DatastoreSizes({ db, clock: systemClock })
   const notifier = new LocalNotifier({ log })
   const { remoteFiles } = redis
-  const parts = { db, datastores, datastoreSizes, notifier, log, events, clock: systemClock, remoteFiles }
+  const gates = { judge: async () => ({ action: 'allow', reports: [] }) as const, holdsRemote: false }
+  const parts = { db, datastores, datastoreSizes, notifier, log, events, clock: systemClock, remoteFiles, gates }
   const usable = [{ id: 'main', forKinds: ['all'] }]
 
   const fetchFromOrigin = async (bytes: Buffer, { mediaId = MXC.mediaId, authenticated = false } = {}) => {
@@ -198,7 +199,11 @@ async function openRepository(server: RedisServer, options: Partial<RedisConfig>
     fetchFromOrigin,
     share: (record: MediaRecord) => shareRemote(parts, record),
     take: (maxBytes = 0, freezeUnauthenticatedMedia = false) =>
-      fetchShared(parts, { downloads: { maxBytes }, datastores: usable, freezeUnauthenticatedMedia }, MXC),
+      fetchShared(parts, {
+        homeserver: { name: 'example.org', downloads: { maxBytes }, datastores: usable, freezeUnauthenticatedMedia },
+        mxc: MXC,
+        signal: new AbortController().signal,
+      }),
     find: () => findMedia(db.read, MXC.origin, MXC.mediaId),
     read: async (record: MediaRecord) => {
       await using opened = await datastores.open(record)

@@ -24,6 +24,7 @@ export const SERVICES = [
   'imagemagick',
   'heif-enc',
   'cjxl',
+  'clamd',
 ] as const
 export type Service = (typeof SERVICES)[number]
 
@@ -46,6 +47,7 @@ export const HOW_TO_GET: Readonly<Record<Service, string>> = {
   imagemagick: 'install ImageMagick (Debian: imagemagick)',
   'heif-enc': 'install the tools of libheif (Debian: libheif-examples)',
   cjxl: 'install the tools of libjxl (Debian: libjxl-tools)',
+  clamd: 'install ClamAV’s daemon (Debian: clamav-daemon); tests bring signatures of their own',
   ffmpeg: 'install ffmpeg',
   pdftoppm: 'install poppler-utils',
   mount: 'run the tests on Linux as root with the right to mount (CAP_SYS_ADMIN): small disks that can be filled',

@@ -6,6 +6,7 @@ import * as federation from './federation.ts'
 import * as jobs from './jobs.ts'
 import * as moderation from './moderation.ts'
 import * as previews from './previews.ts'
+import * as reports from './reports.ts'
 import * as retention from './retention.ts'
 import * as tasks from './tasks.ts'
 import * as usage from './usage.ts'
@@ -163,6 +164,34 @@ export const adminRoutes: readonly Route[] = [
     paths: own('admin/previews'),
     who: 'repository_admin',
     ...previews.purge,
+  },
+  {
+    action: 'list_reports',
+    methods: GET,
+    paths: own('admin/reports'),
+    who: 'repository_admin',
+    ...reports.listAll,
+  },
+  {
+    action: 'report_media',
+    methods: POST,
+    paths: own('admin/report/:server/:mediaId'),
+    who: 'repository_admin',
+    ...reports.reportMedia,
+  },
+  {
+    action: 'dismiss_report',
+    methods: POST,
+    paths: own('admin/reports/:reportId/dismiss'),
+    who: 'repository_admin',
+    ...reports.dismissReport,
+  },
+  {
+    action: 'quarantine_report',
+    methods: POST,
+    paths: own('admin/reports/:reportId/quarantine'),
+    who: 'repository_admin',
+    ...reports.quarantineReport,
   },
   {
     action: 'federation_test',

@@ -20,7 +20,10 @@ function schedule(db: Database, ...jobs: Job[]) {
 
 function scheduled(db: Database, jobs: readonly Job[], metrics: Metrics) {
   const events = { log, metrics }
-  return startSchedule({ db, log, events, newToken: randomUUID, random: Math.random, clock: { now: () => Date.now() } }, jobs)
+  return startSchedule(
+    { db, log, events, newToken: randomUUID, random: Math.random, clock: { now: () => Date.now() } },
+    jobs,
+  )
 }
 
 export function schedulesContract(open: OpenDatabase): void {
