@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { ConfigStore } from './config/store.ts'
+import type { Notifier } from './coordination/notifier.ts'
 import type { Snapshot } from './config/snapshot.ts'
 import type { Redis } from './coordination/redis/redis.ts'
 import { ObjectCache } from './datastores/cache.ts'
@@ -18,7 +19,7 @@ import { openReporter } from './lib/telemetry.ts'
 import { VERSION } from './lib/version.ts'
 import { type Federation, type FederationParts, openFederation } from './matrix/federation-door.ts'
 import { FederationClient } from './matrix/federation.ts'
-import { type Forgotten, openHomeservers } from './matrix/homeserver.ts'
+import { type Forgotten, type HomeserversParts, openHomeservers } from './matrix/homeserver.ts'
 import { newMediaId } from './matrix/ids.ts'
 import { OwnKeys } from './matrix/keys/own-keys.ts'
 import { RemoteKeys, type RemoteKeysParts } from './matrix/keys/remote-keys.ts'
@@ -83,15 +84,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   )
   await datastores.configure(config.current().datastores)
   const { redis, notifier } = await openMessages(parts, main, db, events)
-  const homeservers = parts.use(
-    openHomeservers({
-      log,
-      clock,
-      onForgotten: (forgotten) => notifier.notify('forgotten', JSON.stringify(forgotten)),
-    }),
-  )
-  notifier.on('forgotten', (message) => homeservers.forget(JSON.parse(message) as Forgotten))
-  notifier.on('missed', () => homeservers.forgetAll())
+  const homeservers = parts.use(openSharingHomeservers({ notifier, log, clock }))
 
   const lost = parts.use(new LostObjects({ db, datastores, clock, events }))
   const cache = new ObjectCache({ datastores, levels: [redis.objects], metrics, clock }, main.downloads.cache)
@@ -113,8 +106,8 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
 
   configureMetrics(metrics, config.current())
   const keys = await openKeys(parts, config, { federation, clock, events })
-  const datastoreSizes = new DatastoreSizes({ db, clock })
   const gates = await openGates(parts, config, { ...thumbnails, events, clock })
+  const datastoreSizes = new DatastoreSizes({ db, clock })
   const storing = { db, datastores, datastoreSizes, notifier, clock, events, log, gates: gates.gates }
   const remote = parts.use(openRemote(config, { ...storing, redis, federation, ...keys }))
   parts.defer(
@@ -160,8 +153,8 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         sniffBegin,
         newToken,
         ...gates,
-        events,
         jobs,
+        events,
         clock,
         log,
         serverLimits: new ServerLimits({ clock, events, byteBuckets: redis.buckets }),
@@ -175,6 +168,15 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   gates.shownFiles.reachedAt(main.moderation.ownUrl || ownAddress(http))
   const all = parts.move()
   return { http, [Symbol.asyncDispose]: () => all.disposeAsync() }
+}
+
+/** The homeservers; what one instance is told to forget, all forget. */
+function openSharingHomeservers({ notifier, ...need }: Omit<HomeserversParts, 'onForgotten'> & { notifier: Notifier }) {
+  const onForgotten = (forgotten: Forgotten) => notifier.notify('forgotten', JSON.stringify(forgotten))
+  const homeservers = openHomeservers({ ...need, onForgotten })
+  notifier.on('forgotten', (message) => homeservers.forget(JSON.parse(message) as Forgotten))
+  notifier.on('missed', () => homeservers.forgetAll())
+  return homeservers
 }
 
 interface KeysNeed extends Pick<RemoteKeysParts, 'clock' | 'events'> {

@@ -69,15 +69,19 @@ export function quarantineUser({ name, engine, uploads, aim }: QuarantineRow): R
 /** Downloads go on until it is done; gives their median p99. */
 async function quarantineUnder(stage: Stage, uploads: number, load: () => Promise<number>) {
   const began = performance.now()
-  let took: number | undefined
-  const quarantining = moderate(stage, 'POST').then((names) => {
-    took = (performance.now() - began) / 1000
-    if (names !== uploads) throw new Error(`${names} media were quarantined, and not ${uploads}`)
-  })
+  const ended = new AbortController()
+  const quarantining = quarantineAll(stage, uploads).finally(() => ended.abort())
   const latencies: number[] = []
-  while (took === undefined) latencies.push(await load())
-  await quarantining
-  return { seconds: took, during: median(latencies) }
+  while (!ended.signal.aborted) latencies.push(await load())
+  const seconds = ((await quarantining) - began) / 1000
+  return { seconds, during: median(latencies) }
+}
+
+/** Gives when it was done. */
+async function quarantineAll(stage: Stage, uploads: number): Promise<number> {
+  const names = await moderate(stage, 'POST')
+  if (names !== uploads) throw new Error(`${names} media were quarantined, and not ${uploads}`)
+  return performance.now()
 }
 
 /** Resolves when it is done, by the request itself or by a task, with how many names it was. */

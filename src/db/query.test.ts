@@ -77,11 +77,15 @@ describe('Where the engines differ', () => {
 
 test('Every write unit is known to the thread that writes, by a name of its own', () => {
   expect([...units.keys()].toSorted()).toEqual([
+    'addReports',
     'addTask',
     'beginDeed',
     'cancelTask',
+    'closeReports',
     'commitDescription',
     'commitFetched',
+    'commitJudgedFetched',
+    'commitJudgedMedia',
     'commitMedia',
     'commitPreview',
     'commitThumbnail',
@@ -115,10 +119,13 @@ test('Every write unit is known to the thread that writes, by a name of its own'
     'setProtection',
     'sweepFailedPreviews',
     'sweepLeases',
+    'sweepRecentUploads',
     'sweepReservations',
     'sweepTasks',
+    'sweepTombstones',
     'takeLease',
     'touchMedia',
+    'touchPreviews',
     'touchThumbnails',
     'tryWriting',
   ])

@@ -3,14 +3,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net'
 import { EndOfTurn } from '../lib/end-of-turn.ts'
 import { CallerGone, ConfigError, Refused } from '../lib/errors.ts'
-import {
-  adminRefused,
-  internalError,
-  requestFinished,
-  requestStarted,
-  requestTurnedAway,
-  unknownHost,
-} from '../lib/events.ts'
+import { adminRefused } from '../lib/administration-events.ts'
+import { internalError, requestFinished, requestStarted, requestTurnedAway, unknownHost } from '../lib/events.ts'
 import { userIdOf } from '../matrix/caller.ts'
 import { authenticate, isKnownToBeExempt, signedFor } from './auth.ts'
 import { Call } from './call.ts'

@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from 'vitest'
 
+import * as administration from './administration-events.ts'
 import * as background from './background-events.ts'
 import { previewFailed, previewsPurged } from './preview-events.ts'
 import * as events from './events.ts'
@@ -113,13 +114,13 @@ test('what happens to files is counted under the names of MMR, and of ours where
     ]),
   )
   const moderated = { mxc: 'mxc://a/b', sha256: 'abc', by: '@admin:example.org' }
-  events.mediaQuarantined(parts, { ...moderated, names: 2 })
-  events.mediaReleased(parts, { ...moderated, names: 2 })
-  events.mediaDeleted(parts, { ...moderated, objects: 1 })
+  administration.mediaQuarantined(parts, { ...moderated, names: 2 })
+  administration.mediaReleased(parts, { ...moderated, names: 2 })
+  administration.mediaDeleted(parts, { ...moderated, objects: 1 })
   const action = { by: '@admin:example.org', address: '192.0.2.7', requestId: 'r1', action: 'purge_old' }
-  events.administered(parts, { ...action, subject: 'example.org', affected: 5, error: '' })
-  events.administered(parts, { ...action, subject: 'example.org', affected: null, error: 'the disk is full' })
-  events.adminRefused(parts, { ...action, path: '/_matrix/media/unstable/admin/purge/old' })
+  administration.administered(parts, { ...action, subject: 'example.org', affected: 5, error: '' })
+  administration.administered(parts, { ...action, subject: 'example.org', affected: null, error: 'the disk is full' })
+  administration.adminRefused(parts, { ...action, path: '/_matrix/media/unstable/admin/purge/old' })
   events.serverLimited(parts, { limit: 'bytes', who: 'a.test', retryAfterMs: 1000 })
   events.fetchLimited(parts, { payer: 'user @a:example.org', bytes: 5, retryAfterMs: 1000 })
   events.addressRefused(parts, { host: 'inside.test', why: 'federation.disallowedNetworks has 10.0.0.0/8' })

@@ -3,7 +3,8 @@ import type { Database } from '../db/connect.ts'
 import type { Unit } from '../db/query.ts'
 import type { Clock } from '../lib/clock.ts'
 import { messagesOf } from '../lib/errors.ts'
-import { administered, type EventParts } from '../lib/events.ts'
+import { administered } from '../lib/administration-events.ts'
+import { type EventParts } from '../lib/events.ts'
 
 export interface AuditParts {
   readonly db: Pick<Database, 'write'>

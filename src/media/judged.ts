@@ -1,6 +1,7 @@
 import type { Judged } from '../db/judged.ts'
 import type { NewReport } from '../db/reports.ts'
-import { type EventParts, mediaQuarantined } from '../lib/events.ts'
+import { mediaQuarantined } from '../lib/administration-events.ts'
+import { type EventParts } from '../lib/events.ts'
 import { reported } from '../lib/gate-events.ts'
 import type { Notifier } from '../coordination/notifier.ts'
 import { formatMxc, type Mxc } from '../matrix/ids.ts'

@@ -9,7 +9,7 @@ import { findContent, quarantineContent, releaseContent } from '../db/moderation
 import type { StoredObject } from '../db/objects.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Refused } from '../lib/errors.ts'
-import { mediaDeleted, mediaQuarantined, mediaReleased } from '../lib/events.ts'
+import { mediaDeleted, mediaQuarantined, mediaReleased } from '../lib/administration-events.ts'
 import type { EventParts } from '../lib/events.ts'
 import { formatMxc, type Mxc } from '../matrix/ids.ts'
 import { auditedWrite } from './audit.ts'
