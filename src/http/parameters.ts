@@ -123,13 +123,13 @@ export const userId = <Fallback = never>(about: About<Fallback>): Parameter<stri
 export const mediaId = <Fallback = never>(about: About<Fallback>): Parameter<string | Fallback> =>
   checked({ pattern: '^[A-Za-z0-9_-]{1,255}$' }, isMediaId, 'must be a media id', about)
 
-export function mxc<Fallback = never>(about: About<Fallback>): Parameter<Mxc | Fallback> {
-  const read = (value: string) => {
-    const found = parseMxc(value)
-    if (!found) throw new Mistake('must be an MXC URI such as mxc://example.org/abc')
-    return found
-  }
-  return parameter({ schema: { type: 'string', pattern: '^mxc://' }, read }, about)
+export const mxc = <Fallback = never>(about: About<Fallback>): Parameter<Mxc | Fallback> =>
+  parameter({ schema: { type: 'string', pattern: '^mxc://' }, read: readMxc }, about)
+
+function readMxc(value: string): Mxc {
+  const found = parseMxc(value)
+  if (!found) throw new Mistake('must be an MXC URI such as mxc://example.org/abc')
+  return found
 }
 
 /** `!opaque:server`, or without the server as room version 12 has them. Source: specification, appendix "Room IDs". */

@@ -77,6 +77,8 @@ test('A task goes on where it was when the only server was killed', async () => 
   expect(await ended(server, 1)).toMatchObject({ error_message: '', progress: { objects: OBJECTS, moved: OBJECTS } })
 }, 180_000)
 
+const taken = (server: Server) => server.lines.filter((line) => line.includes('working on a task')).length
+
 describeWith('postgres', 'Two servers on one database', () => {
   test('cancel each other’s tasks, begin them again, and go on with those of one that was killed', async () => {
     await using cleanup = new AsyncDisposableStack()
@@ -87,7 +89,6 @@ describeWith('postgres', 'Two servers on one database', () => {
     for (const name of ['a', 'b']) servers.push(cleanup.use(await startServer({ folder: join(folder, name), config })))
     const [a] = servers
     if (!a) throw new Error('two servers were started')
-    const taken = (server: Server) => server.lines.filter((line) => line.includes('working on a task')).length
     /** Who works on the task after so many others, and who does not. */
     const roles = async (before: readonly number[]) => {
       const works = (_: Server, index: number) => {

@@ -102,6 +102,8 @@ test('A task that was cancelled can be begun again; one that is done, waits or i
   }
 })
 
+const next = (query: string) => `<?${query}>; rel="next"`
+
 test('The list has the last tasks, oldest first, and names the address of older ones', async () => {
   await using tasks = await start()
   const { app, ask } = tasks
@@ -113,7 +115,6 @@ test('The list has the last tasks, oldest first, and names the address of older 
     const ids = (json as unknown as { readonly task_id: number }[]).map((task) => task.task_id)
     return { first: ids[0], last: ids.at(-1), count: ids.length, next: headers['link'] }
   }
-  const next = (query: string) => `<?${query}>; rel="next"`
   expect(await list('')).toEqual({ first: 201, last: 1200, count: 1000, next: next('before=201') })
   expect(await list('?before=201')).toEqual({ first: 1, last: 200, count: 200, next: undefined })
   expect(await list('?limit=2')).toEqual({ first: 1199, last: 1200, count: 2, next: next('limit=2&before=1199') })

@@ -124,14 +124,14 @@ describe('What users use', () => {
   })
 })
 
-describe('The statistics of users', () => {
-  const users = async (query: string, token?: string) => {
-    const { status, json } = await ask(`example.org/users-stats${query}`, token)
-    expect(status).toBe(200)
-    const found = json['users'] as { readonly user_id: string }[]
-    return { ids: found.map((one) => one.user_id.slice(1, 2)).join(''), next: json['next_token'], total: json['total'] }
-  }
+const users = async (query: string, token?: string) => {
+  const { status, json } = await ask(`example.org/users-stats${query}`, token)
+  expect(status).toBe(200)
+  const found = json['users'] as { readonly user_id: string }[]
+  return { ids: found.map((one) => one.user_id.slice(1, 2)).join(''), next: json['next_token'], total: json['total'] }
+}
 
+describe('The statistics of users', () => {
   test('have MMR’s shape', async () => {
     expect((await ask('example.org/users-stats')).json).toEqual({
       users: [
@@ -172,21 +172,21 @@ describe('The statistics of users', () => {
   })
 })
 
-describe('What is known of uploads', () => {
-  const known = (size: number, index: number) => ({
-    size_bytes: size,
-    uploaded_by: ALICE.userId,
-    datastore_id: expect.any(String),
-    datastore_location: expect.any(String),
-    sha256_hash: createHash('sha256').update('a'.repeat(size)).digest('hex'),
-    quarantined: false,
-    upload_name: `${size}.txt`,
-    content_type: expect.any(String),
-    created_ts: Number(
-      app.sql('SELECT created_at FROM media WHERE media_id = ?', alices[index] ?? '')[0]?.['created_at'],
-    ),
-  })
+const known = (size: number, index: number) => ({
+  size_bytes: size,
+  uploaded_by: ALICE.userId,
+  datastore_id: expect.any(String),
+  datastore_location: expect.any(String),
+  sha256_hash: createHash('sha256').update('a'.repeat(size)).digest('hex'),
+  quarantined: false,
+  upload_name: `${size}.txt`,
+  content_type: expect.any(String),
+  created_ts: Number(
+    app.sql('SELECT created_at FROM media WHERE media_id = ?', alices[index] ?? '')[0]?.['created_at'],
+  ),
+})
 
+describe('What is known of uploads', () => {
   test('is told of those that are named', async () => {
     const [first = '', second = ''] = alices
     const { json } = await ask(`example.org/uploads?mxc=${mxc(second)}&mxc=${mxc(first)}&mxc=${mxc('nothing')}`)
@@ -246,10 +246,9 @@ describe('A request about usage', () => {
   )
 })
 
-describe('Own usage', () => {
-  const own = async (token: string) =>
-    (await app.ask('/_matrix/media/unstable/org.matrix.msc4034/usage', { token })).json
+const own = async (token: string) => (await app.ask('/_matrix/media/unstable/org.matrix.msc4034/usage', { token })).json
 
+describe('Own usage', () => {
   test('is told to everybody of themselves; zeros are left out, as in MMR', async () => {
     expect(await own(ALICE.token)).toEqual({
       'org.matrix.msc4034.storage.used': 60,

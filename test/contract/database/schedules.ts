@@ -24,6 +24,9 @@ function scheduled(db: Database, jobs: readonly Job[], metrics: Metrics, random:
   return startSchedule({ db, log, events, newToken: randomUUID, random, clock: { now: () => Date.now() } }, jobs)
 }
 
+// Not so early that one of them is due while this test runs.
+const late = () => 0.3 + 0.7 * Math.random()
+
 export function schedulesContract(open: OpenDatabase): void {
   describe('A schedule', () => {
     test('runs a job once among all instances each time it is due', async () => {
@@ -73,8 +76,6 @@ export function schedulesContract(open: OpenDatabase): void {
         const all = await Promise.all(jobs.map(({ name }) => lastRun(under.db.read, name)))
         return all.every((last) => last) ? all.map((last) => 24 * HOUR_MS - (last?.agoMs ?? 0)) : undefined
       }
-      // Not so early that one of them is due while this test runs.
-      const late = () => 0.3 + 0.7 * Math.random()
       const metrics = openMetrics({ version: 'test' })
       let before: number[] | undefined
       {
