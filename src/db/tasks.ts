@@ -163,7 +163,7 @@ export const sweepTasks = unit(
       .selectFrom('tasks')
       .select('id')
       .where('ended_at', '<', before)
-      .where('id', '<', (inner) => inner.selectFrom('tasks as every').select(({ fn }) => fn.max('every.id').as('last')))
+      .where('id', '<', (is) => is.selectFrom('tasks as every').select(({ fn }) => fn.max('every.id').as('last')))
       .orderBy('ended_at')
       .limit(limit)
       .execute()

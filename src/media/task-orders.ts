@@ -35,14 +35,14 @@ export async function orderRetry(
   id: number,
 ): Promise<{ readonly id: number; readonly isNew: boolean }> {
   const what = { action: 'retry_background_task', subject: String(id) }
-  const result = await auditedWrite(parts, actor, what, retryTask, { id, at: parts.clock.now() }, ({ outcome }) =>
-    Number(outcome === 'begun'),
-  )
+  const result = await auditedWrite(parts, actor, what, retryTask, { id, at: parts.clock.now() }, begun)
   if (result.outcome === 'not_found') throw noSuchTask(id)
   if (result.outcome === 'unfinished') throw new Refused('bad_request', `Task ${id} has not ended`)
   if (result.outcome === 'done') throw new Refused('bad_request', `Task ${id} is done: nothing went wrong`)
   parts.notifier.notify('tasks', String(result.id))
   return result
 }
+
+const begun = ({ outcome }: { readonly outcome: string }) => Number(outcome === 'begun')
 
 export const noSuchTask = (id: number): Refused => new Refused('not_found', `There is no task ${id}`)
