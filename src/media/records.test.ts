@@ -191,15 +191,6 @@ test('a record that says that its bytes are lost is not kept: nobody tells when 
 })
 
 test('a change of more than fits in a message is told in several, and one of very many as one of everything', async () => {
-  const told = async (changed: number): Promise<string[]> => {
-    const messages: string[] = []
-    const notifier = { announce: async (_: string, message: string) => void messages.push(message) }
-    await announceChanged(
-      notifier,
-      Array.from({ length: changed }, (_, index) => String(index).padStart(64, 'f')),
-    )
-    return messages
-  }
   const messages = await told(1000)
   expect(messages).toHaveLength(10)
   for (const message of messages) expect(message.length).toBeLessThan(7900)
@@ -208,3 +199,14 @@ test('a change of more than fits in a message is told in several, and one of ver
   expect(await told(1001)).toEqual(['{"kind":"all"}'])
   expect(await told(0)).toEqual([])
 })
+
+/** The messages that tell of so many changed contents. */
+async function told(changed: number): Promise<string[]> {
+  const messages: string[] = []
+  const notifier = { announce: async (_: string, message: string) => void messages.push(message) }
+  await announceChanged(
+    notifier,
+    Array.from({ length: changed }, (_, index) => String(index).padStart(64, 'f')),
+  )
+  return messages
+}
