@@ -1,4 +1,3 @@
-import { sql } from '#kysely'
 import { type Deed, noteDeed } from './audit.ts'
 import { lockObjects } from './objects.ts'
 import { noteQuarantineChanges } from './quarantine-changes.ts'
@@ -134,21 +133,6 @@ export const findContent = async (
 ): Promise<string | undefined> => {
   const [named] = await contentOf(db, { origin, mediaId })
   return (named ?? (await deletedContentOf(db, { origin, mediaId }))[0])?.sha256
-}
-
-/** The contents of those of the names that were deleted and are not here any more. */
-export async function deletedContents(
-  db: Queryable,
-  names: readonly { readonly origin: string; readonly mediaId: string }[],
-): Promise<string[]> {
-  if (names.length === 0) return []
-  const rows = sql.join(names.map(({ origin, mediaId }) => sql`(${origin}, ${mediaId})`))
-  const found = await db
-    .selectFrom('deleted_media')
-    .select('sha256')
-    .where(sql<boolean>`(origin, media_id) in (values ${rows})`)
-    .execute()
-  return found.map(({ sha256 }) => sha256)
 }
 
 const contentOf = compiled((tx, name: { origin: string; mediaId: string }) =>

@@ -1,5 +1,5 @@
-import { type DeletionRules, mayGo, type Name, selectNamed } from './deletion.ts'
-import { deletedContents, quarantineAll, releaseAll } from './moderation.ts'
+import { deletedContents, type DeletionRules, mayGo, type Name, selectNamed } from './deletion.ts'
+import { quarantineAll, releaseAll } from './moderation.ts'
 import { type Queryable, unit } from './query.ts'
 
 /** Which of some names are meant: some hundred at most, so that nobody waits long for their rows. */

@@ -200,7 +200,7 @@ test('a change of more than fits in a message is told in several, and one of ver
   expect(await told(0)).toEqual([])
 })
 
-/** What instances are told when so many contents change. */
+/** The messages that tell of so many changed contents. */
 async function told(changed: number): Promise<string[]> {
   const messages: string[] = []
   const notifier = { announce: async (_: string, message: string) => void messages.push(message) }
