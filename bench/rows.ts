@@ -11,6 +11,7 @@ import { cachedPreview, firstPreview, largePreview } from './rows/preview.ts'
 import { cachedThumbnail, generatedThumbnail } from './rows/thumbnail.ts'
 import { reads, writes } from './records/queries.ts'
 import { records } from './rows/records.ts'
+import { quarantineUser } from './rows/quarantine.ts'
 import { s3Download, s3Upload } from './rows/s3.ts'
 import { knownUpload, upload } from './rows/upload.ts'
 import { xMatrix } from './rows/x-matrix.ts'
@@ -41,6 +42,10 @@ const BESIDE_SDK = ratio(0.8)
 const FLAT = below(64, 'MiB')
 const BESIDE_UNDICI = ratio(0.5)
 const NEAR_ORIGIN = ratioBelow(1.5)
+const UNNOTICED: Aim = {
+  text: '< 30 s, ratio < 2',
+  isReached: ({ value, ratio = Infinity }) => value < 30 && ratio < 2,
+}
 const ONCE: Aim = { text: 'once', isReached: ({ highest }) => highest === 1 }
 
 export const rows: readonly Row[] = [
@@ -79,6 +84,8 @@ export const rows: readonly Row[] = [
   slowDownloadMemory({ name: 'memory-download-s3', bytes: 1024 * MIB, readers: 16, store: 'bucket', aim: FLAT }),
   fetchMemory({ name: 'memory-fetch', bytes: 100 * MIB, connections: 16, readers: 'quick', aim: FLAT }),
   fetchMemory({ name: 'memory-fetch-slow', bytes: 100 * MIB, connections: 16, readers: 'slow', aim: FLAT }),
+  quarantineUser({ name: 'quarantine-user-100k', engine: 'sqlite', uploads: 100_000, aim: UNNOTICED }),
+  quarantineUser({ name: 'quarantine-user-100k-postgres', engine: 'postgres', uploads: 100_000, aim: UNNOTICED }),
   thumbnailMemory({ name: 'memory-thumbnails', clients: 16, aim: below(300, 'MiB') }),
   ...(['sqlite', 'postgres'] as const).flatMap((engine) =>
     [...reads, ...writes].map((query) => records({ engine, query, aim: ratioBelow(1.5) })),

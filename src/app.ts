@@ -1,28 +1,18 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { ConfigStore } from './config/store.ts'
-import type { MainConfig } from './config/schema.ts'
 import type { Snapshot } from './config/snapshot.ts'
-import { LocalNotifier, type Notifier } from './coordination/notifier.ts'
-import { Redis } from './coordination/redis/redis.ts'
-import { SharedNotifier } from './coordination/shared-notifier.ts'
+import type { Redis } from './coordination/redis/redis.ts'
 import { ObjectCache } from './datastores/cache.ts'
-import { type DatastoresParts, Datastores } from './datastores/datastores.ts'
+import { Datastores } from './datastores/datastores.ts'
 import type { S3Patience } from './datastores/s3/bucket.ts'
-import { type Database, openDatabase } from './db/connect.ts'
-import type { DescriptionRecord } from './db/descriptions.ts'
-import { repositoryId } from './db/repository.ts'
+import { openDatabase } from './db/connect.ts'
 import { startMetricsListener } from './http/metrics-listener.ts'
 import { ServerLimits } from './http/server-limits.ts'
 import { type HttpServer, startHttp } from './http/server.ts'
-import { databaseChecked, datastoreChecked, type EventParts, s3Called } from './lib/events.ts'
-import { type Clock, steadyClock, systemClock } from './lib/clock.ts'
+import { databaseChecked } from './lib/events.ts'
+import { type Clock, systemClock } from './lib/clock.ts'
 import type { Log } from './lib/log.ts'
-import { thisMachine } from './lib/machine.ts'
 import { type Metrics, openMetrics } from './lib/metrics.ts'
-import { SharedWork } from './lib/shared-work.ts'
 import { openReporter } from './lib/telemetry.ts'
 import { VERSION } from './lib/version.ts'
 import { type Federation, type FederationParts, openFederation } from './matrix/federation-door.ts'
@@ -33,27 +23,18 @@ import { OwnKeys } from './matrix/keys/own-keys.ts'
 import { RemoteKeys, type RemoteKeysParts } from './matrix/keys/remote-keys.ts'
 import { requestKeysFrom } from './matrix/keys/request-keys.ts'
 import { isSameServer } from './matrix/x-matrix.ts'
-import type { BulkRequestParts } from './media/bulk-request.ts'
 import { DatastoreSizes } from './media/choose.ts'
 import { refuseLostDatastores } from './media/lost-datastores.ts'
 import { LostObjects } from './media/lost.ts'
 import { Reads } from './media/reads.ts'
 import { onChanged, Records } from './media/records.ts'
 import { RemoteMedia, type RemoteParts } from './media/remote.ts'
+import { startBackground } from './app/background.ts'
+import { openMessages, useRedis } from './app/messages.ts'
+import { newToken, randomName } from './app/names.ts'
+import { openThumbnails, THUMBNAIL_QUEUE, type ThumbnailQueue } from './app/thumbnails.ts'
+import { datastoreParts } from './app/tools.ts'
 import { configurePreviews, openPreviews } from './previews/open.ts'
-import { allJobs } from './tasks/all-jobs.ts'
-import { bulkKinds } from './tasks/bulk.ts'
-import { startStagingSweep } from './tasks/care.ts'
-import type { TaskKind } from './tasks/run-task.ts'
-import { TaskRunner } from './tasks/runner.ts'
-import { type Job, startSchedule } from './tasks/schedule.ts'
-import { transferKind, type TransferTaskParts } from './tasks/transfer.ts'
-import { type MakingOptions, type MakingParts, ThumbnailMaking } from './thumbnails/once.ts'
-import { Placeholders } from './thumbnails/placeholders.ts'
-import { openThumbnailPool } from './thumbnails/pool.ts'
-import { workerCount } from './thumbnails/worker-count.ts'
-import { PreGeneration } from './thumbnails/pre-generate.ts'
-import { lookForPrograms } from './thumbnails/programs.ts'
 import { sniffBegin } from './thumbnails/sniff.ts'
 
 /** A running server. Disposing it ends everything, in the reverse order of how it was begun. */
@@ -76,16 +57,6 @@ export interface AppOptions {
   readonly thumbnailQueue?: ThumbnailQueue
 }
 
-/** How many thumbnails may wait, and for how long, in ms. */
-export type ThumbnailQueue = Pick<MakingOptions, 'waiting' | 'longestWaitMs'>
-
-const THUMBNAIL_TIMEOUT_MS = 30_000
-/** With the time that decoding may take, a wait stays within the minute after which proxies give up. */
-const THUMBNAIL_QUEUE: ThumbnailQueue = { waiting: 500, longestWaitMs: 25_000 }
-/** A third of what the server gets where both want all of a core (decision 032). */
-const DECODERS_NICENESS = 5
-/** While one is decoded, the next one's source is fetched and the last one is stored. */
-const THUMBNAILS_PER_WORKER = 4
 /** Of the ten seconds that Docker waits. */
 const LAST_CALLS_MS = 2000
 
@@ -199,61 +170,6 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   return { http, [Symbol.asyncDispose]: () => all.disposeAsync() }
 }
 
-interface BackgroundParts extends TransferTaskParts {
-  readonly db: Database
-  readonly datastores: Datastores
-  readonly notifier: Notifier
-  readonly clock: Clock
-  readonly events: EventParts
-  readonly log: Log
-}
-
-/** What happens without a request: jobs (which it gives), tasks, sweeps. */
-function startBackground(parts: AsyncDisposableStack, config: ConfigStore, of: BackgroundParts): readonly Job[] {
-  const { main } = config.current()
-  const leased = { ...of, newToken }
-  const jobs = allJobs(of, () => config.current().main)
-  parts.use(startSchedule({ ...leased, random: Math.random }, jobs))
-  parts.use(startStagingSweep(of))
-  parts.use(new TaskRunner(leased, taskKinds(of), { atATime: main.tasks.numWorkers }))
-  return jobs
-}
-
-interface ThumbnailsNeed extends MakingParts {
-  readonly queue: ThumbnailQueue
-  /** The folders in which to look for programs, as in `PATH`. */
-  readonly path: string
-}
-
-/** What makes thumbnails. The start does not wait for the search for programs; the first thumbnail does. */
-async function openThumbnails(parts: AsyncDisposableStack, config: ConfigStore, need: ThumbnailsNeed) {
-  const { log, queue, path } = need
-  const { main, homeservers } = config.current()
-  const types = homeservers.flatMap(({ thumbnails }) => thumbnails.types)
-  const programs = parts.use(lookForPrograms(path, types, log))
-  const workers = workerCount(main.thumbnails.numWorkers, thisMachine())
-  const thumbnailPool = openThumbnailPool({
-    workers,
-    jobTimeoutMs: THUMBNAIL_TIMEOUT_MS,
-    queueLimit: queue.waiting,
-    longestWaitMs: queue.longestWaitMs,
-    niceness: DECODERS_NICENESS,
-    programs: programs.found,
-    log,
-  })
-  parts.defer(() => thumbnailPool.close())
-  const scratch = await mkdtemp(join(tmpdir(), 'cellarium-'))
-  parts.defer(() => rm(scratch, { recursive: true, force: true }))
-  return {
-    thumbnailPool,
-    scratch,
-    thumbnailMaking: new ThumbnailMaking(need, { atATime: workers * THUMBNAILS_PER_WORKER, ...queue }),
-    descriptionsUnderWay: new SharedWork<DescriptionRecord>(),
-    placeholders: new Placeholders({ thumbnailPool, scratch, log }),
-    preGeneration: parts.use(new PreGeneration()),
-  }
-}
-
 interface KeysNeed extends Pick<RemoteKeysParts, 'clock' | 'events'> {
   readonly federation: Pick<Federation, 'origins'>
 }
@@ -293,88 +209,6 @@ function openRemote(config: ConfigStore, { redis, federation, ownKeys, ...storin
   return new RemoteMedia({ ...storing, ...shared, ...own }, { workers })
 }
 
-/** What command-line tools work with, beside a running server or without one. */
-export interface Tools extends AsyncDisposable {
-  readonly main: MainConfig
-  readonly db: Database
-  readonly datastores: Datastores
-  readonly notifier: Notifier
-  readonly events: EventParts
-  readonly clock: Clock
-  readonly log: Log
-  readonly newToken: () => string
-  /** The tasks that a tool can work on itself, where no server does. */
-  readonly kinds: readonly TaskKind[]
-}
-
-/** Builds what tools need of the parts, from a configuration that is read once. */
-export async function openTools({ main, datastores: configs }: Snapshot, log: Log): Promise<Tools> {
-  await using parts = new AsyncDisposableStack()
-  const reporter = parts.use(await openReporter({ ...main.sentry, enabled: false }, { version: VERSION, log }))
-  const events = { log, metrics: openMetrics({ version: VERSION }), reporter }
-  const db = parts.use(await openDatabase(main.database, 'tool', log))
-  await refuseLostDatastores({ db }, configs)
-  const datastores = parts.use(new Datastores(datastoreParts(main, systemClock, events)))
-  await datastores.configure(configs)
-  const { notifier } = await openMessages(parts, main, db, events)
-  const kinds = taskKinds({ db, datastores, notifier, events, clock: systemClock })
-  const all = parts.move()
-  const dispose = { [Symbol.asyncDispose]: () => all.disposeAsync() }
-  return { main, db, datastores, notifier, events, clock: systemClock, log, newToken, kinds, ...dispose }
-}
-
-function datastoreParts({ repo }: MainConfig, clock: Clock, events: EventParts): DatastoresParts {
-  return {
-    now: () => clock.now(),
-    random: Math.random,
-    newName: () => randomName(6),
-    newKey: () => randomName(20),
-    stagingFolder: join(repo.dataPath, 'staging'),
-    log: events.log,
-    called: (operation) => s3Called(events, operation),
-    onAvailability: (datastore, problem) => datastoreChecked(events, { datastore, problem }),
-  }
-}
-
-/** Everything that a task can be: a new kind is one file and one line here. */
-function taskKinds(parts: TransferTaskParts & BulkRequestParts): readonly TaskKind[] {
-  return [transferKind(parts), ...bulkKinds(parts)]
-}
-
-/** How instances tell each other things; what is opened for it goes to `parts`. */
-async function openMessages(
-  parts: AsyncDisposableStack,
-  main: MainConfig,
-  db: Pick<Database, 'write'>,
-  events: EventParts,
-): Promise<{ readonly redis: Redis; readonly notifier: Notifier }> {
-  const repository = await db.write(repositoryId, { candidate: randomName(12) })
-  const redis = parts.use(new Redis(main.redis, { ...events, repository }))
-  await redis.configure(main.redis)
-  const notifier = parts.use(await openNotifier(main, events.log))
-  await useRedis(notifier, redis)
-  return { redis, notifier }
-}
-
-async function openNotifier(main: MainConfig, log: Log): Promise<Notifier> {
-  if (!main.database.postgres) return new LocalNotifier({ log })
-  const { PostgresTransport, parseDsn } = await postgresClient()
-  const database = new PostgresTransport(parseDsn(main.database.postgres), { log })
-  const notifier = new SharedNotifier(database, { instance: randomName(12), clock: steadyClock(), log })
-  await notifier.start()
-  return notifier
-}
-
-/** Loaded by those who use PostgreSQL: idle servers on SQLite are to stay small. */
-async function postgresClient() {
-  return { ...(await import('./coordination/postgres-transport.ts')), ...(await import('./db/dsn.ts')) }
-}
-
-/** Messages go over Redis too. On SQLite there are no other instances to tell. */
-async function useRedis(notifier: Notifier, redis: Redis): Promise<void> {
-  if (notifier instanceof SharedNotifier) await notifier.useAlso(redis.transports)
-}
-
 /** Whether a datastore is gone: only then there is something to ask the database, which may be down just now. */
 function lacksSome(next: Snapshot['datastores'], previous: Snapshot['datastores']): boolean {
   const ids = new Set(next.map(({ id }) => id))
@@ -384,10 +218,4 @@ function lacksSome(next: Snapshot['datastores'], previous: Snapshot['datastores'
 function configureMetrics(metrics: Metrics, { homeservers }: Snapshot): void {
   const sizes = homeservers.flatMap((homeserver) => homeserver.thumbnails.sizes)
   metrics.configure({ homeservers: homeservers.map((homeserver) => homeserver.name), sizes })
-}
-
-const newToken = () => randomName(16)
-
-function randomName(bytes: number): string {
-  return randomBytes(bytes).toString('hex')
 }

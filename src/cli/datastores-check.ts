@@ -1,16 +1,17 @@
 import { open } from 'node:fs/promises'
 import { Command } from 'commander'
-import type { Tools } from '../app.ts'
+import type { Tools } from '../app/tools.ts'
 import { CheckNotes } from '../db/check-notes.ts'
 import { datastoresInUse } from '../db/object-care.ts'
 import type { Datastore } from '../datastores/datastore.ts'
 import { ConfigError, messagesOf } from '../lib/errors.ts'
+import { audited } from '../media/audit.ts'
 import { check, type Checked, type Finding } from '../media/check.ts'
 import { inBatches } from '../media/orphans.ts'
 import { reasonsNotToRepair, repair, type Repaired } from '../media/repair.ts'
 import { clearProgress, showProgress, summaryOf } from './check-report.ts'
 import type { SourceOptions } from './config-source.ts'
-import { withTools } from './tools.ts'
+import { commandLine, withTools } from './tools.ts'
 
 export interface CheckFlags extends SourceOptions {
   readonly verify?: boolean
@@ -120,7 +121,7 @@ async function checkOne(
     const options = { verify: flags.verify ?? false, progress: showProgress, signal }
     const checked = await check(tools, datastore, notes, options)
     const refused = flags.repair && !flags.force ? reasonsNotToRepair(checked) : []
-    const repaired = flags.repair && refused.length === 0 ? await repair(tools, datastore, notes) : undefined
+    const repaired = flags.repair && refused.length === 0 ? await repairAudited(tools, datastore, notes) : undefined
     return { checked, uri, refused, repaired }
   } catch (cause) {
     const why = messagesOf(cause).join(': ')
@@ -128,6 +129,18 @@ async function checkOne(
   } finally {
     clearProgress()
   }
+}
+
+/** Stands in the audit log, with the number of objects that were deleted, marked or unmarked. */
+async function repairAudited(tools: Tools, datastore: Datastore, notes: CheckNotes<Finding>): Promise<Repaired> {
+  const what = { action: 'datastore_repair', subject: datastore.id }
+  const { repaired } = await audited(tools, commandLine(), what, async () => {
+    const repaired = await repair(tools, datastore, notes)
+    const { dropped, markedLost, markedDamaged, unmarked } = repaired
+    const tallies = [dropped, markedLost, markedDamaged, unmarked]
+    return { repaired, affected: tallies.reduce((sum, { objects }) => sum + objects, 0) }
+  })
+  return repaired
 }
 
 /** Whether something was found that no repair took care of: by itself it does not go away. */

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { Tools } from '../app.ts'
+import type { Tools } from '../app/tools.ts'
 import { findTask, type Task } from '../db/tasks.ts'
 import { usageOf } from '../db/usage.ts'
 import { Refused } from '../lib/errors.ts'

@@ -8,6 +8,7 @@ type LoadCommand = () => Promise<Command>
 const serve: LoadCommand = async () => (await import('./serve.ts')).serveCommand()
 const commands: Readonly<Record<string, LoadCommand>> = {
   serve,
+  audit: async () => (await import('./audit.ts')).auditCommand(),
   config: async () => (await import('./config.ts')).configCommand(),
   datastores: async () => (await import('./datastores.ts')).datastoresCommand(),
   keys: async () => (await import('./keys.ts')).keysCommand(),

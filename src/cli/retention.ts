@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { Tools } from '../app.ts'
+import type { Tools } from '../app/tools.ts'
 import type { ExpiryPreview } from '../media/expiry.ts'
 import { previewRetention, type RetentionPreview } from '../media/retention.ts'
 import { type LocalRule, type Retention, retentionOf } from '../media/retention-rules.ts'

@@ -6,7 +6,7 @@ import type { Snapshot } from '../config/snapshot.ts'
 import { type OpenedLog, openLog } from '../lib/log.ts'
 import { ConfigError, messagesOf, Refused, Unavailable } from '../lib/errors.ts'
 import { openOutput } from '../lib/log-output.ts'
-import type { Tools } from '../app.ts'
+import type { Tools } from '../app/tools.ts'
 import type { Actor } from '../db/audit.ts'
 import { configSource, type SourceOptions } from './config-source.ts'
 
@@ -27,7 +27,7 @@ export async function withTools(
   const snapshot = await loadConfig(source)
   refuseWithoutDatabase(snapshot, source)
   await using logging = openErrorLog()
-  const { openTools } = await import('../app.ts')
+  const { openTools } = await import('../app/tools.ts')
   await using tools = await openTools(snapshot, logging.log)
   using interrupted = onInterrupt()
   try {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Tools } from '../app.ts'
+import type { Tools } from '../app/tools.ts'
 import { isLeased } from '../db/leases.ts'
 import { findTask, type Task } from '../db/tasks.ts'
 import { leaseOf, runTask } from '../tasks/run-task.ts'

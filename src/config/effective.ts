@@ -127,7 +127,7 @@ function sectionsOf(tree: MapNode): MapNode {
 
 /** The keys at the top of a per-domain file that say which homeserver it is and how to reach it. */
 function identityNode(domain: MapNode): MapNode {
-  const keys = ['csApi', 'backoffAt', 'adminApiKind', 'signingKeyPath']
+  const keys = ['csApi', 'backoffAt', 'adminApiKind', 'introspection', 'signingKeyPath']
   const entries = keys.map((key) => [key, domain.entries.get(key)] as const)
   return withEntries(mapNode(domain.place), {
     name: domain.entries.get('homeserver'),

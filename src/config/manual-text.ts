@@ -38,9 +38,9 @@ documents only the first is read, with a warning.
 ## Per-domain files
 
 A file with \`homeserver: example.org\` at its top holds for that homeserver only, over the main configuration; the table below
-says which options it may set. It may also have \`csApi\`, \`backoffAt\`, \`adminApiKind\` and \`signingKeyPath\` at its top, which
-say the same as in \`homeservers\`; with \`csApi\` no entry in \`homeservers\` is needed. Several files for one homeserver are laid
-over each other in their order.
+says which options it may set. It may also have \`csApi\`, \`backoffAt\`, \`adminApiKind\`, \`introspection\` and
+\`signingKeyPath\` at its top, which say the same as in \`homeservers\`; with \`csApi\` no entry in \`homeservers\` is needed. Several
+files for one homeserver are laid over each other in their order.
 
 \`\`\`yaml
 homeserver: example.org

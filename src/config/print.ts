@@ -24,8 +24,9 @@ export function printConfig(snapshot: Snapshot): string {
 function differences(homeserver: HomeserverConfig, { main }: Snapshot): Record<string, unknown> {
   const own: Record<string, unknown> = { homeserver: homeserver.name }
   const entry = main.homeservers.find(({ name }) => name === homeserver.name)
-  for (const key of ['csApi', 'backoffAt', 'adminApiKind', 'signingKeyPath'] as const) {
-    if (homeserver[key] !== entry?.[key]) own[key] = homeserver[key]
+  for (const key of ['csApi', 'backoffAt', 'adminApiKind', 'introspection', 'signingKeyPath'] as const) {
+    const differing = differingPart(homeserver[key], entry?.[key])
+    if (differing !== undefined) own[key] = differing
   }
   const { freezeUnauthenticatedMedia } = homeserver
   if (freezeUnauthenticatedMedia !== main.repo.freezeUnauthenticatedMedia) own['repo'] = { freezeUnauthenticatedMedia }

@@ -45,10 +45,20 @@ function listItem(list: ListShape, indent: number, off: string): string[] {
   return [...list.item.children].flatMap(([key, shape], index) => {
     if (shape.kind === 'list' && shape.item.kind === 'section') return []
     const about = comment(shape.description + remark(shape), indent + 4)
+    if (shape.kind === 'section') {
+      return [...about, `${' '.repeat(indent)}${off}    ${key}:`, ...sectionOfItem(shape, indent, off)]
+    }
     const optional = off === '' && shape.default !== undefined ? '#' : ''
     const line = `${index === 0 ? '  - ' : '    '}${optional}${key}: ${flow(shape.notes.example ?? shape.default)}`
     return [...about, ' '.repeat(indent) + off + line]
   })
+}
+
+function sectionOfItem(section: SectionShape, indent: number, off: string): string[] {
+  return [...section.children].flatMap(([key, shape]) => [
+    ...comment(shape.description + remark(shape), indent + 6),
+    `${' '.repeat(indent)}${off}      ${off === '' ? '#' : ''}${key}: ${flow(shape.notes.example ?? shape.default)}`,
+  ])
 }
 
 function remark(shape: Shape): string {

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { accessTokens } from './sections/access-tokens.ts'
 import { admins } from './sections/admins.ts'
 import { archiving } from './sections/archiving.ts'
+import { audit } from './sections/audit.ts'
 import { database } from './sections/database.ts'
 import type { datastore } from './sections/datastores.ts'
 import { datastores } from './sections/datastores.ts'
@@ -61,6 +62,7 @@ export const mainSections = {
   sentry,
   redis,
   tasks,
+  audit,
   plugins,
   moderation,
   retention,

@@ -39,6 +39,12 @@ export interface AuditLine extends Required<Deed> {
   readonly error: string
 }
 
+/** How what a line tells of ended; `begun`: it has not, or whoever did it has crashed. */
+export function outcomeOf({ endedAt, error }: Pick<AuditLine, 'endedAt' | 'error'>): 'begun' | 'done' | 'failed' {
+  if (endedAt === null) return 'begun'
+  return error === '' ? 'done' : 'failed'
+}
+
 /**
  * Writes a line in the transaction of what it tells of; nothing without a deed. To be the last thing in a transaction: until
  * it ends, other lines wait.

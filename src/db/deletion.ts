@@ -136,6 +136,7 @@ async function deleteAll(
   })
   if (doomed.length === 0) return { ...NOTHING, found: locked.length }
   await tx.deleteFrom('media').where(isOneOf(doomed)).execute()
+  // Pictures of previews come and go, and nobody but those previews names them.
   await remember(
     tx,
     doomed.filter(({ kind, quarantinedAt }) => kind === 'upload' || quarantinedAt !== null),
@@ -154,7 +155,7 @@ async function deleteAll(
 
 const distinct = (texts: readonly string[]) => [...new Set(texts)].toSorted()
 
-const selectNamed = (db: Queryable, names: readonly Name[]) =>
+export const selectNamed = (db: Queryable, names: readonly Name[]) =>
   db
     .selectFrom('media')
     .select([
@@ -171,10 +172,17 @@ const selectNamed = (db: Queryable, names: readonly Name[]) =>
     ])
     .where(isOneOf(names))
 
-/** As a table of values: SQLite compares rows with nothing else. */
+/**
+ * Each server's with the ids of its own: a stretch of the key's index for each. As a table of values PostgreSQL takes them for a reason
+ * to read all of a table that is not large.
+ */
 function isOneOf(names: readonly Name[]): RawBuilder<boolean> {
-  const rows = names.map(({ origin, mediaId }) => sql`(${origin}, ${mediaId})`)
-  return sql<boolean>`(media.origin, media.media_id) in (values ${sql.join(rows)})`
+  const byOrigin = Map.groupBy(names, ({ origin }) => origin)
+  const each = Array.from(byOrigin, ([origin, same]) => {
+    const ids = sql.join(same.map(({ mediaId }) => mediaId))
+    return sql<boolean>`(origin = ${origin} and media_id in (${ids}))`
+  })
+  return sql<boolean>`(${sql.join(each, sql` or `)})`
 }
 
 type DoomedMedia = NamedMedia & { readonly size: number }
@@ -229,4 +237,11 @@ async function deleteUnused(tx: Queryable, sha256s: readonly string[], at: numbe
     .returning('sha256')
     .execute()
   return await deleteUnusedObjects(tx, distinct([...nameless, ...thumbnails.map(({ sha256 }) => sha256)]), at)
+}
+
+/** The contents of those of the names that were deleted. */
+export async function deletedContents(db: Queryable, names: readonly Name[]): Promise<string[]> {
+  if (names.length === 0) return []
+  const found = await db.selectFrom('deleted_media').select('sha256').where(isOneOf(names)).execute()
+  return found.map(({ sha256 }) => sha256)
 }

@@ -1,4 +1,3 @@
-import { sql } from '#kysely'
 import { type Deed, noteDeed } from './audit.ts'
 import { lockObjects } from './objects.ts'
 import { compiled, isPostgres, type Queryable, unit } from './query.ts'
@@ -40,13 +39,8 @@ export const quarantineContent = unit(
   },
 )
 
-/** The same for several contents: some hundred at most, so that nobody waits long for their rows. */
-export const quarantineContents = unit(
-  'quarantineContents',
-  async (tx, how: NamesOfContents & Quarantining): Promise<number> => await quarantineAll(tx, how),
-)
-
-async function quarantineAll(
+/** The same for several contents, inside a transaction. */
+export async function quarantineAll(
   tx: Queryable,
   { sha256s, origin, at, by = null }: NamesOfContents & Quarantining,
 ): Promise<number> {
@@ -93,13 +87,8 @@ export const releaseContent = unit(
   },
 )
 
-/** The same for several contents: some hundred at most. */
-export const releaseContents = unit(
-  'releaseContents',
-  async (tx, { sha256s }: { readonly sha256s: readonly string[] }): Promise<number> => await releaseAll(tx, sha256s),
-)
-
-async function releaseAll(tx: Queryable, sha256s: readonly string[]): Promise<number> {
+/** The same for several contents, inside a transaction. */
+export async function releaseAll(tx: Queryable, sha256s: readonly string[]): Promise<number> {
   if (sha256s.length === 0) return 0
   await lockObjects(tx, sha256s)
   await lockNamesOf(tx, sha256s)
@@ -139,21 +128,6 @@ export const findContent = async (
 ): Promise<string | undefined> => {
   const [named] = await contentOf(db, { origin, mediaId })
   return (named ?? (await deletedContentOf(db, { origin, mediaId }))[0])?.sha256
-}
-
-/** The contents of those of the names that were deleted and are not here any more. */
-export async function deletedContents(
-  db: Queryable,
-  names: readonly { readonly origin: string; readonly mediaId: string }[],
-): Promise<string[]> {
-  if (names.length === 0) return []
-  const rows = sql.join(names.map(({ origin, mediaId }) => sql`(${origin}, ${mediaId})`))
-  const found = await db
-    .selectFrom('deleted_media')
-    .select('sha256')
-    .where(sql<boolean>`(origin, media_id) in (values ${rows})`)
-    .execute()
-  return found.map(({ sha256 }) => sha256)
 }
 
 const contentOf = compiled((tx, name: { origin: string; mediaId: string }) =>

@@ -204,6 +204,6 @@ export interface Schema {
   repository: RepositoryTable
   care_progress: CareProgressTable
   descriptions: DescriptionsTable
-  previews: PreviewsTable
   audit: AuditTable
+  previews: PreviewsTable
 }

@@ -12,6 +12,7 @@ import * as previewPurges from './preview-purges.ts'
 import * as previews from './previews.ts'
 import * as progress from './progress.ts'
 import * as protection from './protection.ts'
+import * as quarantineNames from './quarantine-names.ts'
 import type { Unit } from './query.ts'
 import * as remote from './remote.ts'
 import * as repository from './repository.ts'
@@ -39,6 +40,7 @@ export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
     previews,
     progress,
     protection,
+    quarantineNames,
     remote,
     repository,
     tasks,

@@ -3,7 +3,15 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net'
 import { EndOfTurn } from '../lib/end-of-turn.ts'
 import { CallerGone, ConfigError, Refused } from '../lib/errors.ts'
-import { internalError, requestFinished, requestStarted, requestTurnedAway, unknownHost } from '../lib/events.ts'
+import {
+  adminRefused,
+  internalError,
+  requestFinished,
+  requestStarted,
+  requestTurnedAway,
+  unknownHost,
+} from '../lib/events.ts'
+import { userIdOf } from '../matrix/caller.ts'
 import { authenticate, signedFor } from './auth.ts'
 import { Call } from './call.ts'
 import { clientAddress } from './client-address.ts'
@@ -154,6 +162,7 @@ class FrontDoor {
     try {
       exchange.match = this.#router.find(request.method ?? '', request.url ?? '')
       const call = this.#open(exchange, exchange.match)
+      exchange.call = call
       await authenticate(this.#parts, call, exchange.match.route.who)
       const answer = await exchange.match.route.handler(this.#parts, call)
       await respond(call, answer, this.#connectionHeaders(exchange))
@@ -198,11 +207,21 @@ class FrontDoor {
     if (isUnforeseen(error)) {
       internalError(this.#parts.events, error, { requestId: id, ...(match ? { action: match.route.action } : {}) })
     }
+    if (isForbidden(error)) this.#refusedAdministration(exchange)
     if (error instanceof CallerGone || response.headersSent || response.destroyed) {
       response.destroy()
       return
     }
     await sendJson({ request, response, turn: this.#turn }, errorAnswer(error), this.#connectionHeaders(exchange))
+  }
+
+  /** Described routes are those of the administration. */
+  #refusedAdministration({ match, call }: Exchange): void {
+    if (!match?.route.description || !call) return
+    const { caller, address, id: requestId, request } = call
+    const [path = ''] = (request.url ?? '').split('?')
+    const { action } = match.route
+    adminRefused(this.#parts.events, { by: userIdOf(caller), address, requestId, action, path })
   }
 
   #connectionHeaders(exchange: Exchange): string[] {
@@ -227,6 +246,8 @@ class FrontDoor {
   }
 }
 
+const isForbidden = (error: unknown) => error instanceof Refused && error.reason === 'forbidden'
+
 /** A request and its response, with what is known of them so far. */
 class Exchange {
   readonly request: IncomingMessage
@@ -234,6 +255,7 @@ class Exchange {
   readonly id: string
   readonly #began: number
   match: Match | undefined
+  call: Call | undefined
   /** The homeserver addressed. */
   host: string | undefined
   address: string | undefined

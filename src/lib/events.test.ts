@@ -116,6 +116,10 @@ test('what happens to files is counted under the names of MMR, and of ours where
   events.mediaQuarantined(parts, { ...moderated, names: 2 })
   events.mediaReleased(parts, { ...moderated, names: 2 })
   events.mediaDeleted(parts, { ...moderated, objects: 1 })
+  const action = { by: '@admin:example.org', address: '192.0.2.7', requestId: 'r1', action: 'purge_old' }
+  events.administered(parts, { ...action, subject: 'example.org', affected: 5, error: '' })
+  events.administered(parts, { ...action, subject: 'example.org', affected: null, error: 'the disk is full' })
+  events.adminRefused(parts, { ...action, path: '/_matrix/media/unstable/admin/purge/old' })
   events.serverLimited(parts, { limit: 'bytes', who: 'a.test', retryAfterMs: 1000 })
   events.fetchLimited(parts, { payer: 'user @a:example.org', bytes: 5, retryAfterMs: 1000 })
   events.addressRefused(parts, { host: 'inside.test', why: 'federation.disallowedNetworks has 10.0.0.0/8' })
@@ -138,6 +142,9 @@ test('what happens to files is counted under the names of MMR, and of ours where
     'cellarium_thumbnails_expired_total 0',
     'cellarium_quarantined_total 2',
     'cellarium_deleted_total 1',
+    'cellarium_admin_actions_total{action="purge_old",outcome="done"} 1',
+    'cellarium_admin_actions_total{action="purge_old",outcome="failed"} 1',
+    'cellarium_admin_refusals_total{action="purge_old"} 1',
     'cellarium_servers_limited_total{limit="bytes"} 1',
     'cellarium_fetches_limited_total 1',
     'cellarium_addresses_refused_total 1',

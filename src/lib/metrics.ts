@@ -152,14 +152,6 @@ function openFamilies() {
   }
 }
 
-function previewFamilies() {
-  return {
-    urlPreviews: counter('media_url_previews_generated_total', 'URL previews generated', ['type']),
-    previews: counter('cellarium_url_previews_total', 'Pages looked at for previews', ['type', 'outcome']),
-    previewsPurged: counter('cellarium_url_previews_removed_total', 'Stored previews that were removed'),
-  }
-}
-
 /** What administrators do. */
 function ofAdministration() {
   return {
@@ -167,6 +159,14 @@ function ofAdministration() {
     deleted: counter('cellarium_deleted_total', 'Media that were deleted'),
     administered: counter('cellarium_admin_actions_total', 'Lines of the audit log', ['action', 'outcome']),
     adminRefused: counter('cellarium_admin_refusals_total', 'Requests for administrators that others made', ['action']),
+  }
+}
+
+function previewFamilies() {
+  return {
+    urlPreviews: counter('media_url_previews_generated_total', 'URL previews generated', ['type']),
+    previews: counter('cellarium_url_previews_total', 'Pages looked at for previews', ['type', 'outcome']),
+    previewsPurged: counter('cellarium_url_previews_removed_total', 'Stored previews that were removed'),
   }
 }
 

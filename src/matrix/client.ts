@@ -5,6 +5,7 @@ import type { HomeserverOptions } from './options.ts'
 import { retryAfterMs } from './retry-after.ts'
 
 const LARGEST_ANSWER = 1024 * 1024
+const FORM = 'application/x-www-form-urlencoded'
 /** How we name ourselves to homeservers, and recognise ourselves when `csApi` leads back here. */
 export const USER_AGENT = 'Cellarium'
 
@@ -19,6 +20,12 @@ export interface Call {
   readonly address?: string | undefined
   /** How many bytes the answer may have; 1 MiB if not given. */
   readonly mostBytes?: number
+  /** Not the homeserver itself is asked, but a server that it trusts: there, with this login and these fields of a form. */
+  readonly elsewhere?: {
+    readonly url: string
+    readonly authorization: string
+    readonly form: Readonly<Record<string, string>>
+  }
 }
 
 /** What a homeserver answered: yes (2xx) or no (4xx). */
@@ -45,7 +52,7 @@ export async function callHomeserver(
   homeserver: Pick<HomeserverOptions, 'csApi' | 'timeouts'>,
   call: Call,
 ): Promise<Answer> {
-  const url = addressOf(homeserver.csApi, call)
+  const url = call.elsewhere?.url ?? addressOf(homeserver.csApi, call)
   const timeoutMs = Math.ceil(homeserver.timeouts.clientServerTimeoutSeconds * 1000)
   try {
     const response = await (
@@ -55,7 +62,7 @@ export async function callHomeserver(
       dispatcher: parts.dispatcher,
       signal: timeoutMs > 0 ? AbortSignal.timeout(timeoutMs) : null,
       headers: headersOf(call),
-      ...(call.method === 'POST' && { body: '{}' }),
+      ...(call.method === 'POST' && { body: bodyOf(call) }),
     })
     const body = jsonObject(await readText(response.body, call.mostBytes ?? LARGEST_ANSWER))
     const refused = response.statusCode >= 400 && response.statusCode < 500
@@ -98,11 +105,16 @@ function addressOf(csApi: string, call: Call): string {
   return `${csApi.replace(/\/+$/, '')}${call.path}${search}`
 }
 
+function bodyOf({ elsewhere }: Call): string {
+  return elsewhere ? new URLSearchParams(elsewhere.form).toString() : '{}'
+}
+
 function headersOf(call: Call): Record<string, string> {
   return {
     accept: 'application/json',
     'user-agent': USER_AGENT,
-    ...(call.method === 'POST' && { 'content-type': 'application/json' }),
+    ...(call.method === 'POST' && { 'content-type': call.elsewhere ? FORM : 'application/json' }),
+    ...(call.elsewhere && { authorization: call.elsewhere.authorization }),
     ...(call.token !== undefined && { authorization: `Bearer ${call.token}` }),
     ...(isIP(call.address ?? '') > 0 && { 'x-forwarded-for': call.address, 'x-real-ip': call.address }),
   }

@@ -88,8 +88,8 @@ export class Connections implements AsyncDisposable {
   #fingerprintOf(homeserver: HomeserverOptions): string {
     const known = this.#fingerprints.get(homeserver)
     if (known !== undefined) return known
-    const { csApi, adminApiKind, accessTokens } = homeserver
-    const fingerprint = hash('sha256', JSON.stringify([csApi, adminApiKind, accessTokens]))
+    const { csApi, adminApiKind, introspection, accessTokens } = homeserver
+    const fingerprint = hash('sha256', JSON.stringify([csApi, adminApiKind, introspection, accessTokens]))
     this.#fingerprints.set(homeserver, fingerprint)
     return fingerprint
   }

@@ -19,9 +19,10 @@ import {
 } from './answers.ts'
 import type { ClientVersions, Identity, RoomMedia, UnknownToken } from './answers.ts'
 import { serverOf } from './ids.ts'
+import { introspectionQuestion, readIntrospection } from './introspection.ts'
 import { SharedLookups } from './lookups.ts'
 import type { Found } from './lookups.ts'
-import type { HomeserverOptions } from './options.ts'
+import type { HomeserverOptions, IntrospectionOptions } from './options.ts'
 import { hashToken } from './secrets.ts'
 
 const MOST_TOKENS = 50_000
@@ -103,7 +104,8 @@ export class Homeservers implements AsyncDisposable {
   }
 
   /**
-   * Whether the homeserver lets the caller use its administration API (MMR behaviour: whoever may look at a made-up user).
+   * Whether the homeserver lets the caller use its administration API (MMR behaviour: whoever may look at a made-up user), or
+   * the OAuth 2.0 server that is configured for it says so. Kept for a minute at most, and forgotten with the token.
    * Guests and anonymous callers are not asked about; the holder of the shared secret is one everywhere.
    *
    * @throws {RefusedByHomeserver} when the token has become invalid
@@ -115,12 +117,10 @@ export class Homeservers implements AsyncDisposable {
     if (caller.kind !== 'user' || caller.isGuest || serverOf(caller.userId) !== homeserver.name) return false
     const credentials = { token: caller.token, userId: caller.assertedUserId }
     const tokenHash = hashToken(caller.token)
-    const call: Call = { ...adminQuestion(homeserver, credentials), address: asker.address }
-    const ask = async (): Promise<Found<boolean>> => {
-      const answer = await this.#connections.call(homeserver, 'administrators', call)
-      if (errcodeOf(answer) === 'M_UNKNOWN_TOKEN') this.forgetToken(tokenHash)
-      return { value: readAdmin(this.#parts.log, homeserver, answer), keepMs: KEEP_ADMIN_MS }
-    }
+    const { introspection } = homeserver
+    const ask = introspection?.endpoint
+      ? () => this.#introspect(homeserver, introspection, caller.token)
+      : () => this.#askWhetherAdmin(homeserver, credentials, asker.address)
     const key = this.#keyOf(homeserver, tokenHash, credentials)
     const tags = [tokenTag(tokenHash), userTag(caller.userId)]
     return this.#admins.find({ key, tags, ask }, asker)
@@ -250,6 +250,27 @@ export class Homeservers implements AsyncDisposable {
     }
     const key = this.#keyOf(homeserver, tokenHash, credentials)
     return this.#identities.find({ key, tags: [tokenTag(tokenHash)], ask }, asker)
+  }
+
+  async #askWhetherAdmin(
+    homeserver: HomeserverOptions,
+    credentials: Credentials,
+    address: string | undefined,
+  ): Promise<Found<boolean>> {
+    const call: Call = { ...adminQuestion(homeserver, credentials), address }
+    const answer = await this.#connections.call(homeserver, 'administrators', call)
+    if (errcodeOf(answer) === 'M_UNKNOWN_TOKEN') this.forgetToken(hashToken(credentials.token))
+    return { value: readAdmin(this.#parts.log, homeserver, answer), keepMs: KEEP_ADMIN_MS }
+  }
+
+  async #introspect(
+    homeserver: HomeserverOptions,
+    options: IntrospectionOptions,
+    token: string,
+  ): Promise<Found<boolean>> {
+    const { log, clock } = this.#parts
+    const answer = await this.#connections.call(homeserver, 'administrators', introspectionQuestion(options, token))
+    return readIntrospection(answer, options, { log, homeserver, keepMs: KEEP_ADMIN_MS, now: clock.now() })
   }
 
   /** What a `/logout/all` makes worthless besides the token: everything, if the homeserver does not say who this is. */

@@ -8,8 +8,20 @@ export interface HomeserverOptions {
   readonly backoffAt: number
   /** Which API tells who is its administrator. */
   readonly adminApiKind: 'synapse' | 'dendrite' | 'matrix'
+  /** Where an OAuth 2.0 server tells it instead; nowhere if the endpoint is empty or nothing is said. */
+  readonly introspection?: IntrospectionOptions
   readonly timeouts: { readonly clientServerTimeoutSeconds: number }
   readonly accessTokens: AccessTokenOptions
+}
+
+/** How to ask about tokens. Source: RFC 7662. */
+export interface IntrospectionOptions {
+  readonly endpoint: string
+  /** Empty: the secret is sent as a token, which Matrix Authentication Service takes from homeservers. */
+  readonly clientId: string
+  readonly clientSecret: string
+  /** A token with one of these is an administrator's. */
+  readonly scopes: readonly string[]
 }
 
 export interface AccessTokenOptions {

@@ -21,7 +21,7 @@ export interface BulkAsker {
 
 export interface BulkOutcome {
   readonly progress: BulkProgress
-  /** The first of the names that were dealt with, as MXC URIs. */
+  /** The first of the names that were deleted, as MXC URIs. */
   readonly affected: readonly string[]
   /** What does the rest; null: all is done. */
   readonly taskId: number | null

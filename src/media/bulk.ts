@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
 import type { Database } from '../db/connect.ts'
 import { deleteNames, type DeletionRules, describeNames, mayGo, type Name } from '../db/deletion.ts'
-import { deletedContents, quarantineContents, releaseContents } from '../db/moderation.ts'
 import type { StoredObject } from '../db/objects.ts'
+import { quarantineNames, releaseNames } from '../db/quarantine-names.ts'
 import { Refused } from '../lib/errors.ts'
 import { FIRST, pageOf, type Position, type Selection } from './bulk-selection.ts'
 import type { ModerationParts } from './moderation.ts'
@@ -38,8 +38,8 @@ export type BulkProgress = {
 
 export const BEGINNING: BulkProgress = { position: FIRST, done: 0, bytes: 0, kept: 0 }
 
-/** Contents of a page fit in one announcement, and a transaction of so many names is short. */
-const PAGE = 100
+/** How many names one transaction deals with: it is over in some hundredths of a second. */
+const PAGE = { purge: 100, quarantine: 500, release: 500 } as const
 const BYTES_AT_ONCE = 8
 /** How long a page waits for its bytes to be deleted, in ms. They were handed over already: what is not deleted now is later. */
 const BYTES_WAIT_MS = 2000
@@ -67,7 +67,7 @@ export class BulkRun {
   }
 
   /**
-   * Goes on until `isOver` or until all is done, and gives whether it is. `onPage` hears of the names that each page dealt with.
+   * Goes on until `isOver` or until all is done, and gives whether it is. `onPage` hears of the names that each page deleted.
    *
    * @throws {Refused} `storage_unavailable` when it is done but other instances could not be told: trying again tells them
    */
@@ -76,7 +76,13 @@ export class BulkRun {
     if (this.#wish.verb === 'purge') await this.#tell('all')
     for (;;) {
       const { position } = this.progress
-      const { names, next } = await pageOf(this.#parts.db.read, this.#wish.selection, this.#wish.before, position, PAGE)
+      const { names, next } = await pageOf(
+        this.#parts.db.read,
+        this.#wish.selection,
+        this.#wish.before,
+        position,
+        PAGE[this.#wish.verb],
+      )
       const { done, bytes, kept, names: dealtWith } = await this.#actOn(names)
       this.progress = {
         position: next ?? position,
@@ -111,21 +117,17 @@ export class BulkRun {
   async #quarantineOrRelease(names: readonly Name[]): Promise<PageResult> {
     const { db, clock } = this.#parts
     const { verb, selection, within } = this.#wish
-    const found = await describeNames(db.read, names)
-    const rules = rulesOf(this.#wish)
-    const meant = found.filter((media) => mayGo(media, rules))
     // Names in rooms may be gone already; their content is meant all the same.
-    const gone = selection.by === 'room' ? await deletedContents(db.read, names.filter(isTheirs(within))) : []
-    const sha256s = [...new Set([...meant.map(({ sha256 }) => sha256), ...gone])].toSorted()
-    const origin = within.everywhere ? null : within.serverName
-    const at = clock.now()
-    const done =
+    const alsoDeleted = selection.by === 'room' ? names.filter(isTheirs(within)) : []
+    const meant = { names, rules: rulesOf(this.#wish), alsoDeleted }
+    const how = { origin: within.everywhere ? null : within.serverName, at: clock.now(), by: within.userId }
+    const { done, kept, sha256s } =
       verb === 'quarantine'
-        ? await db.write(quarantineContents, { sha256s, origin, at, by: within.userId })
-        : await db.write(releaseContents, { sha256s })
+        ? await db.write(quarantineNames, { ...meant, ...how })
+        : await db.write(releaseNames, meant)
     // Also what was quarantined before: whoever did that may have ended before telling the others.
     await this.#tell(sha256s)
-    return { done, bytes: 0, kept: found.length - meant.length, names: meant }
+    return { done, bytes: 0, kept, names: [] }
   }
 
   /** What could not be told is told with the next page, as a change of anything. */
@@ -195,7 +197,7 @@ export async function preview(
   const sum = { files: 0, bytes: 0, kept: 0 }
   for (let position: Position | undefined = FIRST; position;) {
     signal.throwIfAborted()
-    const page = await pageOf(db.read, wish.selection, wish.before, position, PAGE)
+    const page = await pageOf(db.read, wish.selection, wish.before, position, PAGE.purge)
     for (const media of await describeNames(db.read, page.names)) {
       if (!mayGo(media, rules)) {
         sum.kept++

@@ -42,13 +42,13 @@ export interface Moderator {
  * Quarantines the content of some media under all its names; an administrator of one homeserver only under those of that
  * server. Gives how many names there were. When it resolves, no instance serves them any more.
  *
- * @throws {Refused} `forbidden`; `bad_request` for media of a server that the moderator does not administer
+ * @throws {Refused} `forbidden`, also for media of a server that the moderator does not administer
  */
 export async function quarantine(parts: ModerationParts, moderator: Moderator, mxc: Mxc): Promise<number> {
   const origin = moderator.everywhere ? null : moderator.serverName
   if (!moderator.everywhere && origin === null) throw forbidden()
   if (origin !== null && origin !== mxc.origin) {
-    throw new Refused('bad_request', 'unable to quarantine media on other homeservers')
+    throw new Refused('forbidden', 'unable to quarantine media on other homeservers')
   }
   const sha256 = await findContent(parts.db.read, mxc)
   if (sha256 === undefined) return 0

@@ -190,17 +190,23 @@ test('a record that says that its bytes are lost is not kept: nobody tells when 
   expect((await records.find('example.org', 'a'))?.lostAt).toBeNull()
 })
 
-test('a change of more than fits in a message is told as one of everything', async () => {
+test('a change of more than fits in a message is told in several, and one of very many as one of everything', async () => {
+  const messages = await told(1000)
+  expect(messages).toHaveLength(10)
+  for (const message of messages) expect(message.length).toBeLessThan(7900)
+  const hashes = messages.flatMap((message) => (JSON.parse(message) as { sha256s: string[] }).sha256s)
+  expect(new Set(hashes).size).toBe(1000)
+  expect(await told(1001)).toEqual(['{"kind":"all"}'])
+  expect(await told(0)).toEqual([])
+})
+
+/** The messages that tell of so many changed contents. */
+async function told(changed: number): Promise<string[]> {
   const messages: string[] = []
   const notifier = { announce: async (_: string, message: string) => void messages.push(message) }
   await announceChanged(
     notifier,
-    Array.from({ length: 100 }, () => 'f'.repeat(64)),
+    Array.from({ length: changed }, (_, index) => String(index).padStart(64, 'f')),
   )
-  await announceChanged(
-    notifier,
-    Array.from({ length: 101 }, () => 'f'.repeat(64)),
-  )
-  expect(messages[0]?.length).toBeLessThan(7900)
-  expect(messages[1]).toBe('{"kind":"all"}')
-})
+  return messages
+}

@@ -7,8 +7,10 @@ import { isMarkedLost } from './lost.ts'
 import { UpToDate, type UpToDateParts } from './up-to-date.ts'
 
 const KEPT_AT_MOST = 2000
-/** Of what fits in one message between instances (PostgreSQL: 8,000 bytes); more is told as `all`. */
+/** Of what fits in one message between instances (PostgreSQL: 8,000 bytes). */
 const HASHES_AT_MOST = 100
+/** More is told as `all`. */
+const MESSAGES_AT_MOST = 10
 
 /** Of which content something is kept that may be wrong now: its names, its thumbnails, where its bytes are, the bytes. */
 export type Changed =
@@ -25,9 +27,15 @@ export async function announceChanged(
   notifier: Pick<Notifier, 'announce'>,
   sha256s: readonly string[] | 'all',
 ): Promise<void> {
-  const tooMany = sha256s === 'all' || sha256s.length > HASHES_AT_MOST
-  const changed: Changed = tooMany ? { kind: 'all' } : { kind: 'content', sha256s }
-  await notifier.announce('changed', JSON.stringify(changed))
+  const messages = messagesFor(sha256s).map((changed) => notifier.announce('changed', JSON.stringify(changed)))
+  await Promise.all(messages)
+}
+
+function messagesFor(sha256s: readonly string[] | 'all'): readonly Changed[] {
+  if (sha256s === 'all' || sha256s.length > MESSAGES_AT_MOST * HASHES_AT_MOST) return [{ kind: 'all' }]
+  const count = Math.ceil(sha256s.length / HASHES_AT_MOST)
+  const begins = Array.from({ length: count }, (_, index) => index * HASHES_AT_MOST)
+  return begins.map((begin) => ({ kind: 'content', sha256s: sha256s.slice(begin, begin + HASHES_AT_MOST) }))
 }
 
 /** Calls `listener` with each change that any instance announces, until the returned function is called. */

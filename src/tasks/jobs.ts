@@ -1,3 +1,4 @@
+import { forgetDeeds } from '../db/audit.ts'
 import { sweepLeases } from '../db/leases.ts'
 import { sweepReservations } from '../db/pending.ts'
 import { sweepTombstones } from '../db/tombstones.ts'
@@ -48,6 +49,20 @@ export function standingJobs(parts: JobParts): readonly Job[] {
     },
     { name: 'unused objects', everyMs: MINUTE_MS, run: ({ signal }) => deleteUnused(parts, signal) },
   ]
+}
+
+/** Forgets what administrators did more than `keepDays()` ago; 0 = never. */
+export function auditJob({ db, clock }: Pick<JobParts, 'db' | 'clock'>, keepDays: () => number): Job {
+  return {
+    name: 'audit',
+    everyMs: HOUR_MS,
+    run: async ({ signal }) => {
+      const days = keepDays()
+      if (days === 0) return undefined
+      const before = clock.now() - days * 24 * HOUR_MS
+      return await untilFewerThanABatch(signal, () => db.write(forgetDeeds, { before, limit: BATCH }))
+    },
+  }
 }
 
 /** Batches, so that no transaction is long. */

@@ -1,6 +1,7 @@
 /** What both database engines are held to: one suite on SQLite and on PostgreSQL. */
 import { afterAll, describe } from 'vitest'
 import { bulkContract } from './database/bulk.ts'
+import { auditContract } from './database/audit.ts'
 import { candidatesContract } from './database/candidates.ts'
 import { datastoresContract } from './database/datastores.ts'
 import { careContract } from './database/care.ts'
@@ -48,6 +49,7 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     bulkContract(openEmpty)
     candidatesContract(openEmpty)
     moderationContract(openEmpty)
+    auditContract(openEmpty)
     remoteContract(openEmpty)
     previewsContract(openEmpty)
   })
@@ -55,7 +57,7 @@ export function databaseContract(title: string, open: OpenDatabase): void {
 
 async function empty(under: DatabaseUnderTest): Promise<void> {
   const tables = ['thumbnails', 'media', 'deleted_media', 'pending_media', 'objects', 'usage_changes', 'usage_totals']
-  tables.push('previews', 'leases', 'jobs', 'tasks', 'unused_objects', 'repository', 'care_progress')
+  tables.push('previews', 'leases', 'jobs', 'tasks', 'unused_objects', 'repository', 'care_progress', 'audit')
   for (const name of tables) await under.execute(`DELETE FROM ${table(under.db, name)}`)
   await under.execute(`DELETE FROM ${table(under.db, 'migrations')} WHERE name LIKE '9999%'`)
 }

@@ -41,10 +41,46 @@ describeWith('postgres', 'Media that are hot in the caches of two servers on one
       expect(await there.statuses(media)).toEqual(REFUSED)
     }
   })
+
+  test('are refused by both once all of their uploader were quarantined or deleted at one of them', async () => {
+    const [first, second] = pair.servers
+    for (const [here, there] of [
+      [first, second],
+      [second, first],
+    ] as const) {
+      const own = `user/${ALICE.userId}`
+      // More than fit in one page, so that several are told one after the other.
+      await pair.seed(1250)
+      const some: string[] = []
+      for (let index = 0; index < 3; index++) {
+        some.push(await here.upload(await noise({ width: 40, height: 30 }).png().toBuffer()))
+      }
+      const [pinned = '', ...others] = some
+      await here.moderate('POST', `admin/media/${pinned}/attributes`, { purpose: 'pinned' })
+      const everywhere = async (media: string, expected: readonly number[]) => {
+        for (const server of pair.servers) expect(await server.statuses(media)).toEqual(expected)
+      }
+      for (let time = 0; time < 3; time++) for (const media of some) await everywhere(media, SERVED)
+
+      expect(await here.moderate('POST', `admin/quarantine/${own}`)).toMatchObject({ num_quarantined: 1252, kept: 1 })
+      for (const media of others) expect(await there.statuses(media)).toEqual(REFUSED)
+      for (const media of others) await everywhere(media, REFUSED)
+      await everywhere(pinned, SERVED)
+      expect(await there.moderate('DELETE', `admin/quarantine/${own}`)).toMatchObject({ num_released: 1252 })
+      for (let time = 0; time < 3; time++) for (const media of some) await everywhere(media, SERVED)
+      expect(await there.moderate('POST', `admin/purge/${own}`)).toMatchObject({ total_removed: 1252, kept: 1 })
+      for (const media of others) await everywhere(media, REFUSED)
+      await everywhere(pinned, SERVED)
+      await here.moderate('POST', `admin/media/${pinned}/attributes`, { purpose: 'none' })
+      expect(await here.moderate('POST', `admin/purge/${own}`)).toMatchObject({ total_removed: 1 })
+      await everywhere(pinned, REFUSED)
+    }
+  }, 120_000)
 })
 
 interface Way {
   readonly method?: string
+  readonly body?: string
   readonly headers?: Readonly<Record<string, string>>
 }
 
@@ -61,7 +97,7 @@ interface Instance {
   readonly upload: (bytes: Buffer) => Promise<string>
   /** Those of a download and a thumbnail, in each way they can be asked for, all at once. */
   readonly statuses: (media: string) => Promise<number[]>
-  readonly moderate: (method: string, path: string) => Promise<unknown>
+  readonly moderate: (method: string, path: string, body?: unknown) => Promise<unknown>
   /** How many objects it has answered from its memory. */
   readonly hits: () => Promise<number>
 }
@@ -70,6 +106,8 @@ interface Pair extends AsyncDisposable {
   /** Rejects when records were looked up in the database for what was done. */
   readonly withoutLookUps: (work: () => Promise<unknown>) => Promise<void>
   readonly servers: readonly [Instance, Instance]
+  /** Writes records of so many uploads of Alice's, without files. */
+  readonly seed: (uploads: number) => Promise<void>
 }
 
 async function startPair(): Promise<Pair> {
@@ -93,9 +131,23 @@ async function startPair(): Promise<Pair> {
     await work()
     expect((await client.query(LOOK_UPS, [now])).rows, 'records are kept').toEqual([])
   }
+  let seeded = 0
+  const seed = async (uploads: number) => {
+    const [begin, end] = [seeded + 1, seeded + uploads]
+    for (const statement of SEED) await client.query(statement, [begin, end])
+    seeded = end
+  }
   const owned = cleanup.move()
-  return { servers, withoutLookUps, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  return { servers, withoutLookUps, seed, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
+
+const SEED = [
+  `INSERT INTO cellarium.objects (sha256, size, datastore, location, created_at)
+   SELECT 'hash ' || n, 1, 'shared', 'none/' || n, 1 FROM generate_series($1::int, $2::int) n`,
+  `INSERT INTO cellarium.media (origin, media_id, sha256, kind, content_type, uploader, created_at)
+   SELECT 'example.org', 'seeded' || n, 'hash ' || n, 'upload', 'text/plain', '${ALICE.userId}', 1
+   FROM generate_series($1::int, $2::int) n`,
+]
 
 const LOOK_UPS = `SELECT query FROM pg_stat_activity WHERE query_start > $1::timestamptz
   AND (query LIKE 'select%"media" inner join%' OR query LIKE 'select%"thumbnails" inner join%')`
@@ -133,7 +185,10 @@ function instance(url: string, metricsPort: number): Instance {
           WAYS.map((way) => status(`/client/v1/media/${kind}/${media}?width=32&height=32`, way)),
         ),
       ),
-    moderate: async (method, path) => (await call(`/media/unstable/${path}`, ADMIN.token, { method })).json(),
+    moderate: async (method, path, body) =>
+      (
+        await call(`/media/unstable/${path}`, ADMIN.token, { method, ...(body ? { body: JSON.stringify(body) } : {}) })
+      ).json(),
     hits: async () => {
       const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text()
       return Number(/^media_cache_hits_total\{cache="media"\} (\d+)$/m.exec(text)?.[1] ?? 0)

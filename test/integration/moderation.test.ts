@@ -95,7 +95,10 @@ describe('Quarantined media', () => {
 
   test('of other servers are for administrators of the repository, and local ones may be kept from all of it', async () => {
     const other = await quarantine('remote.example/abc', LOCAL_ADMIN.token)
-    expect(other).toMatchObject({ status: 400, json: { error: expect.stringContaining('on other homeservers') } })
+    expect(other).toMatchObject({
+      status: 403,
+      json: { errcode: 'M_FORBIDDEN', error: expect.stringContaining('on other homeservers') },
+    })
     const media = await app.upload(randomBytes(50))
     await app.reload({ ...CONFIG, quarantine: { allowLocalAdmins: false } })
     expect((await quarantine(media, LOCAL_ADMIN.token)).status).toBe(403)

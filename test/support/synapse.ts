@@ -16,6 +16,8 @@ export interface SynapseOptions {
   readonly federation?: { readonly hosts: Readonly<Record<string, string>>; readonly authorityFile: string }
   /** It serves media itself. */
   readonly servesMedia?: boolean
+  /** It leaves logins to a Matrix Authentication Service with this address and secret. */
+  readonly leavesLoginsTo?: { readonly url: string; readonly secret: string }
   /** It previews pages, media being its own: of servers that have these addresses, by host name. */
   readonly previews?: { readonly hosts: Readonly<Record<string, string>> }
 }
@@ -100,7 +102,7 @@ async function writeConfig(needs: ConfigNeeds): Promise<string> {
 }
 
 function homeserverConfig({ folder, options, port, secret }: ConfigNeeds, logging: string): object {
-  const { serverName, federation, previews, servesMedia = previews !== undefined } = options
+  const { serverName, federation, previews, servesMedia = previews !== undefined, leavesLoginsTo } = options
   const unlimited = { per_second: 10_000, burst_count: 10_000 }
   const names = ['client', ...(federation ? ['federation'] : []), ...(servesMedia ? ['media'] : [])]
   return {
@@ -125,6 +127,10 @@ function homeserverConfig({ folder, options, port, secret }: ConfigNeeds, loggin
     report_stats: false,
     allow_guest_access: true,
     presence: { enabled: false },
+    ...(leavesLoginsTo && {
+      matrix_authentication_service: { enabled: true, endpoint: leavesLoginsTo.url, secret: leavesLoginsTo.secret },
+      password_config: { enabled: false },
+    }),
     // Passwords of tests need no protection, and the usual rounds cost a quarter of a second each.
     bcrypt_rounds: 4,
     rc_message: unlimited,

@@ -10,6 +10,47 @@ export const csApi = () => textThat(isHttpUrl, 'an address that begins with http
 export const adminApiKind = () =>
   z.preprocess((value) => (value === '' ? 'matrix' : value), choice(['matrix', 'synapse', 'dendrite']))
 
+const introspectionKeys = z
+  .object({
+    endpoint: option(
+      textThat(
+        (value) => value === '' || isHttpUrl(value),
+        'an address that begins with http:// or https://, or empty',
+      ),
+      '',
+      {
+        ...anywhere,
+        example: 'https://auth.example.org/oauth2/introspect',
+        description: 'Address of its introspection endpoint. Empty: the homeserver is asked, as adminApiKind says.',
+      },
+    ),
+    clientId: option(text(), '', {
+      ...anywhere,
+      example: '01JADMIN0000000000CELLARIUM',
+      description: 'Name to log in with there. Empty: the secret is sent as a token.',
+    }),
+    clientSecret: option(text(), '', {
+      ...anywhere,
+      secret: true,
+      example: 'a long random value',
+      description: 'Secret to log in with there.',
+    }),
+    scopes: option(z.array(text()).min(1), ['urn:synapse:admin:*'], {
+      ...anywhere,
+      description: 'Scopes of administrators: a token that has one of them is theirs.',
+    }),
+  })
+  .superRefine(({ endpoint, clientSecret }, context) => {
+    if (endpoint !== '' && clientSecret === '') {
+      complain(context, ['clientSecret'], 'is empty, and the endpoint answers nobody without a secret; set it')
+    }
+  })
+  .prefault({})
+  .meta({
+    description:
+      'Asks an OAuth 2.0 server (Matrix Authentication Service) by token introspection (RFC 7662) who is an administrator, where the homeserver leaves logins to it.',
+  })
+
 /** What is said of one homeserver, in `homeservers` or at the top of its per-domain file. */
 export const homeserverKeys = {
   csApi: needed(csApi(), {
@@ -27,6 +68,7 @@ export const homeserverKeys = {
     example: 'synapse',
     description: 'How to ask whether a user is an administrator of the homeserver: synapse, dendrite, or plain matrix.',
   }),
+  introspection: introspectionKeys,
   signingKeyPath: option(text(), '', {
     ...anywhere,
     example: '/data/example.org.key',

@@ -21,7 +21,6 @@ export const quarantineMedia = described(
     chapter: 'Quarantine',
     path,
     answer: object({ num_quarantined: integer('How many names were not quarantined before.') }),
-    refusals: ['bad_request'],
   },
   async (parts, call, given) => {
     const moderator = await moderatorOf(parts, call, call.homeserver.quarantine.allowLocalAdmins)

@@ -2,12 +2,14 @@ import { countPreviews, type ListedPreview, listPreviews, type PreviewFilter, si
 import { Refused } from '../../lib/errors.ts'
 import { userIdOf } from '../../matrix/caller.ts'
 import { formatMxc } from '../../matrix/ids.ts'
+import { audited } from '../../media/audit.ts'
 import { removePreviews } from '../../previews/purge.ts'
 import { addressOf, hashOf } from '../../previews/wanted.ts'
 import { json } from '../answers.ts'
 import { described } from '../described.ts'
 import { anyObject, integer, list as listOf, object, string } from '../json-schema.ts'
 import { address, moment, text, type Values, whole } from '../parameters.ts'
+import { actorOf } from './moderator.ts'
 
 const chapter = 'URL previews'
 const PAGE = { usual: 100, most: 1000 }
@@ -68,12 +70,16 @@ export const purge = described(
       pictures_removed: integer('How many pictures went with them.'),
     }),
   },
-  async (parts, { caller, signal }, { query }) => {
+  async (parts, call, { query }) => {
     const filter = filterOf(query)
     if (Object.values(filter).every((value) => value === undefined)) {
       throw new Refused('missing_parameter', 'say which previews: url, host, or before_ts')
     }
-    const { removed, pictures } = await removePreviews(parts, filter, userIdOf(caller) ?? 'the shared secret', signal)
+    const what = { action: 'purge_previews', subject: query.url ?? query.host ?? '', details: query }
+    const { removed, pictures } = await audited(parts, actorOf(call), what, async () => {
+      const purged = await removePreviews(parts, filter, userIdOf(call.caller), call.signal)
+      return { ...purged, affected: purged.removed }
+    })
     return json({ removed, pictures_removed: pictures })
   },
 )

@@ -1,5 +1,6 @@
 import { DELETE, GET, own, POST, type Route } from '../route.ts'
 import { bulkRoutes } from './bulk-routes.ts'
+import * as audit from './audit.ts'
 import * as datastores from './datastores.ts'
 import * as federation from './federation.ts'
 import * as jobs from './jobs.ts'
@@ -101,6 +102,13 @@ export const adminRoutes: readonly Route[] = [
     paths: own('admin/retention/preview'),
     who: 'repository_admin',
     ...retention.preview,
+  },
+  {
+    action: 'list_audit',
+    methods: GET,
+    paths: own('admin/audit'),
+    who: 'repository_admin',
+    ...audit.list,
   },
   {
     action: 'list_previews',

@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { START, uploadsOf } from '../../../src/db/candidates.ts'
 import { deleteMedia, deleteNames, describeNames } from '../../../src/db/deletion.ts'
 import { commitMedia, findMedia, isBlockedContent, touchMedia } from '../../../src/db/media.ts'
-import { quarantineContents, releaseContents } from '../../../src/db/moderation.ts'
 import { findProtection, setProtection } from '../../../src/db/protection.ts'
+import { quarantineNames, releaseNames } from '../../../src/db/quarantine-names.ts'
 import { commitThumbnail } from '../../../src/db/thumbnails.ts'
 import { foldUsage, usageOf } from '../../../src/db/usage.ts'
 import {
@@ -34,24 +34,28 @@ export function bulkContract(open: OpenDatabase): void {
       const pinned = media({ uploader: BOB, object: found(second.object) })
       for (const one of [first, second, other, copy, pinned]) await db.write(commitMedia, one)
       await db.write(setProtection, { ...nameOf(pinned), at: NOW, by: BOB })
-      const sha256s = [first, second].map((one) => one.object.sha256)
+      const meant = { names: [first, second, pinned].map(nameOf), rules: {}, alsoDeleted: [] }
+      const sha256s = [first, second].map((one) => one.object.sha256).toSorted()
+      const by = ALICE
 
-      expect(await db.write(quarantineContents, { sha256s, origin: null, at: NOW, by: ALICE })).toBe(3)
+      const whole = await db.write(quarantineNames, { ...meant, origin: null, at: NOW, by })
+      expect(whole).toEqual({ found: 3, kept: 1, done: 3, sha256s })
       const quarantined = async () =>
         (await describeNames(db.read, [first, second, other, copy, pinned]))
           .filter((one) => one.quarantinedAt !== null)
           .map((one) => one.mediaId)
           .toSorted()
       expect(await quarantined()).toEqual([first, second, copy].map((one) => one.mediaId).toSorted())
-      const by = await db.read.selectFrom('media').select('quarantined_by').distinct().execute()
-      expect(new Set(by.map((row) => row.quarantined_by))).toEqual(new Set([ALICE, null]))
+      const deciders = await db.read.selectFrom('media').select('quarantined_by').distinct().execute()
+      expect(new Set(deciders.map((row) => row.quarantined_by))).toEqual(new Set([ALICE, null]))
       // Whoever has the protected one keeps it; nobody gets it anew.
       expect(await isBlockedContent(db.read, second.object.sha256)).toBe(true)
 
-      expect(await db.write(releaseContents, { sha256s })).toBe(3)
+      expect(await db.write(releaseNames, meant)).toMatchObject({ done: 3, sha256s })
       expect(await quarantined()).toEqual([])
       expect(await isBlockedContent(db.read, first.object.sha256)).toBe(false)
-      expect(await db.write(quarantineContents, { sha256s, origin: 'remote.example', at: NOW })).toBe(1)
+      const some = await db.write(quarantineNames, { ...meant, origin: 'remote.example', at: NOW, by })
+      expect(some.done).toBe(1)
       expect(await quarantined()).toEqual([copy.mediaId])
     })
 
@@ -126,14 +130,14 @@ export function bulkContract(open: OpenDatabase): void {
       for (const one of all) await under.db.write(commitMedia, one)
       const half = all.slice(0, 40).map(nameOf).toReversed()
       const others = all.slice(20).map(nameOf)
-      const sha256s = all.map((one) => one.object.sha256)
+      const meant = { names: all.map(nameOf), rules: {}, alsoDeleted: [] }
       const copies = all.map((one) => media({ uploader: BOB, object: found(one.object) }))
       await Promise.all([
         pick(dbs, 0).write(deleteNames, { names: half, rules: {}, at: NOW }),
         pick(dbs, 1).write(deleteNames, { names: others, rules: {}, at: NOW }),
-        pick(dbs, 0).write(quarantineContents, { sha256s: sha256s.toReversed(), origin: null, at: NOW }),
+        pick(dbs, 0).write(quarantineNames, { ...meant, origin: null, at: NOW, by: null }),
         pick(dbs, 1).write(touchMedia, all.map((one) => ({ ...nameOf(one), at: NOW + 5 })).toReversed()),
-        pick(dbs, 1).write(releaseContents, { sha256s }),
+        pick(dbs, 1).write(releaseNames, meant),
         ...copies.map((copy, index) => pick(dbs, index).write(commitMedia, copy)),
       ])
       const left = await objects(under.db)
