@@ -62,8 +62,7 @@ test('Whoever asks all instances waits for what each has noted, and for what is 
   const { log } = recordingLog()
   await using notifier = new LocalNotifier({ log })
   const written: string[] = []
-  let release = () => {}
-  const held = new Promise<void>((resolve) => void (release = resolve))
+  const held = Promise.withResolvers<void>()
   const instance = (name: string, wait: Promise<void>) => {
     const write = async () => {
       await wait
@@ -72,7 +71,7 @@ test('Whoever asks all instances waits for what each has noted, and for what is 
     return new Reads({ db: { write } as unknown as Database, notifier, clock: { now: () => 0 }, log })
   }
   await using here = instance('here', Promise.resolve())
-  await using there = instance('there', held)
+  await using there = instance('there', held.promise)
   here.note(MEDIA)
   there.note(MEDIA)
   const flushing = there.flush()
@@ -80,7 +79,7 @@ test('Whoever asks all instances waits for what each has noted, and for what is 
   const settled = settleReads(notifier).then(() => (isSettled = true))
   await pause(50)
   expect([written, isSettled]).toEqual([['here'], false])
-  release()
+  held.resolve()
   await Promise.all([settled, flushing])
   expect(written).toEqual(['here', 'there'])
 })

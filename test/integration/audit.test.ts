@@ -224,7 +224,7 @@ test('Lines older than audit.keepDays are deleted, and none where that is 0', as
   for (const day of [0, 34, 36, 399]) await db.write(beginDeed, { ...ACTOR, ...WHAT, at: day * DAY_MS })
   const days = async (keepDays: number) => {
     const signal = new AbortController().signal
-    await auditJob({ db, clock }, () => keepDays).run({ lease: { name: 'x', token: 'y' }, signal })
+    await auditJob({ db, clock }, () => keepDays).run({ lease: { name: 'x', token: 'y' }, signal, last: undefined })
     const rows = await db.read.selectFrom('audit').select('began_at').orderBy('id').execute()
     return rows.map((row) => row.began_at / DAY_MS)
   }
