@@ -6,12 +6,18 @@ import type { Clock } from '../lib/clock.ts'
 import type { EventParts } from '../lib/events.ts'
 import type { Log } from '../lib/log.ts'
 import type { BulkRequestParts } from '../media/bulk-request.ts'
-import { allJobs } from '../tasks/all-jobs.ts'
+import { retentionOf } from '../media/retention-rules.ts'
 import { bulkKinds } from '../tasks/bulk.ts'
-import { startStagingSweep } from '../tasks/care.ts'
+import { careJobs, startStagingSweep } from '../tasks/care.ts'
+import { auditJob, standingJobs } from '../tasks/jobs.ts'
+import { ledgerJob } from '../tasks/ledger.ts'
+import { previewsJob } from '../tasks/previews.ts'
+import { remoteCacheJob } from '../tasks/remote-cache.ts'
+import { retentionJobs } from '../tasks/retention.ts'
 import type { TaskKind } from '../tasks/run-task.ts'
 import { TaskRunner } from '../tasks/runner.ts'
 import { type Job, startSchedule } from '../tasks/schedule.ts'
+import { thumbnailsJob } from '../tasks/thumbnails.ts'
 import { transferKind, type TransferTaskParts } from '../tasks/transfer.ts'
 import { newToken } from './names.ts'
 
@@ -28,7 +34,16 @@ interface BackgroundParts extends TransferTaskParts {
 export function startBackground(parts: AsyncDisposableStack, config: ConfigStore, of: BackgroundParts): readonly Job[] {
   const { main } = config.current()
   const leased = { ...of, newToken }
-  const jobs = allJobs(of, () => config.current().main)
+  const jobs = [
+    ...standingJobs(of),
+    ...careJobs(of, () => config.current().main.storage.scrubBytesPerHour),
+    ...retentionJobs(of, () => retentionOf(config.current().main)),
+    remoteCacheJob(of, () => config.current().main.downloads.maxStoredBytes),
+    auditJob(of, () => config.current().main.audit.keepDays),
+    ledgerJob(of, () => config.current().main.tasks.keepDays),
+    thumbnailsJob(of, () => config.current().main.thumbnails.expireAfterDays),
+    previewsJob(of, () => config.current().main.urlPreviews.expireAfterDays),
+  ]
   parts.use(startSchedule({ ...leased, random: Math.random }, jobs))
   parts.use(startStagingSweep(of))
   parts.use(new TaskRunner(leased, taskKinds(of), { atATime: main.tasks.numWorkers }))

@@ -19,10 +19,11 @@ test('An announcement ends when every other instance has handled it', async () =
 test('An announcement waits until what instances do because of it is done', async () => {
   const air = new Air()
   await using group = await open(air, 2)
+  await group.one.notifier.announce('changed', 'everybody is known after this')
   const done: string[] = []
-  for (const { notifier } of [group.one, ...group.others]) {
+  for (const [index, { notifier }] of [group.one, ...group.others].entries()) {
     notifier.on('reads', async () => {
-      await pause(100)
+      await pause(index * 300)
       done.push('written')
     })
   }

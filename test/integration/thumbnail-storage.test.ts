@@ -116,7 +116,7 @@ describe('A thumbnail', () => {
     forgetJob()
     app = await start()
     await eventually(async () => !(await app.files()).includes(file), 60_000)
-    expect(app.log()).toContain('"msg":"thumbnails that were not used for long are removed"')
+    await eventually(() => app.log().includes('"msg":"thumbnails that were not used for long are removed"'), 30_000)
     const made = generated()
     expect((await ask(used)).status).toBe(200)
     expect(generated()).toBe(made)
