@@ -1,3 +1,4 @@
+import { type Deed, noteDeed } from './audit.ts'
 import { compiled, oneAtATime, type Queryable, unit } from './query.ts'
 
 /** Media that administrators are asked to look at. */
@@ -38,7 +39,14 @@ const columns = [
 /** Writes reports down; one that is open already for the same media by the same source is not repeated. Gives how many are new. */
 export const addReports = unit(
   'addReports',
-  async (tx, reports: readonly NewReport[]): Promise<number> => await insertReports(tx, reports),
+  async (
+    tx,
+    { reports, audit }: { readonly reports: readonly NewReport[]; readonly audit?: Deed | undefined },
+  ): Promise<number> => {
+    const added = await insertReports(tx, reports)
+    await noteDeed(tx, audit, added)
+    return added
+  },
 )
 
 /** The same, inside another transaction. */
@@ -112,6 +120,7 @@ export async function countOpenReports(db: Queryable): Promise<readonly { source
 }
 
 export interface Closing {
+  readonly audit?: Deed | undefined
   readonly id: string
   readonly outcome: ReportOutcome
   readonly at: number
@@ -119,18 +128,23 @@ export interface Closing {
 }
 
 /** Closes a report; with `quarantined`, all open ones of the same content. Gives how many were open. */
-export const closeReports = unit('closeReports', async (tx, { id, outcome, at, by }: Closing): Promise<number> => {
-  const all = outcome === 'quarantined'
-  const result = await tx
-    .updateTable('reports')
-    .set({ closed_at: at, outcome, closed_by: by })
-    .where('closed_at', 'is', null)
-    .$if(!all, (query) => query.where('id', '=', id))
-    .$if(all, (query) =>
-      query.where('sha256', '=', (inner) =>
-        inner.selectFrom('reports as closing').select('closing.sha256').where('closing.id', '=', id),
-      ),
-    )
-    .executeTakeFirst()
-  return Number(result.numUpdatedRows)
-})
+export const closeReports = unit(
+  'closeReports',
+  async (tx, { id, outcome, at, by, audit }: Closing): Promise<number> => {
+    const all = outcome === 'quarantined'
+    const result = await tx
+      .updateTable('reports')
+      .set({ closed_at: at, outcome, closed_by: by })
+      .where('closed_at', 'is', null)
+      .$if(!all, (query) => query.where('id', '=', id))
+      .$if(all, (query) =>
+        query.where('sha256', '=', (inner) =>
+          inner.selectFrom('reports as closing').select('closing.sha256').where('closing.id', '=', id),
+        ),
+      )
+      .executeTakeFirst()
+    const closed = Number(result.numUpdatedRows)
+    await noteDeed(tx, audit, closed)
+    return closed
+  },
+)

@@ -4,6 +4,7 @@ import { addReports, closeReports, findReport, type Report, type ReportOutcome }
 import { Refused } from '../lib/errors.ts'
 import { reportClosed, reported } from '../lib/gate-events.ts'
 import { formatMxc, type Mxc } from '../matrix/ids.ts'
+import { auditedWrite } from './audit.ts'
 import { type ModerationParts, type Moderator, quarantine } from './moderation.ts'
 
 export interface ReportParts extends ModerationParts {
@@ -21,14 +22,16 @@ export const BY_ADMINISTRATORS = 'administrator'
  */
 export async function report(
   parts: ReportParts,
-  by: string | undefined,
+  { userId: by, actor }: Moderator,
   { origin, mediaId, reason }: Mxc & { readonly reason: string },
 ): Promise<{ readonly isNew: boolean }> {
   const record = await findMedia(parts.db.read, origin, mediaId)
   if (!record) throw new Refused('not_found', 'Not found')
   const id = parts.newToken()
-  const what = { id, origin, mediaId, sha256: record.sha256, source: BY_ADMINISTRATORS, reason }
-  const added = await parts.db.write(addReports, [{ ...what, reporter: by ?? null, createdAt: parts.clock.now() }])
+  const about = { id, origin, mediaId, sha256: record.sha256, source: BY_ADMINISTRATORS, reason }
+  const reports = [{ ...about, reporter: by ?? null, createdAt: parts.clock.now() }]
+  const what = { action: 'report_media', subject: formatMxc(record) }
+  const added = await auditedWrite(parts, actor, what, addReports, { reports }, Number)
   if (added > 0) reported(parts.events, { id, mxc: formatMxc(record), source: BY_ADMINISTRATORS, reason })
   return { isNew: added > 0 }
 }
@@ -47,12 +50,14 @@ export async function quarantineReported(parts: ReportParts, moderator: Moderato
 
 async function close(
   parts: ReportParts,
-  { userId }: Moderator,
+  { userId, actor }: Moderator,
   found: Report,
   outcome: ReportOutcome,
 ): Promise<Report> {
   const { id } = found
-  const closed = await parts.db.write(closeReports, { id, outcome, at: parts.clock.now(), by: userId ?? null })
+  const closing = { id, outcome, at: parts.clock.now(), by: userId ?? null }
+  const what = { action: outcome === 'dismissed' ? 'dismiss_report' : 'quarantine_report', subject: formatMxc(found) }
+  const closed = await auditedWrite(parts, actor, { ...what, details: { report: id } }, closeReports, closing, Number)
   if (closed > 0) reportClosed(parts.events, { id, mxc: formatMxc(found), outcome, by: userId })
   return await requireReport(parts, id)
 }

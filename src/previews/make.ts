@@ -176,7 +176,7 @@ async function keepQuarantined(
 /** Where the same picture was here already, under another name, it has been judged. */
 async function reportPicture(parts: MakeParts, { named, judgement }: JudgedPicture, sha256: string): Promise<void> {
   if (!(await findMedia(parts.db.read, named.origin, named.mediaId))) return
-  await parts.db.write(addReports, judgement.reports)
+  await parts.db.write(addReports, { reports: judgement.reports })
   await afterJudged(parts, { ...named, sha256, judgement, names: 0 })
 }
 

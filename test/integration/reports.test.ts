@@ -55,6 +55,14 @@ test('Administrators report media, dismiss reports, quarantine what is reported,
     'quarantined',
     'quarantined',
   ])
+  const audit = await app.ask(`${BASE}/audit?limit=4`, { token: ADMIN.token })
+  const lines = audit.json['entries'] as Record<string, unknown>[]
+  expect(lines.map(({ action, subject, affected }) => [action, subject, affected])).toEqual([
+    ['quarantine_report', `mxc://${bad}`, 2],
+    ['quarantine_media', `mxc://${bad}`, 2],
+    ['dismiss_report', `mxc://${fine}`, 1],
+    ['report_media', `mxc://${bad}`, 0],
+  ])
   // What is decided stays so.
   expect((await post(`reports/${first}/dismiss`)).json).toMatchObject({ outcome: 'dismissed' })
 })

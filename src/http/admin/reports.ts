@@ -1,13 +1,12 @@
 import { countOpenReports, listReports, type Report, type ReportPlace } from '../../db/reports.ts'
 import { Refused } from '../../lib/errors.ts'
-import { userIdOf } from '../../matrix/caller.ts'
 import { formatMxc } from '../../matrix/ids.ts'
 import { dismiss, quarantineReported, report } from '../../media/reports.ts'
 import { json } from '../answers.ts'
 import { described } from '../described.ts'
 import { boolean, integer, list, map, object, orNull, string } from '../json-schema.ts'
 import { mediaId, oneOf, serverName, text, whole } from '../parameters.ts'
-import { moderatorOf } from './moderator.ts'
+import { administratorOf } from './moderator.ts'
 
 const chapter = 'Reports'
 const shape = object({
@@ -71,15 +70,14 @@ export const reportMedia = described(
     refusals: ['not_found'],
   },
   async (parts, call, { path: { server, mediaId: id }, query: { reason } }) => {
-    const { isNew } = await report(parts, userIdOf(call.caller), { origin: server, mediaId: id, reason })
+    const { isNew } = await report(parts, administratorOf(call), { origin: server, mediaId: id, reason })
     return json({ reported: isNew })
   },
 )
 
 export const dismissReport = described(
   { summary: 'Closes a report without doing anything', chapter, path, answer: shape, refusals: ['not_found'] },
-  async (parts, call, { path: { reportId } }) =>
-    json(shown(await dismiss(parts, await moderatorOf(parts, call, false), reportId))),
+  async (parts, call, { path: { reportId } }) => json(shown(await dismiss(parts, administratorOf(call), reportId))),
 )
 
 export const quarantineReport = described(
@@ -92,7 +90,7 @@ export const quarantineReport = described(
     refusals: ['not_found'],
   },
   async (parts, call, { path: { reportId } }) =>
-    json(shown(await quarantineReported(parts, await moderatorOf(parts, call, false), reportId))),
+    json(shown(await quarantineReported(parts, administratorOf(call), reportId))),
 )
 
 function placeOf(from: string): ReportPlace | null {

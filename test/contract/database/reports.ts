@@ -31,8 +31,8 @@ export function reportsContract(open: OpenDatabase): void {
       await using under = await open()
       const { db } = under
       const all = Array.from({ length: 5 }, (_, index) => report({ createdAt: NOW + Math.floor(index / 2) }))
-      expect(await db.write(addReports, all)).toBe(5)
-      await db.write(addReports, [report({ source: 'hook1', sha256: 'bb', createdAt: NOW - 1 })])
+      expect(await db.write(addReports, { reports: all })).toBe(5)
+      await db.write(addReports, { reports: [report({ source: 'hook1', sha256: 'bb', createdAt: NOW - 1 })] })
       expect(await countOpenReports(db.read)).toEqual([
         { source: 'clamd', open: 5 },
         { source: 'hook1', open: 1 },
@@ -60,12 +60,14 @@ export function reportsContract(open: OpenDatabase): void {
       await using under = await open()
       const { db } = under
       const same = { mediaId: 'same' }
-      const added = await Promise.all(Array.from({ length: 8 }, () => db.write(addReports, [report(same)])))
+      const added = await Promise.all(
+        Array.from({ length: 8 }, () => db.write(addReports, { reports: [report(same)] })),
+      )
       expect(added.reduce((sum, one) => sum + one, 0)).toBe(1)
-      expect(await db.write(addReports, [report({ ...same, source: 'hook1' })])).toBe(1)
+      expect(await db.write(addReports, { reports: [report({ ...same, source: 'hook1' })] })).toBe(1)
       const [first] = await listReports(db.read, { state: 'open', after: null, limit: 1 })
       await db.write(closeReports, { id: first?.id ?? '', outcome: 'dismissed', at: NOW, by: null })
-      expect(await db.write(addReports, [report({ ...same, source: first?.source ?? '' })])).toBe(1)
+      expect(await db.write(addReports, { reports: [report({ ...same, source: first?.source ?? '' })] })).toBe(1)
     })
   })
 
