@@ -1,6 +1,6 @@
 import { type Deed, noteDeed } from './audit.ts'
 import { lockObjects } from './objects.ts'
-import { compiled, isPostgres, type Queryable, unit } from './query.ts'
+import { compiled, isAnyOf, isPostgres, type Queryable, unit } from './query.ts'
 
 /** Names of one content: all of them, or those of one server. */
 export interface NamesOfContent {
@@ -51,7 +51,7 @@ export async function quarantineAll(
   const result = await tx
     .updateTable('media')
     .set({ quarantined_at: at, quarantined_by: by })
-    .where('sha256', 'in', [...sha256s])
+    .where(isAnyOf(tx, 'sha256', sha256s))
     .where('quarantined_at', 'is', null)
     .where('protected_at', 'is', null)
     .$if(origin !== null, (query) => query.where('origin', '=', origin))
@@ -60,7 +60,7 @@ export async function quarantineAll(
   await tx
     .updateTable('deleted_media')
     .set({ quarantined_at: at })
-    .where('sha256', 'in', [...sha256s])
+    .where(isAnyOf(tx, 'sha256', sha256s))
     .where('quarantined_at', 'is', null)
     .$if(origin !== null, (query) => query.where('origin', '=', origin))
     .execute()
@@ -73,7 +73,7 @@ async function lockNamesOf(tx: Queryable, sha256s: readonly string[]): Promise<v
   const names = tx
     .selectFrom('media')
     .select('media_id')
-    .where('sha256', 'in', [...sha256s])
+    .where(isAnyOf(tx, 'sha256', sha256s))
   await names.orderBy('origin').orderBy('media_id').forUpdate().execute()
 }
 
@@ -95,13 +95,13 @@ export async function releaseAll(tx: Queryable, sha256s: readonly string[]): Pro
   const result = await tx
     .updateTable('media')
     .set({ quarantined_at: null, quarantined_by: null })
-    .where('sha256', 'in', [...sha256s])
+    .where(isAnyOf(tx, 'sha256', sha256s))
     .where('quarantined_at', 'is not', null)
     .executeTakeFirst()
   await tx
     .updateTable('deleted_media')
     .set({ quarantined_at: null })
-    .where('sha256', 'in', [...sha256s])
+    .where(isAnyOf(tx, 'sha256', sha256s))
     .execute()
   return Number(result.numUpdatedRows)
 }
