@@ -1,7 +1,7 @@
 import { type Deed, noteDeed } from './audit.ts'
 import { type RawBuilder, sql } from '#kysely'
 import { deleteUnusedObjects, lockObjects, type StoredObject } from './objects.ts'
-import { lockRows, type Queryable, unit } from './query.ts'
+import { isAnyOf, lockRows, type Queryable, unit } from './query.ts'
 import type { MediaKind } from './schema.ts'
 import { deleteThumbnailsOf } from './thumbnails.ts'
 import { countUsage, usageChangesOf } from './usage.ts'
@@ -137,7 +137,7 @@ async function deleteAll(
     return size !== undefined && isMeant(media) ? [{ ...media, size }] : []
   })
   if (doomed.length === 0) return { ...NOTHING, found: locked.length }
-  await tx.deleteFrom('media').where(isOneOf(doomed)).execute()
+  await tx.deleteFrom('media').where(isOneOf(tx, doomed)).execute()
   // Pictures of previews come and go, and nobody but those previews names them.
   await remember(
     tx,
@@ -172,17 +172,17 @@ export const selectNamed = (db: Queryable, names: readonly Name[]) =>
       'media.quarantined_at as quarantinedAt',
       'media.protected_at as protectedAt',
     ])
-    .where(isOneOf(names))
+    .where(isOneOf(db, names))
 
 /**
  * Each server's with the ids of its own: a stretch of the key's index for each. As a table of values PostgreSQL takes them for a reason
  * to read all of a table that is not large.
  */
-function isOneOf(names: readonly Name[]): RawBuilder<boolean> {
+function isOneOf(db: Queryable, names: readonly Name[]): RawBuilder<boolean> {
   const byOrigin = Map.groupBy(names, ({ origin }) => origin)
   const each = Array.from(byOrigin, ([origin, same]) => {
-    const ids = sql.join(same.map(({ mediaId }) => mediaId))
-    return sql<boolean>`(origin = ${origin} and media_id in (${ids}))`
+    const ids = same.map(({ mediaId }) => mediaId)
+    return sql<boolean>`(origin = ${origin} and ${isAnyOf(db, 'media_id', ids)})`
   })
   return sql<boolean>`(${sql.join(each, sql` or `)})`
 }
@@ -228,7 +228,7 @@ async function deleteUnused(tx: Queryable, sha256s: readonly string[], at: numbe
     .selectFrom('media')
     .select('sha256')
     .distinct()
-    .where('sha256', 'in', [...sha256s])
+    .where(isAnyOf(tx, 'sha256', sha256s))
     .execute()
   const stillNamed = new Set(named.map(({ sha256 }) => sha256))
   const nameless = sha256s.filter((sha256) => !stillNamed.has(sha256))
@@ -240,6 +240,6 @@ async function deleteUnused(tx: Queryable, sha256s: readonly string[], at: numbe
 /** The contents of those of the names that were deleted. */
 export async function deletedContents(db: Queryable, names: readonly Name[]): Promise<string[]> {
   if (names.length === 0) return []
-  const found = await db.selectFrom('deleted_media').select('sha256').where(isOneOf(names)).execute()
+  const found = await db.selectFrom('deleted_media').select('sha256').where(isOneOf(db, names)).execute()
   return found.map(({ sha256 }) => sha256)
 }

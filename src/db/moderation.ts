@@ -1,7 +1,7 @@
 import { type Deed, noteDeed } from './audit.ts'
 import { lockObjects } from './objects.ts'
 import { noteQuarantineChanges } from './quarantine-changes.ts'
-import { compiled, isPostgres, type Queryable, unit } from './query.ts'
+import { compiled, isAnyOf, isPostgres, type Queryable, unit } from './query.ts'
 
 /** Names of one content: all of them, or those of one server. */
 export interface NamesOfContent {
@@ -52,7 +52,7 @@ export async function quarantineAll(
   const names = await tx
     .updateTable('media')
     .set({ quarantined_at: at, quarantined_by: by })
-    .where('sha256', 'in', [...sha256s])
+    .where(isAnyOf(tx, 'sha256', sha256s))
     .where('quarantined_at', 'is', null)
     .where('protected_at', 'is', null)
     .$if(origin !== null, (query) => query.where('origin', '=', origin))
@@ -62,7 +62,7 @@ export async function quarantineAll(
   await tx
     .updateTable('deleted_media')
     .set({ quarantined_at: at })
-    .where('sha256', 'in', [...sha256s])
+    .where(isAnyOf(tx, 'sha256', sha256s))
     .where('quarantined_at', 'is', null)
     .$if(origin !== null, (query) => query.where('origin', '=', origin))
     .execute()
@@ -76,7 +76,7 @@ async function lockNamesOf(tx: Queryable, sha256s: readonly string[]): Promise<v
   const names = tx
     .selectFrom('media')
     .select('media_id')
-    .where('sha256', 'in', [...sha256s])
+    .where(isAnyOf(tx, 'sha256', sha256s))
   await names.orderBy('origin').orderBy('media_id').forUpdate().execute()
 }
 
@@ -98,14 +98,14 @@ export async function releaseAll(tx: Queryable, sha256s: readonly string[]): Pro
   const names = await tx
     .updateTable('media')
     .set({ quarantined_at: null, quarantined_by: null })
-    .where('sha256', 'in', [...sha256s])
+    .where(isAnyOf(tx, 'sha256', sha256s))
     .where('quarantined_at', 'is not', null)
     .returning(['origin', 'media_id as mediaId'])
     .execute()
   await tx
     .updateTable('deleted_media')
     .set({ quarantined_at: null })
-    .where('sha256', 'in', [...sha256s])
+    .where(isAnyOf(tx, 'sha256', sha256s))
     .execute()
   await noteQuarantineChanges(tx, names, false)
   return names.length

@@ -1,5 +1,5 @@
 import { sql } from '#kysely'
-import { compiled, lockRows, type Queryable } from './query.ts'
+import { compiled, isAnyOf, lockRows, type Queryable } from './query.ts'
 import { handOver, handOverAll } from './unused.ts'
 import { countUsage } from './usage.ts'
 
@@ -70,7 +70,7 @@ export async function lockObjects(tx: Queryable, sha256s: readonly string[]): Pr
   const rows = tx
     .selectFrom('objects')
     .select(KNOWN)
-    .where('sha256', 'in', [...sha256s])
+    .where(isAnyOf(tx, 'objects.sha256', sha256s))
   return await lockRows(tx, rows.orderBy('sha256')).execute()
 }
 
@@ -173,7 +173,7 @@ const DELETE_AGAIN_AFTER_MS = 10 * 60_000
 async function deleteThoseUnused(tx: Queryable, sha256s: readonly string[]): Promise<StoredObject[]> {
   const unused = await tx
     .deleteFrom('objects')
-    .where('sha256', 'in', [...sha256s])
+    .where(isAnyOf(tx, 'objects.sha256', sha256s))
     .where((is) =>
       is.not(is.exists(is.selectFrom('media').select('media_id').whereRef('media.sha256', '=', 'objects.sha256'))),
     )

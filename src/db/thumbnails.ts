@@ -1,5 +1,5 @@
 import { sql } from '#kysely'
-import { compiled, type Queryable, unit } from './query.ts'
+import { compiled, isAnyOf, type Queryable, unit } from './query.ts'
 import {
   deleteUnusedObject,
   lockObject,
@@ -264,7 +264,7 @@ async function countedThumbnails(
     .innerJoin('objects', 'objects.sha256', 'thumbnails.sha256')
     .select(['source_sha256 as sourceSha256', 'width', 'height', 'method', 'variant', 'made_for as madeFor'])
     .select(['objects.sha256 as sha256', 'objects.size as size'])
-    .where('source_sha256', 'in', [...sha256s])
+    .where(isAnyOf(tx, 'source_sha256', sha256s))
     .$if(only !== undefined, (query) =>
       query
         .where('width', '=', only?.width ?? 0)
@@ -299,7 +299,7 @@ export async function deleteThumbnailsOf(tx: Queryable, sha256s: readonly string
   if (gone.length === 0) return []
   await tx
     .deleteFrom('thumbnails')
-    .where('source_sha256', 'in', [...sha256s])
+    .where(isAnyOf(tx, 'source_sha256', sha256s))
     .execute()
   await countThumbnails(tx, { made: [], gone, at })
   return gone.map(({ sha256 }) => sha256)
