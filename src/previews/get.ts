@@ -15,7 +15,7 @@ import { answered, type Preview } from './answer.ts'
 import { type PreviewFailure, refusal } from './failure.ts'
 import { hasPreviews } from './fetch.ts'
 import type { KeptPreviews, Outcome } from './kept.ts'
-import { type MakeParts, makePreview } from './make.ts'
+import type { MakeParts } from './make.ts'
 import { type AskedPreview, pastHour, type WantedPreview, wantedOf } from './wanted.ts'
 
 export interface PreviewParts extends MakeParts {
@@ -162,6 +162,8 @@ async function make(
   const known = await findNow(parts, wanted)
   if (known) return known
   try {
+    // What reads pages is loaded with the first of them: servers whose users ask for no previews are to stay small.
+    const { makePreview } = await import('./make.ts')
     await makePreview(parts, wanted, lease, signal)
   } catch (error) {
     const failed = error instanceof Refused && error.reason === 'not_found' ? await findNow(parts, wanted) : undefined

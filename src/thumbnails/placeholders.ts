@@ -1,7 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { readFile, rm, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { fileTypeFromBuffer } from 'file-type'
 import { lastUsed } from '../lib/last-used.ts'
 import type { Log } from '../lib/log.ts'
 import { noEntrySign } from './no-entry.ts'
@@ -104,6 +103,7 @@ async function whole(path: string): Promise<Picture> {
   const { size } = await stat(path)
   if (size > ownBytesAtMost) throw new Error(`${path} has ${size} bytes; a placeholder may have ${ownBytesAtMost}`)
   const bytes = await readFile(path)
+  const { fileTypeFromBuffer } = await import('file-type')
   const type = await fileTypeFromBuffer(bytes)
   if (!type || !ownTypes.includes(type.mime)) {
     throw new Error(`${path} is ${type?.mime ?? 'of no known type'}; a placeholder is one of ${ownTypes.join(', ')}`)

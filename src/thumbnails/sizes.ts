@@ -37,11 +37,11 @@ function chooseBucket({ sizes, dynamicSizing }: SizeOptions, request: Size): Siz
   if (sizes.length === 0) {
     throw new Refused('not_thumbnailable', 'This server makes no thumbnails: its thumbnails.sizes is empty')
   }
+  if (sizes.some((size) => size.width === request.width && size.height === request.height)) return request
   const largest = {
     width: Math.max(...sizes.map((size) => size.width)),
     height: Math.max(...sizes.map((size) => size.height)),
   }
-  if (sizes.some((size) => size.width === request.width && size.height === request.height)) return request
   if (dynamicSizing) {
     return { width: Math.min(request.width, largest.width), height: Math.min(request.height, largest.height) }
   }
