@@ -83,10 +83,10 @@ async function counted(query: Query) {
     `SELECT 'datastore:' || datastore AS subject, sum(size) AS bytes, count(*) AS files FROM objects GROUP BY datastore
      UNION ALL SELECT 'server:' || origin, sum(size), count(*) FROM ${names} GROUP BY origin
      UNION ALL SELECT 'user:' || uploader, sum(size), count(*) FROM ${names} WHERE uploader IS NOT NULL GROUP BY uploader
-     UNION ALL SELECT 'uploads ' || origin || ' ' || (created_at / 86400000) || ' ' || uploader, sum(size), count(*)
+     UNION ALL SELECT 'uploads ' || origin || ' ' || (media.created_at / 86400000) || ' ' || uploader, sum(size), count(*)
        FROM ${names} WHERE uploader IS NOT NULL GROUP BY 1
      UNION ALL SELECT 'thumbnails:' || made_for, sum(size), count(*)
-       FROM thumbnails JOIN objects ON objects.sha256 = thumbnails.sha256 GROUP BY made_for
+       FROM thumbnails JOIN objects ON objects.sha256 = thumbnails.sha256 WHERE made_for IS NOT NULL GROUP BY made_for
      UNION ALL SELECT 'remote', sum(size), count(*) FROM ${names} WHERE kind = 'remote' GROUP BY kind`,
   )
 }
