@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+import { createReadStream, readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import type { ByteRange, OpenObject } from '../datastores/datastore.ts'
 import type { MediaRecord } from '../db/media.ts'
 import type { OfferedObject, StoredObject } from '../db/objects.ts'
@@ -29,6 +30,7 @@ export interface AskedThumbnail extends ThumbnailSize {
 }
 
 const ASK_AGAIN_MS = 1000
+const SMALL_BYTES = 256 * 1024
 
 export interface ThumbnailParts extends ObjectParts, Pick<DownloadParts, 'lost' | 'reads'> {
   readonly clock: Clock
@@ -194,12 +196,18 @@ async function store(
   target: string,
 ): Promise<ThumbnailRecord> {
   const datastore = await chooseDatastore(parts, 'thumbnails', ctx.homeserver.datastores)
-  await using staged = await datastore.stage(createReadStream(target), { maxBytes: 0 })
+  await using staged = await datastore.stage(bytesOf(target, generated), { maxBytes: 0 })
   const { contentType } = generated
   const result = await storeObject(parts, staged, { datastore, contentType }, (object) =>
     commit(parts, key, generated, object),
   )
   return recordOf(parts, key, result, generated)
+}
+
+/** Nearly all are small, and were written a moment ago: reading one takes less than the ways to another thread and back. */
+function bytesOf(target: string, generated: Generated): AsyncIterable<Uint8Array> {
+  const isSmall = generated.kind === 'thumbnail' && generated.bytes <= SMALL_BYTES
+  return isSmall ? Readable.from([readFileSync(target)]) : createReadStream(target)
 }
 
 /** The original is its own thumbnail; that is written down too, so that it is not decoded again to find out. */

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { writeFileSync } from 'node:fs'
 import sharp from 'sharp'
 import type { Metadata, Sharp, SharpOptions } from 'sharp'
 import { Refused } from '../lib/errors.ts'
@@ -85,7 +85,8 @@ export async function write(
 ): Promise<Generated> {
   const planned = image.timeout({ seconds: wholeSeconds(timeLimitMs) })
   const { data, info } = await decoding(contentType, planned.toBuffer({ resolveWithObject: true }))
-  await writeFile(target, data)
+  // This process has nothing else to do meanwhile.
+  writeFileSync(target, data)
   return {
     kind: 'thumbnail',
     // AVIF is what libheif writes, as sharp sees it.

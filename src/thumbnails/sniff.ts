@@ -1,3 +1,4 @@
+import { closeSync, openSync, readSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { fileTypeFromBuffer, fileTypeFromFile } from 'file-type'
 
@@ -7,6 +8,7 @@ const SNIFFED_BYTES = 4096
  * The type of a file as its bytes tell it; undefined when they tell nothing. What its sender called it is not asked.
  */
 export async function sniff(path: string): Promise<string | undefined> {
+  if (isJpeg(path)) return 'image/jpeg'
   const type = await fileTypeFromFile(path)
   // file-type knows what begins with bytes of its own. SVG is text.
   if (type && type.mime !== 'application/xml') return type.mime
@@ -28,6 +30,19 @@ export function isSvg(text: string): boolean {
   let rest = text.replace(/^\uFEFF/, '')
   for (let found = PROLOG.exec(rest); found; found = PROLOG.exec(rest)) rest = rest.slice(found[0].length)
   return /^<(?:[\w-]+:)?svg[\s/>]/.test(rest)
+}
+
+/** Most pictures are, and their first bytes say it; the library opens and reads in steps, each a way to another thread and back. */
+function isJpeg(path: string): boolean {
+  const file = openSync(path, 'r')
+  try {
+    const begin = Buffer.alloc(4)
+    readSync(file, begin, 0, begin.length, 0)
+    // F7 would be JPEG-LS.
+    return begin.readUIntBE(0, 3) === 0xff_d8_ff && begin[3] !== 0xf7
+  } finally {
+    closeSync(file)
+  }
 }
 
 async function firstText(path: string): Promise<string> {

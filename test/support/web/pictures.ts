@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import sharp from 'sharp'
 
-/** `…/name-640x480.jpg` is a picture of that size, on every host; its colour depends on its name. */
-const PICTURE = /\/([^/]*)-(\d+)x(\d+)\.(png|jpe?g|webp|gif|svg|ico)$/
+/** `…/name-640x480.jpg` is a picture of that size, on every host; its colour depends on where it is. */
+const PICTURE = /\/[^/]*-(\d+)x(\d+)\.(png|jpe?g|webp|gif|svg|ico)$/
 
 const TYPES = {
   png: 'image/png',
@@ -21,9 +21,9 @@ export interface Drawn {
 
 /** The picture that a path names, if it names one. */
 export async function drawPicture(path: string): Promise<Drawn | undefined> {
-  const [, name = '', width = '', height = '', format = ''] = PICTURE.exec(path) ?? []
+  const [, width = '', height = '', format = ''] = PICTURE.exec(path) ?? []
   if (format === '') return undefined
-  const [red = 0, green = 0, blue = 0] = createHash('sha256').update(`${name}.${format}`).digest()
+  const [red = 0, green = 0, blue = 0] = createHash('sha256').update(path).digest()
   const size = { width: Number(width), height: Number(height) }
   const type = TYPES[format as keyof typeof TYPES]
   if (format === 'svg') return { type, bytes: svg(size, `rgb(${red},${green},${blue})`) }
