@@ -86,7 +86,7 @@ async function counted(query: Query) {
      UNION ALL SELECT 'uploads ' || origin || ' ' || (media.created_at / 86400000) || ' ' || uploader, sum(size), count(*)
        FROM ${names} WHERE uploader IS NOT NULL GROUP BY 1
      UNION ALL SELECT 'thumbnails:' || made_for, sum(size), count(*)
-       FROM thumbnails JOIN objects ON objects.sha256 = thumbnails.sha256 GROUP BY made_for
+       FROM thumbnails JOIN objects ON objects.sha256 = thumbnails.sha256 WHERE made_for IS NOT NULL GROUP BY made_for
      UNION ALL SELECT 'remote', sum(size), count(*) FROM ${names} WHERE kind = 'remote' GROUP BY kind`,
   )
 }
