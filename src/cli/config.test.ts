@@ -24,7 +24,7 @@ describe('cellarium config check', () => {
   test('says that a good configuration can be used, and what in it has no effect', async () => {
     await using folder = await temporaryFolder({
       'a.yaml':
-        'homeservers: [{name: a.org, csApi: "http://x"}]\nrateLimit: {requestsPerSecond: 5, burst: 5}\nfoo: 1\npgo: {enabled: true}\n',
+        'homeservers: [{name: a.org, csApi: "http://x"}]\narchiving: {enabled: true, selfService: true}\nfoo: 1\npgo: {enabled: true}\n',
       'b.yaml': 'homeserver: a.org\nadmins: ["@a:a.org"]\n',
     })
     const { out, err, status } = await run('check', '--config', folder.path)
@@ -32,7 +32,7 @@ describe('cellarium config check', () => {
     expect(out.replaceAll(`${folder.path}/`, '').split('\n')).toEqual([
       'warning: a.yaml:3: foo: is not a known option and has no effect; the nearest is pgo',
       'warning: b.yaml:2: admins: is ignored: only the main configuration may set it, no per-domain file',
-      'note: a.yaml: rateLimit: no effect in this version, its feature comes later: rateLimit.requestsPerSecond, rateLimit.burst',
+      'note: a.yaml: archiving: no effect in this version, its feature comes later: archiving.enabled, archiving.selfService',
       'note: a.yaml: pgo: measures MMR’s Go program; accepted and ignored for good: pgo.enabled',
       'The configuration can be used: 1 homeserver, 1 datastore.',
     ])

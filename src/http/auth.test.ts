@@ -25,7 +25,8 @@ async function enter(token: string, who: Who, asked: string[] = []) {
     return 'userId' in caller && caller.userId === '@local:example.org'
   }
   const whoami = async () => user(token, { isGuest: token === 'guest' })
-  const parts = { homeservers: { known: () => undefined, whoami, isAdmin } }
+  const requestLimits = { admitToken: () => {}, countWrongToken: () => {} }
+  const parts = { homeservers: { known: () => undefined, whoami, isAdmin }, requestLimits }
   await authenticate(parts as unknown as AuthParts, call as unknown as Call, who)
   return call.administers
 }

@@ -27,7 +27,7 @@ const start = () =>
 /** So that it is due at the next start. */
 function forgetJob(): void {
   using db = new DatabaseSync(join(folder, 'data', 'cellarium.sqlite'))
-  db.exec("INSERT OR REPLACE INTO jobs (name, ended_at, error) VALUES ('thumbnails', 0, '')")
+  db.exec("DELETE FROM jobs WHERE name = 'thumbnails'")
 }
 
 async function restart(): Promise<void> {
