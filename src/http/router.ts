@@ -18,7 +18,9 @@ const METHODS: readonly Method[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
 
 /** Makes the router of a table of routes. */
 export function makeRouter(routes: readonly Route[]): Router {
-  const router = findMyWay({ maxParamLength: LONGEST_PARAM, onBadUrl: () => {} })
+  // Queries are read where they are asked for.
+  const querystringParser = () => ({})
+  const router = findMyWay({ maxParamLength: LONGEST_PARAM, onBadUrl: () => {}, querystringParser })
   for (const route of routes) {
     for (const path of route.paths) router.on([...route.methods] as HTTPMethod[], path, () => {}, route)
   }
