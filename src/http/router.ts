@@ -16,11 +16,12 @@ export interface Router {
 const LONGEST_PARAM = 2048
 const METHODS: readonly Method[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
 
+/** Queries are read where they are asked for. */
+const unread = () => ({})
+
 /** Makes the router of a table of routes. */
 export function makeRouter(routes: readonly Route[]): Router {
-  // Queries are read where they are asked for.
-  const querystringParser = () => ({})
-  const router = findMyWay({ maxParamLength: LONGEST_PARAM, onBadUrl: () => {}, querystringParser })
+  const router = findMyWay({ maxParamLength: LONGEST_PARAM, onBadUrl: () => {}, querystringParser: unread })
   for (const route of routes) {
     for (const path of route.paths) router.on([...route.methods] as HTTPMethod[], path, () => {}, route)
   }
