@@ -11,6 +11,7 @@ const commands: Readonly<Record<string, LoadCommand>> = {
   audit: async () => (await import('./audit.ts')).auditCommand(),
   config: async () => (await import('./config.ts')).configCommand(),
   datastores: async () => (await import('./datastores.ts')).datastoresCommand(),
+  import: async () => (await import('./import.ts')).importCommand(),
   keys: async () => (await import('./keys.ts')).keysCommand(),
   retention: async () => (await import('./retention.ts')).retentionCommand(),
   tasks: async () => (await import('./tasks.ts')).tasksCommand(),

@@ -1,3 +1,4 @@
+import { placesOfMmr } from './mmr/places.ts'
 import { objectsAt } from './object-care.ts'
 import type { Queryable } from './query.ts'
 import { stillToStay } from './unused.ts'
@@ -12,6 +13,8 @@ const namers: readonly Named[] = [
   async (db, datastore, locations) => (await objectsAt(db, datastore, locations)).map(({ location }) => location),
   // What a transfer left behind is as old as the object, and would look like an orphan until it is deleted.
   stillToStay,
+  // MMR may be started again, until its take-over is finished.
+  placesOfMmr,
 ]
 
 /** Those of `locations` that any record names. For some hundreds at a time. */

@@ -6,6 +6,12 @@ import * as judged from './judged.ts'
 import * as leases from './leases.ts'
 import * as media from './media.ts'
 import * as care from './object-care.ts'
+import * as mmrGone from './mmr/gone.ts'
+import * as mmrIds from './mmr/ids.ts'
+import * as mmrMedia from './mmr/media.ts'
+import * as mmrReport from './mmr/report.ts'
+import * as mmrState from './mmr/state.ts'
+import * as mmrThumbnails from './mmr/thumbnails.ts'
 import * as moderation from './moderation.ts'
 import * as pending from './pending.ts'
 import * as pings from './ping.ts'
@@ -37,6 +43,12 @@ export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
     judged,
     leases,
     media,
+    mmrGone,
+    mmrIds,
+    mmrMedia,
+    mmrReport,
+    mmrState,
+    mmrThumbnails,
     moderation,
     pending,
     pings,
