@@ -23,6 +23,8 @@ export interface ThumbnailKey {
 export interface WantedThumbnail extends ThumbnailKey {
   /** Other variants that would do, the best first. */
   readonly orElse?: readonly string[]
+  /** Tells it from all others that are made of the same content. */
+  readonly label?: string
 }
 
 /** A thumbnail that is stored. Its object may be the source itself, where that is small enough. */

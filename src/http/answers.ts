@@ -17,7 +17,8 @@ export interface FileAnswer {
   /** What makes two answers the same file, for `ETag`: the SHA-256 of stored objects. */
   readonly tag: string
   readonly contentType: string
-  readonly disposition: 'inline' | 'attachment'
+  /** `inline` or `attachment`; with the name too where `fileName` is null. */
+  readonly disposition: string
   readonly fileName: string | null
   /** The request header, if any, on which it depends which file this is. */
   readonly vary?: 'Accept'

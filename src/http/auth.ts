@@ -160,7 +160,8 @@ function credentialsOf(call: Call): Credentials | undefined {
   const token = tokenOf(call)
   if (!token) return undefined
   const { url = '' } = call.request
-  if (!url.includes('?')) return { token }
+  const mayAssert = url.includes('?') && (url.includes('_id') || url.includes('%'))
+  if (!mayAssert) return { token }
   return {
     token,
     userId: call.query.get('user_id') ?? undefined,

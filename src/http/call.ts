@@ -6,10 +6,11 @@ import { CallerGone, Refused } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { anonymous, type Caller } from '../matrix/caller.ts'
 import type { Context } from '../media/context.ts'
+import type { Queries, Query } from './queries.ts'
 
 type CallOptions = Pick<
   Call,
-  'request' | 'response' | 'turn' | 'params' | 'main' | 'homeserver' | 'isHostAllowed' | 'address' | 'id'
+  'request' | 'response' | 'turn' | 'queries' | 'params' | 'main' | 'homeserver' | 'isHostAllowed' | 'address' | 'id'
 > & {
   /** The log whose child the call's own will be. */
   readonly log: Log
@@ -18,8 +19,7 @@ type CallOptions = Pick<
 /** What a caller of a route for administrators administers: everything, or the homeserver addressed. */
 export type Administers = 'repository' | 'homeserver'
 
-/** Nobody may change it. */
-const NO_QUERY = new URLSearchParams()
+const NO_QUERY: Query = new URLSearchParams()
 
 /** One request, as handlers see it. What costs something is made when it is first asked for. */
 export class Call implements Context {
@@ -27,6 +27,8 @@ export class Call implements Context {
   readonly response: ServerResponse
   /** When to send what can be sent at once. */
   readonly turn: EndOfTurn
+  /** Reads the query. */
+  readonly queries: Queries
   readonly params: Readonly<Record<string, string | undefined>>
   readonly main: MainConfig
   readonly homeserver: HomeserverConfig
@@ -39,7 +41,7 @@ export class Call implements Context {
   /** What the caller administers; known on routes for administrators only. */
   administers: Administers | undefined
   readonly #log: Log
-  #query: URLSearchParams | undefined
+  #query: Query | undefined
   #signal: AbortSignal | undefined
   #childLog: Log | undefined
 
@@ -47,6 +49,7 @@ export class Call implements Context {
     this.request = options.request
     this.response = options.response
     this.turn = options.turn
+    this.queries = options.queries
     this.params = options.params
     this.main = options.main
     this.homeserver = options.homeserver
@@ -61,11 +64,11 @@ export class Call implements Context {
     return this.#childLog
   }
 
-  get query(): URLSearchParams {
+  get query(): Query {
     const { url = '' } = this.request
     const mark = url.indexOf('?')
     if (mark < 0) return NO_QUERY
-    this.#query ??= new URLSearchParams(url.slice(mark + 1))
+    this.#query ??= this.queries.read(url.slice(mark + 1))
     return this.#query
   }
 

@@ -5,9 +5,7 @@ import { Refused } from '../lib/errors.ts'
 import { mediaAccessed } from '../lib/events.ts'
 import { USER_AGENT } from '../matrix/client.ts'
 import { isMediaId, isServerName } from '../matrix/ids.ts'
-import { findAllowed, findOrFetch, linkTo, openObject, refuseLost, type Wanted, whole } from '../media/download.ts'
-import { type AskedThumbnail, getThumbnail, openThumbnail } from '../thumbnails/get.ts'
-import { namedPicture } from './accept.ts'
+import { findOrFetch, linkTo, openObject, refuseLost, type Wanted, whole } from '../media/download.ts'
 import type { Answer, FileAnswer } from './answers.ts'
 import { identifyIfPossible, isRepositoryAdmin } from './auth.ts'
 import type { Call } from './call.ts'
@@ -19,15 +17,7 @@ import { type Endpoint, mayRedirect } from './redirect.ts'
 
 const DEFAULT_TIMEOUT_MS = 20_000
 const LONGEST_TIMEOUT_MS = 60_000
-/** Of thumbnails' names, where it is not `png`. */
-const EXTENSIONS: Readonly<Record<string, string>> = {
-  'image/jpeg': 'jpg',
-  'image/gif': 'gif',
-  'image/webp': 'webp',
-  'image/avif': 'avif',
-}
-
-type Handler = (parts: HttpParts, call: Call) => Promise<Answer>
+export type Handler = (parts: HttpParts, call: Call) => Promise<Answer>
 
 /** `GET download`, on authenticated and legacy paths alike. Source: specification, "Content repository". */
 export function download(endpoint: Endpoint): Handler {
@@ -44,7 +34,7 @@ async function answerDownload(parts: HttpParts, call: Call, endpoint: Endpoint):
     return fileAnswer(parts, call, link, found.record)
   }
   mediaAccessed(parts.events, { ageMs: 0 })
-  const stored = async () => fileAnswer(parts, call, link, await whole(found, call.signal))
+  const stored = async () => fileAnswer(parts, call, link, await whole(found, call))
   const { contentType, fileName, growing } = found.file
   const reader = await growing.join(call.signal)
   // Small ones are sent once they are stored, with all that is known of them then.
@@ -75,62 +65,8 @@ function fileAnswer(parts: HttpParts, call: Call, link: ReturnType<typeof linkFo
   }
 }
 
-/** `GET thumbnail`. Source: specification, "Thumbnails". */
-export function thumbnail(endpoint: Endpoint): Handler {
-  return async (parts, call) => {
-    const asked = thumbnailAsked(call, endpoint)
-    try {
-      return await answerThumbnail(parts, call, endpoint, asked)
-    } catch (error) {
-      return await placeholderFor(parts, call, { endpoint, thumbnail: asked }, error)
-    }
-  }
-}
-
-function thumbnailAsked(call: Call, endpoint: Endpoint): AskedThumbnail {
-  const { defaultAnimated } = call.homeserver.thumbnails
-  const stillAs = isNegotiated(call, endpoint) ? namedPicture(call.request.headers.accept) : undefined
-  return {
-    width: side(call, 'width'),
-    height: side(call, 'height'),
-    method: method(call),
-    animated: call.flag('animated', call.flag('org.matrix.msc2705.animated', defaultAnimated)),
-    ...(stillAs ? { stillAs } : {}),
-  }
-}
-
-/** Other servers pass on what they get to clients of all kinds. */
-function isNegotiated({ homeserver }: Call, endpoint: Endpoint): boolean {
-  return homeserver.thumbnails.negotiate && endpoint !== 'federation'
-}
-
-async function answerThumbnail(
-  parts: HttpParts,
-  call: Call,
-  endpoint: Endpoint,
-  asked: AskedThumbnail,
-): Promise<Answer> {
-  const link = linkFor(parts, call, endpoint)
-  const record = await findAllowed(parts, call, await wantedByCaller(parts, call, endpoint))
-  mediaAccessed(parts.events, { ageMs: parts.clock.now() - record.createdAt })
-  const made = await getThumbnail(parts, call, record, asked)
-  return {
-    kind: 'file',
-    size: made.size,
-    tag: made.sha256,
-    contentType: made.contentType,
-    disposition: 'inline',
-    ...(isNegotiated(call, endpoint) ? { vary: 'Accept' as const } : {}),
-    fileName: `thumbnail.${EXTENSIONS[made.contentType] ?? 'png'}`,
-    ...passingOn(record, (present) => link(made, present)),
-    atHand: () => parts.cache.get(made)?.bytes,
-    open: (part) => openThumbnail({ ...parts, opening: fromCache(parts) }, call, { media: record, asked, made }, part),
-    openRangeBytes: 0,
-  }
-}
-
 /** What an administrator sees although it is quarantined is kept nowhere on the way, and has no address but ours. */
-function passingOn(
+export function passingOn(
   record: MediaRecord,
   link: NonNullable<FileAnswer['link']>,
 ): Pick<FileAnswer, 'link' | 'cacheControl'> {
@@ -138,17 +74,17 @@ function passingOn(
 }
 
 /** Gives the address of an object to whoever may be sent there. */
-function linkFor(parts: HttpParts, call: Call, endpoint: Endpoint) {
+export function linkFor(parts: HttpParts, call: Call, endpoint: Endpoint) {
   const allowRedirect = endpoint === 'legacy' && call.flag('allow_redirect', false)
   return (object: StoredObject, present: () => Presented) =>
     linkTo(parts, object, present, (rules) => mayRedirect({ endpoint, allowRedirect }, rules))
 }
 
 /** Objects are opened through the cache. */
-const fromCache = ({ cache, db, lost }: HttpParts) => ({ datastores: cache, db, lost })
+export const fromCache = ({ cache, db, lost }: HttpParts) => ({ datastores: cache, db, lost })
 
 /** What a caller asks for, with what administrators alone may see. Whoever is none of them and asks for that is refused. */
-async function wantedByCaller(parts: HttpParts, call: Call, endpoint: Endpoint): Promise<Wanted> {
+export async function wantedByCaller(parts: HttpParts, call: Call, endpoint: Endpoint): Promise<Wanted> {
   const asked = wanted(parts, call, endpoint)
   if (!asksForQuarantined(call, endpoint)) return asked
   await requireBypass(parts, call, asked.origin)
@@ -180,19 +116,4 @@ export function wanted(parts: HttpParts, call: Call, endpoint: Endpoint): Wanted
 function mayFetch(call: Call, endpoint: Endpoint): boolean {
   if (endpoint === 'federation' || call.request.headers['user-agent'] === USER_AGENT) return false
   return endpoint === 'client' || call.flag('allow_remote', true)
-}
-
-function side(call: Call, name: 'width' | 'height'): number {
-  const text = call.query.get(name)
-  if (text === null || text === '') throw new Refused('bad_request', 'Width and height are required')
-  if (!/^\d{1,6}$/.test(text) || Number(text) === 0) {
-    throw new Refused('bad_request', `${name} must be a whole number of pixels greater than zero`)
-  }
-  return Number(text)
-}
-
-function method(call: Call): 'crop' | 'scale' {
-  const text = call.query.get('method') || 'scale'
-  if (text === 'crop' || text === 'scale') return text
-  throw new Refused('bad_request', 'method must be crop or scale')
 }

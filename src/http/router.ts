@@ -19,9 +19,12 @@ const WRONG_METHOD = Symbol('wrong method')
 const LONGEST_PARAM = 2048
 const METHODS: readonly Method[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
 
+/** Queries are read where they are asked for. */
+const unread = () => ({})
+
 /** Makes the router of a table of routes. */
 export function makeRouter(routes: readonly Route[]): Router {
-  const router = findMyWay({ maxParamLength: LONGEST_PARAM, onBadUrl: () => {} })
+  const router = findMyWay({ maxParamLength: LONGEST_PARAM, onBadUrl: () => {}, querystringParser: unread })
   for (const route of routes) {
     for (const path of route.paths) router.on([...route.methods] as HTTPMethod[], path, () => {}, route)
   }

@@ -2,7 +2,7 @@ import { SHOWN_PATH } from '../media/gates/shown-files.ts'
 import * as account from './account.ts'
 import { adminRoutes } from './admin/routes.ts'
 import { json } from './answers.ts'
-import * as media from './download.ts'
+import { download } from './download.ts'
 import { toServers } from './federation.ts'
 import { info } from './info.ts'
 import * as information from './information.ts'
@@ -12,6 +12,7 @@ import { GET, GET_HEAD, own, POST, PUT, type Route } from './route.ts'
 import { synapseRoutes } from './synapse/routes.ts'
 import { previewUrl } from './preview.ts'
 import { stagedFile } from './staged-file.ts'
+import { thumbnail } from './thumbnail.ts'
 import * as uploads from './upload.ts'
 
 /** `_matrix/media/r0|v1|v3/…`: clients, homeservers and their e-mails still use every one of them. */
@@ -55,42 +56,42 @@ export const routes: readonly Route[] = [
     methods: GET_HEAD,
     paths: client(...DOWNLOAD),
     who: 'user_or_guest',
-    handler: media.download('client'),
+    handler: download('client'),
   },
   {
     action: 'download',
     methods: GET_HEAD,
     paths: legacy(...DOWNLOAD),
     who: 'optional',
-    handler: media.download('legacy'),
+    handler: download('legacy'),
   },
   {
     action: 'thumbnail',
     methods: GET_HEAD,
     paths: client(THUMBNAIL),
     who: 'user_or_guest',
-    handler: media.thumbnail('client'),
+    handler: thumbnail('client'),
   },
   {
     action: 'thumbnail',
     methods: GET_HEAD,
     paths: legacy(THUMBNAIL),
     who: 'optional',
-    handler: media.thumbnail('legacy'),
+    handler: thumbnail('legacy'),
   },
   {
     action: 'download',
     methods: GET,
     paths: federation('download/:mediaId'),
     who: 'server',
-    handler: toServers(media.download('federation')),
+    handler: toServers(download('federation')),
   },
   {
     action: 'thumbnail',
     methods: GET,
     paths: federation('thumbnail/:mediaId'),
     who: 'server',
-    handler: toServers(media.thumbnail('federation')),
+    handler: toServers(thumbnail('federation')),
   },
   {
     action: 'info',

@@ -11,6 +11,7 @@ import { Call } from './call.ts'
 import { clientAddress } from './client-address.ts'
 import { errorAnswer, isUnforeseen, unreadableMessage } from './errors.ts'
 import type { HttpParts } from './parts.ts'
+import { Queries } from './queries.ts'
 import { respond, sendJson, sendOptions } from './respond.ts'
 import { makeRouter, type Match, type Router } from './router.ts'
 import type { Route } from './route.ts'
@@ -114,6 +115,7 @@ class FrontDoor {
   readonly #underWay = new Set<Promise<void>>()
   readonly #turns = new Turns()
   readonly #turn = new EndOfTurn()
+  readonly #queries = new Queries()
 
   constructor(parts: HttpParts, table: readonly Route[]) {
     this.#parts = parts
@@ -193,7 +195,20 @@ class FrontDoor {
     const { main, isHostAllowed } = snapshot
     const { address } = exchange
     const turn = this.#turn
-    const call = new Call({ request, response, turn, params, main, homeserver, isHostAllowed, address, id, log })
+    const queries = this.#queries
+    const call = new Call({
+      request,
+      response,
+      turn,
+      queries,
+      params,
+      main,
+      homeserver,
+      isHostAllowed,
+      address,
+      id,
+      log,
+    })
     this.#parts.requestLimits.admitPath(call, route, () => isKnownToBeExempt(this.#parts, call))
     exchange.host = homeserver.name
     requestStarted(this.#parts.events, { host: exchange.host, action: route.action, method: request.method ?? '' })

@@ -1,5 +1,5 @@
-import { LRUCache } from 'lru-cache'
 import type { Clock } from './clock.ts'
+import { lastUsed } from './last-used.ts'
 
 /** How much may be taken: `capacity` at once, and from then on what drains. In requests, bytes, whatever is counted. */
 export interface BucketSize {
@@ -33,13 +33,13 @@ export type Share = (name: string, amount: number, size: BucketSize) => Promise<
  */
 export class LeakyBuckets {
   readonly #clock: Clock
-  readonly #buckets: LRUCache<string, Bucket>
+  readonly #buckets: ReturnType<typeof lastUsed<Bucket>>
   readonly #share: Share | undefined
 
   constructor(clock: Clock, options: { readonly atMost: number; readonly share?: Share }) {
     this.#clock = clock
     this.#share = options.share
-    this.#buckets = new LRUCache({ max: options.atMost })
+    this.#buckets = lastUsed(options.atMost)
   }
 
   /**

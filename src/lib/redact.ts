@@ -42,8 +42,8 @@ export function redact(text: string): string {
 
 /** A request's path and query as it may be logged: the value of `access_token` replaced, in every spelling of its name. */
 export function redactUrl(path: string): string {
-  // Without a query and without percent signs there is no place for a parameter.
-  if (!path.includes('=') && !path.includes('%')) return path
+  // No place for a parameter, or none for its name.
+  if (!path.includes('%') && !(path.includes('=') && /token/i.test(path))) return path
   return path.replace(QUERY_TOKEN, `$1${HIDDEN}`)
 }
 

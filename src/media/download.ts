@@ -68,12 +68,12 @@ export async function findOrFetch(parts: DownloadParts, ctx: Context, wanted: Wa
 
 /** The same, when all of it is here. */
 export async function findAllowed(parts: DownloadParts, ctx: Context, wanted: Wanted): Promise<MediaRecord> {
-  return await whole(await findOrFetch(parts, ctx, wanted), ctx.signal)
+  return await whole(await findOrFetch(parts, ctx, wanted), ctx)
 }
 
 /** The record of what was found, once all of it is here. */
-export async function whole(found: Found, signal: AbortSignal): Promise<MediaRecord> {
-  return found.kind === 'stored' ? found.record : await waitFor(found.stored, signal)
+export async function whole(found: Found, ctx: Pick<Context, 'signal'>): Promise<MediaRecord> {
+  return found.kind === 'stored' ? found.record : await waitFor(found.stored, ctx.signal)
 }
 
 async function allowed(
@@ -189,11 +189,11 @@ export async function findBytes(
 /** Throws `not_found` for bytes that are known to be gone: also what could be answered without them is not (HEAD, 304). */
 export function refuseLost(
   { lost }: Pick<DownloadParts, 'lost'>,
-  { log }: { readonly log: Log },
+  ctx: { readonly log: Log },
   object: StoredObject & Partial<ObjectState>,
 ): void {
   if (!isMarkedLost(object) || lost.isWorthAsking(object)) return
-  log.info({ ...placeOf(object), lostAt: object.lostAt }, 'asked for an object that is marked as lost')
+  ctx.log.info({ ...placeOf(object), lostAt: object.lostAt }, 'asked for an object that is marked as lost')
   throw new Refused('not_found', 'Not found')
 }
 

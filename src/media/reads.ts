@@ -53,25 +53,31 @@ export class Reads implements AsyncDisposable {
   }
 
   note({ origin, mediaId, accessedAt }: ReadMedia): void {
-    this.#note(this.#notes.media, `${origin}/${mediaId}`, { origin, mediaId }, accessedAt)
+    if (this.#isRecent(accessedAt)) return
+    this.#note(this.#notes.media, `${origin}/${mediaId}`, { origin, mediaId })
   }
 
   /** `usedAt`: when it was last used as far as its record says, in ms since 1970. */
   noteThumbnail({ sourceSha256, width, height, method, variant }: ThumbnailKey, usedAt: number): void {
+    if (this.#isRecent(usedAt)) return
     const key = { sourceSha256, width, height, method, variant }
-    this.#note(this.#notes.thumbnails, `${sourceSha256} ${width}x${height} ${method} ${variant}`, key, usedAt)
+    this.#note(this.#notes.thumbnails, `${sourceSha256} ${width}x${height} ${method} ${variant}`, key)
   }
 
   notePreview({ homeserver, urlHash, language, hour }: PreviewRow, usedAt: number): void {
+    if (this.#isRecent(usedAt)) return
     const key = { homeserver, urlHash, language, hour }
-    this.#note(this.#notes.previews, `${homeserver} ${urlHash} ${language} ${hour}`, key, usedAt)
+    this.#note(this.#notes.previews, `${homeserver} ${urlHash} ${language} ${hour}`, key)
   }
 
-  /** Notes a read, if for long there was none as far as `before` and we know. */
-  #note<Key>(notes: Noted<Key>, name: string, key: Key, before: number | null): void {
+  #isRecent(usedAt: number | null | undefined): boolean {
+    return typeof usedAt === 'number' && this.#parts.clock.now() - usedAt < EXACT_TO_MS
+  }
+
+  /** Notes a read, if for long there was none that we know of. */
+  #note<Key>(notes: Noted<Key>, name: string, key: Key): void {
     const at = this.#parts.clock.now()
-    const last = Math.max(before ?? -Infinity, this.#noted.get(name) ?? -Infinity)
-    if (at - last < EXACT_TO_MS) return
+    if (this.#isRecent(this.#noted.get(name))) return
     // Not noted as written, so that the next read is: the database is away, or many thousands are read at once.
     if (notes.size >= KEPT_AT_MOST) return
     this.#noted.set(name, at)

@@ -81,13 +81,19 @@ export class Records {
 
   /** The thumbnail's record as it is now, if it was made. */
   async findThumbnail(key: WantedThumbnail): Promise<ThumbnailRecord | undefined> {
-    const name = `${key.sourceSha256} ${key.width}x${key.height} ${key.method} ${[key.variant, ...(key.orElse ?? [])].join()}`
-    const kept = this.#upToDate.mayUse() ? this.#thumbnails.get(name) : undefined
-    if (kept) return kept.record
+    const kept = this.keptThumbnail(key)
+    if (kept) return kept
     const isStill = this.#upToDate.watch()
     const record = await findThumbnail(this.#db.read, key)
-    if (record && !isMarkedLost(record) && isStill()) this.#thumbnails.set(name, { source: key.sourceSha256, record })
+    if (record && !isMarkedLost(record) && isStill()) {
+      this.#thumbnails.set(nameOf(key), { source: key.sourceSha256, record })
+    }
     return record
+  }
+
+  /** The same, if it is kept: without waiting for anything. */
+  keptThumbnail(key: WantedThumbnail): ThumbnailRecord | undefined {
+    return this.#upToDate.mayUse() ? this.#thumbnails.get(nameOf(key))?.record : undefined
   }
 
   #drop(changed: Changed): void {
@@ -104,6 +110,19 @@ export class Records {
     this.#media.clear()
     this.#thumbnails.clear()
   }
+}
+
+const nameOf = (key: WantedThumbnail) => `${key.sourceSha256} ${key.label ?? labelOf(key)}`
+
+/** What tells a wanted thumbnail from all others of the same content. */
+export function labelOf({
+  width,
+  height,
+  method,
+  variant,
+  orElse = [],
+}: Omit<WantedThumbnail, 'sourceSha256'>): string {
+  return `${width}x${height} ${method} ${[variant, ...orElse].join()}`
 }
 
 interface Thumbnail {

@@ -1,9 +1,9 @@
-import { LRUCache } from 'lru-cache'
 import type { Notifier } from '../coordination/notifier.ts'
 import { LeaseLost } from '../db/with-lease.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Refused } from '../lib/errors.ts'
 import { type EventParts, remoteFailureAnswered } from '../lib/events.ts'
+import { lastUsed } from '../lib/last-used.ts'
 import { RemoteMediaError, refusalOf } from '../matrix/remote-error.ts'
 import { onChanged } from './records.ts'
 
@@ -64,7 +64,7 @@ const KEPT_AT_MOST = 10_000
  */
 export class RemoteFailures {
   readonly #parts: FailuresParts
-  readonly #kept = new LRUCache<string, Kept>({ max: KEPT_AT_MOST })
+  readonly #kept = lastUsed<Kept>(KEPT_AT_MOST)
 
   constructor(parts: FailuresParts) {
     this.#parts = parts

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { type OEmbedProviderList, readOEmbedProviders } from '../config/oembed-providers.ts'
+import type { OEmbedProviderList } from '../config/oembed-providers.ts'
 import { type OEmbedScheme, oEmbedScheme, hostsAbove, matchesPath } from '../lib/oembed-scheme.ts'
 import { lastUsed } from '../lib/last-used.ts'
 import type { Log } from '../lib/log.ts'
@@ -45,7 +45,7 @@ export class OEmbedProviders {
   async #official(): Promise<Index> {
     const known = this.#lists.get('')
     if (known) return await known.index
-    const index = readOEmbedProviders(createRequire(import.meta.url).resolve('oembed-providers')).then((list) =>
+    const index = readList(createRequire(import.meta.url).resolve('oembed-providers')).then((list) =>
       indexOf(list.map(overTls)),
     )
     this.#lists.set('', { state: '', index })
@@ -56,13 +56,19 @@ export class OEmbedProviders {
     const state = await stateOf(file)
     const known = this.#lists.get(file)
     if (known?.state === state) return await known.index
-    const index = readOEmbedProviders(file).then(indexOf, async (error: unknown) => {
+    const index = readList(file).then(indexOf, async (error: unknown) => {
       this.#log.error({ err: error, path: file }, 'urlPreviews.oEmbedProviders cannot be used')
       return (await known?.index) ?? new Map()
     })
     this.#lists.set(file, { state, index })
     return await index
   }
+}
+
+/** What checks lists is loaded when the first one is read. */
+async function readList(file: string): Promise<OEmbedProviderList> {
+  const { readOEmbedProviders } = await import('../config/oembed-providers.ts')
+  return await readOEmbedProviders(file)
 }
 
 async function stateOf(file: string): Promise<string> {

@@ -19,15 +19,8 @@ import type { Records } from '../media/records.ts'
 import type { AnimationType, Generated, StillType } from './job.ts'
 import type { ThumbnailMaking } from './once.ts'
 import type { ThumbnailPool } from './pool.ts'
-import { chooseSize, type ThumbnailSize } from './sizes.ts'
-import { animationWanted, variantOf, variantsFor } from './variants.ts'
-
-export interface AskedThumbnail extends ThumbnailSize {
-  /** Whether it may move, if the source does and the options allow it. */
-  readonly animated: boolean
-  /** The type of a still, where the client can show better than PNG and JPEG. */
-  readonly stillAs?: StillType
-}
+import { type AskedThumbnail, planFor } from './plan.ts'
+import { variantOf } from './variants.ts'
 
 const ASK_AGAIN_MS = 1000
 const SMALL_BYTES = 256 * 1024
@@ -35,7 +28,7 @@ const SMALL_BYTES = 256 * 1024
 export interface ThumbnailParts extends ObjectParts, Pick<DownloadParts, 'lost' | 'reads'> {
   readonly clock: Clock
   readonly events: EventParts
-  readonly records: Pick<Records, 'findThumbnail'>
+  readonly records: Pick<Records, 'findThumbnail' | 'keptThumbnail'>
   readonly thumbnailPool: ThumbnailPool
   readonly thumbnailMaking: ThumbnailMaking
   /** Folder for files on their way from the decoder to a datastore. */
@@ -56,17 +49,13 @@ export async function getThumbnail(
   gone?: StoredObject,
 ): Promise<ThumbnailRecord> {
   const options = ctx.homeserver.thumbnails
-  const { width, height, method } = chooseSize(options, asked)
-  const animateAs = animationWanted(options, asked.animated, media.size)
-  const { stillAs } = asked
-  const variants = variantsFor(options, animateAs, stillAs)
-  const wanted: WantedThumbnail = { sourceSha256: media.sha256, width, height, method, ...variants }
-  const find = async () => {
-    const record = await parts.records.findThumbnail(wanted)
-    // A lost one is made anew, and takes the lost one's place.
-    return record && !isMarkedLost(record) && !(gone && samePlace(record, gone)) ? record : undefined
-  }
-  const found = await find()
+  const { look, ...kind } = planFor(options, asked, media.size)
+  const wanted = { sourceSha256: media.sha256, ...look }
+  // A lost one is made anew, and takes the lost one's place.
+  const usable = (record: ThumbnailRecord | undefined) =>
+    record && !isMarkedLost(record) && !(gone && samePlace(record, gone)) ? record : undefined
+  const find = async () => usable(await parts.records.findThumbnail(wanted))
+  const found = usable(parts.records.keptThumbnail(wanted)) ?? (await find())
   if (found) {
     parts.reads.noteThumbnail({ ...wanted, variant: found.variant }, found.usedAt)
     return found
@@ -74,7 +63,7 @@ export async function getThumbnail(
   // Options decide what may be decoded, so only requests under the same options share.
   const { types, maxPixels, maxSourceBytes, stillFrame } = options
   const work = JSON.stringify([wanted, types, maxPixels, maxSourceBytes, stillFrame])
-  const making = { wanted, ...(animateAs ? { animateAs } : {}), ...(stillAs ? { stillAs } : {}) }
+  const making = { wanted, ...kind }
   try {
     const missing = { work, find, make: (signal: AbortSignal) => make(parts, ctx, media, making, signal) }
     return await parts.thumbnailMaking.once(missing, ctx.signal)

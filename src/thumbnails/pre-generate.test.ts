@@ -27,6 +27,7 @@ test('Nothing is made in advance while somebody waits for a thumbnail, nor of wh
       },
     },
     records: {
+      keptThumbnail: () => undefined,
       // As if it were there already: all that matters is whether it was asked for.
       findThumbnail: async ({ width }: { width: number }) => {
         asked.push(width)

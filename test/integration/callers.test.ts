@@ -267,6 +267,7 @@ describe('An appservice', () => {
     expect((await upload('')).status).toBe(200)
     expect((await upload('&user_id=%40_local_a%3Aexample.org')).status).toBe(200)
     expect((await upload('&user_id=%40alice%3Aexample.org')).status).toBe(502)
+    expect((await upload('&user%5fid=%40alice%3Aexample.org')).status).toBe(502)
     const uploaders = app
       .sql('select uploader from media where uploader like ?', '%local%')
       .map(({ uploader }) => uploader)

@@ -12,6 +12,7 @@ export const SERVICES = [
   'postgres',
   'redis-server',
   'synapse',
+  'synadm',
   'nginx',
   'caddy',
   'apache2',
@@ -39,6 +40,8 @@ export const HOW_TO_GET: Readonly<Record<Service, string>> = {
   'redis-server': 'install Redis (Debian: redis-server)',
   synapse:
     'python3 -m venv DIR && DIR/bin/pip install matrix-synapse[url-preview], then CELLARIUM_TEST_SYNAPSE=DIR/bin/python',
+  synadm:
+    'run .ci/run once, or python3 -m venv DIR && DIR/bin/pip install synadm, then CELLARIUM_TEST_SYNADM=DIR/bin/synadm',
   nginx: 'install nginx (Debian: nginx-light)',
   caddy: 'install caddy',
   apache2: 'install Apache with mod_xsendfile (Debian: apache2, libapache2-mod-xsendfile)',
@@ -64,6 +67,9 @@ export const SYNAPSE_VERSION = '1.163.2'
 /** What tries our own API by its document; `.ci/run` installs it. */
 export const SCHEMATHESIS_VERSION = '4.32.5'
 
+/** The administrators' client for Synapse that `.ci/run` installs. */
+export const SYNADM_VERSION = '0.49.2'
+
 /** The S3 server that `.ci/run` builds. */
 export const VERSITYGW_VERSION = 'v1.8.0'
 
@@ -71,6 +77,7 @@ export const VERSITYGW_VERSION = 'v1.8.0'
 export function findService(service: Service, environment = process.env): string | undefined {
   if (service === 'postgres') return environment['CELLARIUM_TEST_POSTGRES'] || undefined
   if (service === 'synapse') return findSynapse(environment)
+  if (service === 'synadm') return findSynadm(environment)
   if (service === 'versitygw') return findVersitygw(environment)
   if (service === 'schemathesis') return findSchemathesis(environment)
   // What is called convert may be anything; these are its names since version 7, and before that on Debian.
@@ -134,6 +141,13 @@ function findSynapse(environment: NodeJS.ProcessEnv): string | undefined {
   const programs = join(installedByCi(environment), `synapse-${SYNAPSE_VERSION}-previews`, 'bin')
   // The starter is written last: without it an installation was broken off, or is under way.
   return isExecutable(join(programs, 'synapse_homeserver')) ? join(programs, 'python') : undefined
+}
+
+function findSynadm(environment: NodeJS.ProcessEnv): string | undefined {
+  const given = environment['CELLARIUM_TEST_SYNADM']
+  if (given) return isExecutable(given) ? given : undefined
+  const installed = join(installedByCi(environment), `synadm-${SYNADM_VERSION}`, 'bin', 'synadm')
+  return isExecutable(installed) ? installed : findProgram('synadm')
 }
 
 function findVersitygw(environment: NodeJS.ProcessEnv): string | undefined {
