@@ -69,14 +69,14 @@ async function expectNothingWrong(server: Server, seed: number): Promise<void> {
 }
 
 describeWith('schemathesis', 'Whatever administrators ask for', () => {
-  test('is answered as the document of the API says', { timeout: 240_000 }, async () => {
+  test('is answered as the document of the API says', { timeout: 600_000 }, async () => {
     await using server = await start({})
     await expectNothingWrong(server, 1)
   })
 })
 
 describeWith(['schemathesis', 'postgres'], 'Whatever administrators ask for, with PostgreSQL,', () => {
-  test('is answered as the document of the API says', { timeout: 240_000 }, async () => {
+  test('is answered as the document of the API says', { timeout: 600_000 }, async () => {
     await using database = await freshDatabase()
     await using server = await start({ database: { postgres: database.url } })
     await expectNothingWrong(server, 2)
