@@ -1,6 +1,6 @@
 /** What tests may ask for: services that are not npm packages, databases, ports, folders. `test/run.ts` starts the services. */
 import { randomBytes, randomInt } from 'node:crypto'
-import { appendFileSync, readFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -26,6 +26,8 @@ export const SERVICES = [
   'heif-enc',
   'cjxl',
   'clamd',
+  'schemathesis',
+  'curl',
 ] as const
 export type Service = (typeof SERVICES)[number]
 
@@ -51,6 +53,9 @@ export const HOW_TO_GET: Readonly<Record<Service, string>> = {
   'heif-enc': 'install the tools of libheif (Debian: libheif-examples)',
   cjxl: 'install the tools of libjxl (Debian: libjxl-tools)',
   clamd: 'install ClamAV’s daemon (Debian: clamav-daemon); tests bring signatures of their own',
+  schemathesis:
+    'run .ci/run once, or python3 -m venv DIR && DIR/bin/pip install schemathesis, then CELLARIUM_TEST_SCHEMATHESIS=DIR/bin/st',
+  curl: 'install curl',
   ffmpeg: 'install ffmpeg',
   pdftoppm: 'install poppler-utils',
   mount: 'run the tests on Linux as root with the right to mount (CAP_SYS_ADMIN): small disks that can be filled',
@@ -58,6 +63,9 @@ export const HOW_TO_GET: Readonly<Record<Service, string>> = {
 
 /** The version that `.ci/run` installs; other recent ones should do. */
 export const SYNAPSE_VERSION = '1.163.2'
+
+/** What tries our own API by its document; `.ci/run` installs it. */
+export const SCHEMATHESIS_VERSION = '4.32.5'
 
 /** The administrators' client for Synapse that `.ci/run` installs. */
 export const SYNADM_VERSION = '0.49.2'
@@ -71,6 +79,7 @@ export function findService(service: Service, environment = process.env): string
   if (service === 'synapse') return findSynapse(environment)
   if (service === 'synadm') return findSynadm(environment)
   if (service === 'versitygw') return findVersitygw(environment)
+  if (service === 'schemathesis') return findSchemathesis(environment)
   // What is called convert may be anything; these are its names since version 7, and before that on Debian.
   if (service === 'imagemagick') return findProgram('magick') ?? findProgram('convert-im6.q16')
   if (service === 'mount' && !mayMount()) return undefined
@@ -146,6 +155,14 @@ function findVersitygw(environment: NodeJS.ProcessEnv): string | undefined {
   if (given) return isExecutable(given) ? given : undefined
   const built = join(installedByCi(environment), `versitygw-${VERSITYGW_VERSION}`, 'versitygw')
   return isExecutable(built) ? built : findProgram('versitygw')
+}
+
+function findSchemathesis(environment: NodeJS.ProcessEnv): string | undefined {
+  const given = environment['CELLARIUM_TEST_SCHEMATHESIS']
+  if (given) return isExecutable(given) ? given : undefined
+  const folder = join(installedByCi(environment), `schemathesis-${SCHEMATHESIS_VERSION}`)
+  // Without this file an installation was broken off, or is under way.
+  return existsSync(join(folder, 'complete')) ? join(folder, 'bin', 'st') : findProgram('schemathesis')
 }
 
 function installedByCi(environment: NodeJS.ProcessEnv): string {
