@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { MainConfig } from '../config/schema.ts'
+import type { HomeserverConfig, MainConfig } from '../config/schema.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import type { Notifier } from '../coordination/notifier.ts'
 import { Datastores, type DatastoresParts } from '../datastores/datastores.ts'
@@ -19,6 +19,7 @@ import { newToken, randomName } from './names.ts'
 /** What command-line tools work with, beside a running server or without one. */
 export interface Tools extends AsyncDisposable {
   readonly main: MainConfig
+  readonly homeservers: readonly HomeserverConfig[]
   readonly db: Database
   readonly datastores: Datastores
   readonly notifier: Notifier
@@ -31,7 +32,7 @@ export interface Tools extends AsyncDisposable {
 }
 
 /** Builds what tools need of the parts, from a configuration that is read once. */
-export async function openTools({ main, datastores: configs }: Snapshot, log: Log): Promise<Tools> {
+export async function openTools({ main, homeservers, datastores: configs }: Snapshot, log: Log): Promise<Tools> {
   await using parts = new AsyncDisposableStack()
   const reporter = parts.use(await openReporter({ ...main.sentry, enabled: false }, { version: VERSION, log }))
   const events = { log, metrics: openMetrics({ version: VERSION }), reporter }
@@ -43,7 +44,7 @@ export async function openTools({ main, datastores: configs }: Snapshot, log: Lo
   const kinds = taskKinds({ db, datastores, notifier, events, clock: systemClock })
   const all = parts.move()
   const dispose = { [Symbol.asyncDispose]: () => all.disposeAsync() }
-  return { main, db, datastores, notifier, events, clock: systemClock, log, newToken, kinds, ...dispose }
+  return { main, homeservers, db, datastores, notifier, events, clock: systemClock, log, newToken, kinds, ...dispose }
 }
 
 /** What datastores are told of the process they are in. */

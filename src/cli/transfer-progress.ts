@@ -49,7 +49,8 @@ function shareOf({ objects, moved, skipped, failed }: TransferProgress): number 
   return objects <= 0 ? 0 : Math.min(1, (moved + skipped + failed) / objects)
 }
 
-function bar(share: number): string {
+/** `[####----]`. */
+export function bar(share: number): string {
   const filled = Math.round(share * WIDTH)
   return `[${'#'.repeat(filled)}${'-'.repeat(WIDTH - filled)}]`
 }

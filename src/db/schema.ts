@@ -243,6 +243,21 @@ export interface ReportsTable {
   closed_by: string | null
 }
 
+/** What an import could not take. */
+export interface ImportProblemsTable {
+  source: string
+  origin: string
+  media_id: string
+  problem: string
+  details: string
+}
+
+/** Where in a datastore somebody else's objects are. */
+export interface ForeignPlacesTable {
+  datastore: string
+  prefix: string
+}
+
 export interface Schema {
   objects: ObjectsTable
   media: MediaTable
@@ -264,4 +279,6 @@ export interface Schema {
   audit: AuditTable
   previews: PreviewsTable
   reports: ReportsTable
+  import_problems: ImportProblemsTable
+  foreign_places: ForeignPlacesTable
 }

@@ -1,0 +1,11 @@
+import { Command } from 'commander'
+import { importCommand } from './import-flags.ts'
+import { importHomeserver } from './import-homeserver.ts'
+
+/** `cellarium import …`: media from elsewhere. What each comes from is one line. */
+export function importCommands(): Command {
+  return new Command('import')
+    .description('import media from a homeserver')
+    .addCommand(importCommand('synapse', (flags) => importHomeserver('synapse', flags, 'dashed')))
+    .addCommand(importCommand('dendrite', (flags) => importHomeserver('dendrite', flags, 'dashed')))
+}
