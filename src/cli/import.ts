@@ -1,9 +1,13 @@
 import { Command } from 'commander'
+import { importCommand } from './import-flags.ts'
+import { importHomeserver } from './import-homeserver.ts'
 import { importMmrCommand } from './import-mmr.ts'
 
-/** `cellarium import mmr`: what other media repositories have, brought here. */
-export function importCommand(): Command {
+/** `cellarium import …`: media from elsewhere. What each comes from is one line. */
+export function importCommands(): Command {
   return new Command('import')
-    .description('bring here what another media repository has')
+    .description('bring here what a homeserver or another media repository has')
     .addCommand(importMmrCommand())
+    .addCommand(importCommand('synapse', (flags) => importHomeserver('synapse', flags, 'dashed')))
+    .addCommand(importCommand('dendrite', (flags) => importHomeserver('dendrite', flags, 'dashed')))
 }

@@ -11,7 +11,7 @@ const commands: Readonly<Record<string, LoadCommand>> = {
   audit: async () => (await import('./audit.ts')).auditCommand(),
   config: async () => (await import('./config.ts')).configCommand(),
   datastores: async () => (await import('./datastores.ts')).datastoresCommand(),
-  import: async () => (await import('./import.ts')).importCommand(),
+  import: async () => (await import('./import.ts')).importCommands(),
   keys: async () => (await import('./keys.ts')).keysCommand(),
   retention: async () => (await import('./retention.ts')).retentionCommand(),
   tasks: async () => (await import('./tasks.ts')).tasksCommand(),
@@ -22,6 +22,8 @@ const commands: Readonly<Record<string, LoadCommand>> = {
 const aliases: Readonly<Record<string, LoadCommand>> = {
   combine_signing_keys: async () => (await import('./keys-aliases.ts')).combineSigningKeysCommand(),
   generate_signing_key: async () => (await import('./keys-aliases.ts')).generateSigningKeyCommand(),
+  import_dendrite: async () => (await import('./import-aliases.ts')).importDendriteCommand(),
+  import_synapse: async () => (await import('./import-aliases.ts')).importSynapseCommand(),
   s3_consistency_check: async () => (await import('./s3-consistency-check.ts')).s3ConsistencyCheckCommand(),
   thumbnailer: async () => (await import('./thumbnailer.ts')).thumbnailerCommand(),
 }

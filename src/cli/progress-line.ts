@@ -38,7 +38,8 @@ export class ProgressLine implements Disposable {
   }
 }
 
-function bar(share: number): string {
+/** `[####----]`. */
+export function bar(share: number): string {
   const filled = Math.round(share * WIDTH)
   return `[${'#'.repeat(filled)}${'-'.repeat(WIDTH - filled)}]`
 }

@@ -1,3 +1,4 @@
+import { ofOthers } from './foreign-places.ts'
 import { placesOfMmr } from './mmr/places.ts'
 import { objectsAt } from './object-care.ts'
 import type { Queryable } from './query.ts'
@@ -15,6 +16,8 @@ const namers: readonly Named[] = [
   stillToStay,
   // MMR may be started again, until its take-over is finished.
   placesOfMmr,
+  // A homeserver's own, in a bucket that we share with it.
+  ofOthers,
 ]
 
 /** Those of `locations` that any record names. For some hundreds at a time. */

@@ -280,6 +280,21 @@ export interface MmrProblemsTable {
   detail: string
 }
 
+/** What an import could not take. */
+export interface ImportProblemsTable {
+  source: string
+  origin: string
+  media_id: string
+  problem: string
+  details: string
+}
+
+/** Where in a datastore somebody else's objects are. */
+export interface ForeignPlacesTable {
+  datastore: string
+  prefix: string
+}
+
 export interface Schema {
   objects: ObjectsTable
   media: MediaTable
@@ -305,4 +320,6 @@ export interface Schema {
   mmr_media: MmrMediaTable
   mmr_places: MmrPlacesTable
   mmr_problems: MmrProblemsTable
+  import_problems: ImportProblemsTable
+  foreign_places: ForeignPlacesTable
 }

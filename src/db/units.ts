@@ -1,6 +1,9 @@
 import * as audit from './audit.ts'
 import * as deletion from './deletion.ts'
 import * as descriptions from './descriptions.ts'
+import * as foreignPlaces from './foreign-places.ts'
+import * as importProblems from './import-problems.ts'
+import * as imports from './imports.ts'
 import * as jobs from './jobs.ts'
 import * as judged from './judged.ts'
 import * as leases from './leases.ts'
@@ -39,6 +42,9 @@ export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
     care,
     deletion,
     descriptions,
+    foreignPlaces,
+    importProblems,
+    imports,
     jobs,
     judged,
     leases,

@@ -39,7 +39,7 @@ export const HOW_TO_GET: Readonly<Record<Service, string>> = {
   postgres: 'install PostgreSQL (Debian: postgresql), or point CELLARIUM_TEST_POSTGRES at a server: postgres://…',
   'redis-server': 'install Redis (Debian: redis-server)',
   synapse:
-    'python3 -m venv DIR && DIR/bin/pip install matrix-synapse[url-preview], then CELLARIUM_TEST_SYNAPSE=DIR/bin/python',
+    'python3 -m venv DIR && DIR/bin/pip install matrix-synapse[url-preview] psycopg2-binary synapse-s3-storage-provider, then CELLARIUM_TEST_SYNAPSE=DIR/bin/python',
   synadm:
     'run .ci/run once, or python3 -m venv DIR && DIR/bin/pip install synadm, then CELLARIUM_TEST_SYNADM=DIR/bin/synadm',
   nginx: 'install nginx (Debian: nginx-light)',
@@ -138,7 +138,7 @@ export async function freePort(): Promise<number> {
 function findSynapse(environment: NodeJS.ProcessEnv): string | undefined {
   const given = environment['CELLARIUM_TEST_SYNAPSE']
   if (given) return isExecutable(given) ? given : undefined
-  const programs = join(installedByCi(environment), `synapse-${SYNAPSE_VERSION}-previews`, 'bin')
+  const programs = join(installedByCi(environment), `synapse-${SYNAPSE_VERSION}-storage`, 'bin')
   // The starter is written last: without it an installation was broken off, or is under way.
   return isExecutable(join(programs, 'synapse_homeserver')) ? join(programs, 'python') : undefined
 }
