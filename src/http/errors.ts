@@ -1,5 +1,5 @@
-import { STATUS_CODES } from 'node:http'
 import { CallerGone, type Reason, Refused, RefusedByHomeserver, Unavailable } from '../lib/errors.ts'
+import { http } from '../lib/node-http.ts'
 import { json, type JsonAnswer } from './answers.ts'
 
 interface Row {
@@ -84,7 +84,7 @@ export function unreadableMessage(code: string | undefined): string {
   const [status, error] = UNREADABLE.get(code ?? '') ?? [400, 'this is not an HTTP request, or it ended too early']
   const body = JSON.stringify({ errcode: 'M_UNKNOWN', error })
   return (
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\nAccess-Control-Allow-Origin: *\r\n` +
+    `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nContent-Type: application/json\r\nAccess-Control-Allow-Origin: *\r\n` +
     `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`
   )
 }

@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { createServer } from 'node:http'
 import type { Server } from 'node:http'
 import { once } from 'node:events'
 
 import type { Family } from '../lib/counts.ts'
 import { ConfigError } from '../lib/errors.ts'
+import { http } from '../lib/node-http.ts'
 import type { Exposition } from '../lib/metrics-exposition.ts'
 
 const PATHS = ['/metrics', '/_media/metrics']
@@ -30,7 +30,7 @@ export async function startMetricsListener(
 ): Promise<MetricsListener> {
   const { openExposition } = await import('../lib/metrics-exposition.ts')
   const exposition = openExposition(metrics.families)
-  const server = createServer((request, response) => {
+  const server = http.createServer((request, response) => {
     answer(request, response, exposition).catch((error: unknown) => {
       response.destroy(error instanceof Error ? error : undefined)
     })

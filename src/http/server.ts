@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { EndOfTurn } from '../lib/end-of-turn.ts'
 import { CallerGone, ConfigError, Refused } from '../lib/errors.ts'
 import { adminRefused } from '../lib/administration-events.ts'
+import { http } from '../lib/node-http.ts'
 import { internalError, requestFinished, requestStarted, requestTurnedAway, unknownHost } from '../lib/events.ts'
 import { userIdOf } from '../matrix/caller.ts'
 import { authenticate, isKnownToBeExempt, signedFor } from './auth.ts'
@@ -50,7 +51,7 @@ const UNREADABLE_LINGER_MS = 500
 /** Starts to answer requests. A port that is taken is a `ConfigError`. */
 export async function startHttp(parts: HttpParts, options: HttpOptions): Promise<HttpServer> {
   const frontDoor = new FrontDoor(parts, options.routes ?? routes)
-  const server = createServer(
+  const server = http.createServer(
     // A missing Host is ours to refuse: Node's own answer has no body.
     {
       keepAliveTimeout: KEEP_ALIVE_MS,

@@ -1,6 +1,7 @@
-import { Agent as HttpAgent, type AgentOptions } from 'node:http'
-import { Agent as HttpsAgent } from 'node:https'
+import type { Agent, AgentOptions } from 'node:http'
+import type { Agent as TlsAgent } from 'node:https'
 import type { OnReadOpts, Socket } from 'node:net'
+import { http, https } from '../../lib/node-http.ts'
 
 /** Bytes that are read from a connection at once, at the most. */
 const READ_AT_ONCE = 256 * 1024
@@ -10,10 +11,10 @@ const READ_AT_ONCE = 256 * 1024
  * buffer. Node's usual way is a new piece of memory for each read, which is copied for the body and left to the collector: a
  * download took twice the processor time (docs/performance.md).
  */
-export function openAgents(): { readonly httpAgent: HttpAgent; readonly httpsAgent: HttpsAgent } {
+export function openAgents(): { readonly httpAgent: Agent; readonly httpsAgent: TlsAgent } {
   // Agents hand whatever they are given to `net.connect` and `tls.connect`; their types know it of the former only.
   const options: AgentOptions & { readonly onread: OnReadOpts } = { keepAlive: true, onread: intoOneBuffer() }
-  return { httpAgent: new HttpAgent(options), httpsAgent: new HttpsAgent(options) }
+  return { httpAgent: new http.Agent(options), httpsAgent: new https.Agent(options) }
 }
 
 /** Node's HTTP client copies what it keeps of a chunk before it returns, so that the buffer is free for the next read. */
