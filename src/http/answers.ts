@@ -24,6 +24,11 @@ export interface FileAnswer {
   readonly vary?: 'Accept'
   /** How long it may be kept; for three days, as what never changes, if not given. */
   readonly cacheControl?: string
+  /**
+   * To be asked right before anything of the file is told, and again after each wait: rejects when the caller may not have it any more.
+   * Undefined, at once, while nothing has changed.
+   */
+  readonly mayStill?: () => Promise<void> | undefined
   /** Where the client gets the same without us, if it may be sent there. Asked once, and only if bytes are to be sent. */
   readonly link?: (present: () => Presented) => Promise<URL | undefined> | undefined
   /** The whole file, if it is in memory; asked once, and only if some of it is to be sent. */

@@ -5,7 +5,7 @@ import { Refused } from '../lib/errors.ts'
 import { mediaAccessed } from '../lib/events.ts'
 import { USER_AGENT } from '../matrix/client.ts'
 import { isMediaId, isServerName } from '../matrix/ids.ts'
-import { findOrFetch, linkTo, openObject, refuseLost, type Wanted, whole } from '../media/download.ts'
+import { findOrFetch, linkTo, openObject, refuseIfChanged, refuseLost, type Wanted, whole } from '../media/download.ts'
 import type { Answer, FileAnswer } from './answers.ts'
 import { identifyIfPossible, isRepositoryAdmin } from './auth.ts'
 import type { Call } from './call.ts'
@@ -27,14 +27,16 @@ export function download(endpoint: Endpoint): Handler {
 
 async function answerDownload(parts: HttpParts, call: Call, endpoint: Endpoint): Promise<Answer> {
   const link = linkFor(parts, call, endpoint)
-  const found = await findOrFetch(parts, call, await wantedByCaller(parts, call, endpoint))
+  const asked = await wantedByCaller(parts, call, endpoint)
+  const mayStill = watching(parts, asked)
+  const found = await findOrFetch(parts, call, asked)
   if (found.kind === 'stored') {
     refuseLost(parts, call, found.record)
     mediaAccessed(parts.events, { ageMs: parts.clock.now() - found.record.createdAt })
-    return fileAnswer(parts, call, link, found.record)
+    return { ...fileAnswer(parts, call, link, found.record), mayStill }
   }
   mediaAccessed(parts.events, { ageMs: 0 })
-  const stored = async () => fileAnswer(parts, call, link, await whole(found, call))
+  const stored = async () => ({ ...fileAnswer(parts, call, link, await whole(found, call)), mayStill })
   const { contentType, fileName, growing } = found.file
   const reader = await growing.join(call.signal)
   // Small ones are sent once they are stored, with all that is known of them then.
@@ -63,6 +65,12 @@ function fileAnswer(parts: HttpParts, call: Call, link: ReturnType<typeof linkFo
     open: (part) => openObject(fromCache(parts), call, record, part),
     openRangeBytes: call.homeserver.downloads.defaultRangeChunkSizeBytes,
   }
+}
+
+/** Looks at the record again once any media have changed: from before it is found the first time. */
+export function watching(parts: HttpParts, asked: Wanted): NonNullable<FileAnswer['mayStill']> {
+  const isStill = parts.records.watch()
+  return () => (isStill() ? undefined : refuseIfChanged(parts, asked))
 }
 
 /** What an administrator sees although it is quarantined is kept nowhere on the way, and has no address but ours. */

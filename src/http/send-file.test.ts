@@ -3,7 +3,8 @@ import { createServer } from 'node:http'
 import { connect } from 'node:net'
 import { expect, test } from 'vitest'
 import { EndOfTurn } from '../lib/end-of-turn.ts'
-import { CallerGone } from '../lib/errors.ts'
+import type { OpenObject } from '../datastores/datastore.ts'
+import { CallerGone, Refused } from '../lib/errors.ts'
 import type { FileAnswer } from './answers.ts'
 import { sendFile } from './send-file.ts'
 
@@ -104,3 +105,50 @@ test('A client that left while a file in memory was fetched is not waited for', 
   client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
   expect(await outcome.promise).toBeInstanceOf(CallerGone)
 })
+
+test('A file that may not be had any more when its bytes are open is refused, before anything of it is told', async () => {
+  const gone = new Refused('quarantined', 'Not found')
+  for (const [headers, waits] of [
+    ['', 1],
+    ['', 0],
+    ['If-None-Match: *\r\n', 0],
+  ] as const) {
+    let asked = 0
+    // Allowed as often as there are waits before the last.
+    const mayStill = async () => {
+      if (asked++ >= waits) throw gone
+    }
+    const { outcome, received } = await sendOnce({ ...FILE, mayStill, open: async () => OPENED }, headers)
+    expect(outcome).toBe(gone)
+    expect(received).toBe('')
+  }
+})
+
+const OPENED: OpenObject = {
+  size: 10,
+  async *read() {
+    yield Buffer.alloc(10)
+  },
+  async [Symbol.asyncDispose]() {},
+}
+
+/** How sending ended, and what the client had got by then. */
+async function sendOnce(file: FileAnswer, headers: string): Promise<{ outcome: unknown; received: string }> {
+  const outcome = Promise.withResolvers<unknown>()
+  const server = createServer((request, response) => {
+    sendFile({ request, response, turn: new EndOfTurn() }, file, []).then(
+      () => outcome.resolve('sent'),
+      (error: unknown) => outcome.resolve(error),
+    )
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const address = server.address()
+  const client = connect(typeof address === 'object' && address ? address.port : 0, '127.0.0.1')
+  let received = ''
+  client.on('data', (chunk) => void (received += String(chunk)))
+  client.write(`GET / HTTP/1.1\r\nHost: a\r\n${headers}\r\n`)
+  const ended = await outcome.promise
+  client.destroy()
+  server.close().closeAllConnections()
+  return { outcome: ended, received }
+}

@@ -18,6 +18,8 @@ type Exchange = Pick<Call, 'request' | 'response' | 'turn'>
 export async function sendFile(call: Exchange, file: FileAnswer, connection: readonly string[]): Promise<void> {
   const etag = `"${file.tag}"`
   const { headers, method } = call.request
+  const asking = file.mayStill?.()
+  if (asking) await asking
   if (matches(headers['if-none-match'], etag)) {
     const { cacheControl = MEDIA_CACHE_CONTROL } = file
     const kept = ['ETag', etag, 'Cache-Control', cacheControl, ...varyHeader(file)]
@@ -35,6 +37,7 @@ export async function sendFile(call: Exchange, file: FileAnswer, connection: rea
   }
   const linking = file.link?.(() => presentedOf(file))
   const link = linking && (await linking)
+  if (linking) await file.mayStill?.()
   if (link) return sendRedirect(call.response, link, connection)
   const bytes = file.atHand?.()
   if (bytes) {
@@ -43,6 +46,7 @@ export async function sendFile(call: Exchange, file: FileAnswer, connection: rea
   }
   // Opened before the head is written: that the bytes are gone must not show only in the middle of a 200.
   await using opened = await file.open(range)
+  await file.mayStill?.()
   if (opened.offload && proxyAnswersAlike(headers, range, etag)) {
     const { header, value } = opened.offload
     // Of the whole file every proxy says itself that it has ranges; nginx says so of a part only if we do.

@@ -19,6 +19,8 @@ export async function sendMixed(call: Exchange, answer: MixedAnswer, connection:
   const { file } = answer
   // Weak: each answer has another boundary.
   const etag = `W/"${file.tag}"`
+  const asking = file.mayStill?.()
+  if (asking) await asking
   if (matches(call.request.headers['if-none-match'], etag)) {
     call.response.writeHead(304, [...connection, ...COMMON_HEADERS, 'ETag', etag, 'Cache-Control', MEDIA_CACHE_CONTROL])
     call.response.end()
@@ -26,13 +28,16 @@ export async function sendMixed(call: Exchange, answer: MixedAnswer, connection:
   }
   const linking = file.link?.(() => presentedOf(file))
   const link = linking && (await linking)
+  if (linking) await file.mayStill?.()
   if (link) return sendLocation(call.response, answer, link, connection)
   await answer.admit(file.size)
+  await file.mayStill?.()
   const head = { envelope: envelopeOf(answer), answer, etag, connection }
   const atHand = file.atHand?.()
   if (atHand) return await sendWhole(call, head, atHand)
   // Opened before the head is written: that the bytes are gone must not show only in the middle of a 200.
   await using opened = await file.open()
+  await file.mayStill?.()
   const bytes = file.size === 0 ? Buffer.alloc(0) : opened.bytes
   if (bytes) return await sendWhole(call, head, bytes)
   const length = writeHead(call.response, head)

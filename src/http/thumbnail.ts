@@ -7,7 +7,7 @@ import type { AskedThumbnail } from '../thumbnails/plan.ts'
 import { namedPicture } from './accept.ts'
 import type { Answer } from './answers.ts'
 import type { Call } from './call.ts'
-import { fromCache, type Handler, linkFor, passingOn, wantedByCaller } from './download.ts'
+import { fromCache, type Handler, linkFor, passingOn, wantedByCaller, watching } from './download.ts'
 import type { HttpParts } from './parts.ts'
 import { placeholderFor } from './placeholder.ts'
 import type { Query } from './queries.ts'
@@ -69,7 +69,9 @@ async function answerThumbnail(
   asked: AskedThumbnail,
 ): Promise<Answer> {
   const link = linkFor(parts, call, endpoint)
-  const record = await findAllowed(parts, call, await wantedByCaller(parts, call, endpoint))
+  const media = await wantedByCaller(parts, call, endpoint)
+  const mayStill = watching(parts, media)
+  const record = await findAllowed(parts, call, media)
   mediaAccessed(parts.events, { ageMs: parts.clock.now() - record.createdAt })
   const made = await getThumbnail(parts, call, record, asked)
   return {
@@ -80,6 +82,7 @@ async function answerThumbnail(
     disposition: NAMES.get(made.contentType) ?? 'inline; filename=thumbnail',
     ...(isNegotiated(call, endpoint) ? { vary: 'Accept' as const } : {}),
     fileName: null,
+    mayStill,
     ...passingOn(record, (present) => link(made, present)),
     atHand: () => parts.cache.get(made)?.bytes,
     open: (part) => openThumbnail({ ...parts, opening: fromCache(parts) }, call, { media: record, asked, made }, part),

@@ -89,6 +89,18 @@ async function allowed(
 }
 
 /**
+ * Decides once more, by what the database has now, about media that the caller was allowed a while ago: nobody is to get what was
+ * quarantined or deleted while a thumbnail was made, a homeserver was asked, or a datastore was slow.
+ *
+ * @throws {Refused} `quarantined`, `not_found`
+ */
+export async function refuseIfChanged(parts: Pick<DownloadParts, 'records'>, wanted: Wanted): Promise<void> {
+  const record = await parts.records.find(wanted.origin, wanted.mediaId)
+  if (!record) throw notFound()
+  if (record.quarantinedAt !== null && !wanted.seesQuarantined) throw quarantined()
+}
+
+/**
  * Media of another server that nobody here has asked for. What would be for authenticated callers only once it is here is not
  * fetched for others (MSC3916).
  */

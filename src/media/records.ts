@@ -96,6 +96,11 @@ export class Records {
     return this.#upToDate.mayUse() ? this.#thumbnails.get(nameOf(key))?.record : undefined
   }
 
+  /** Gives what tells, later, whether no change of any media was announced since, so that what was found meanwhile still holds. */
+  watch(): () => boolean {
+    return this.#upToDate.watch()
+  }
+
   #drop(changed: Changed): void {
     this.#upToDate.dropped()
     if (changed.kind === 'all') return this.#clear()

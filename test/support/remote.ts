@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { get, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
+import type { JsonObject } from '../../src/matrix/json.ts'
 import { type Authority, makeAuthority } from './authority.ts'
 import { ALICE, type AppOptions, startApp, type TestApp } from './app.ts'
 import { temporaryFolder } from './folder.ts'
@@ -23,6 +24,8 @@ export interface RemoteServer extends AsyncDisposable {
   readonly authority: Authority
   /** Puts a file there and gives `server/MEDIA_ID`. */
   readonly put: (file: Uint8Array | Script) => string
+  /** What it answers from now on who asks for its keys. */
+  readonly publish: (keys: JsonObject) => void
   /** How often it was asked for this file. */
   readonly asked: (media: string) => number
   /** With which `timeout_ms` it was asked. */
@@ -50,6 +53,7 @@ export async function startRemoteServer(): Promise<RemoteServer> {
       files.set(mediaId, typeof file === 'function' ? file : async (talk) => await talk.send(mixed(file)))
       return `${name}/${mediaId}`
     },
+    publish: (keys) => void files.set('server', async (talk) => await talk.send(response(200, keys))),
     asked: (media) => requestsFor(media).length,
     timeouts: (media) =>
       requestsFor(media).map(({ target }) => new URL(target, 'https://any').searchParams.get('timeout_ms')),
