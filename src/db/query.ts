@@ -126,3 +126,9 @@ export function compiled<Args extends object, Row>(
     return rows
   }
 }
+
+/**
+ * A column of text by which no index is to be chosen. SQLite does not know what is in its tables: to find what a user has of a server,
+ * it goes through all that the server has, where both are columns of an index.
+ */
+export const unindexed = (column: string) => sql<string>`${sql.ref(column)} || ''`

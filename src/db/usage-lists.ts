@@ -1,5 +1,5 @@
 import { sql } from '#kysely'
-import { compiled, type Queryable } from './query.ts'
+import { compiled, type Queryable, unindexed } from './query.ts'
 
 /** Where a list of media goes on: behind this time (ms since 1970) and media id. */
 export interface MediaPlace {
@@ -58,7 +58,7 @@ const userPage = compiled(
       .selectFrom('media')
       .select(['created_at as at', 'media_id as mediaId'])
       .where('uploader', '=', page.userId)
-      .where('origin', '=', page.server)
+      .where(unindexed('origin'), '=', page.server)
       .where(sql<boolean>`(created_at, media_id) > (${page.at}, ${page.mediaId})`)
       .orderBy('created_at')
       .orderBy('media_id')

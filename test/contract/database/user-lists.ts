@@ -1,7 +1,9 @@
+import type { CompiledQuery } from '#kysely'
 import { describe, expect, test } from 'vitest'
 import { commitMedia, touchMedia } from '../../../src/db/media.ts'
 import { quarantineContent } from '../../../src/db/moderation.ts'
 import { setProtection } from '../../../src/db/protection.ts'
+import { uploadsOfUser } from '../../../src/db/usage-lists.ts'
 import { countUserMedia, standingOf, type UserMediaOrder, userMedia } from '../../../src/db/user-media.ts'
 import { ALICE, found, media, NOW, object, type OpenDatabase } from './support.ts'
 
@@ -47,6 +49,32 @@ export function userListsContract(open: OpenDatabase): void {
         protectedAt: NOW,
       })
       expect(await standingOf(db.read, { origin: 'example.org', mediaId: 'd' })).toBeUndefined()
+    })
+
+    test('are found by an index of theirs, however much their server has', async () => {
+      await using under = await open()
+      const { db } = under
+      // PostgreSQL decides by what is in its tables.
+      if (db.engine !== 'sqlite') return
+      const plans: string[] = []
+      const explaining = new Proxy(db.read, {
+        get(target, name) {
+          const value: unknown = Reflect.get(target, name, target)
+          if (name !== 'executeQuery') return typeof value === 'function' ? value.bind(target) : value
+          return async (query: CompiledQuery) => {
+            const { rows } = await target.executeQuery({ ...query, sql: `EXPLAIN QUERY PLAN ${query.sql}` })
+            plans.push(...rows.map((row) => String((row as Record<string, unknown>)['detail'])))
+            return { rows: [] }
+          }
+        },
+      })
+      await uploadsOfUser(explaining, {
+        server: 'example.org',
+        userId: ALICE,
+        after: { at: 0, mediaId: '' },
+        limit: 5,
+      })
+      expect(plans).toEqual([expect.stringContaining('COVERING INDEX media_by_uploader (uploader=?')])
     })
 
     test('that nobody is noted to have quarantined were so by the system', async () => {
