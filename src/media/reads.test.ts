@@ -7,7 +7,7 @@ import { Reads, settleReads } from './reads.ts'
 
 const HOUR_MS = 3_600_000
 const MEDIA = { origin: 'example.org', mediaId: 'a', accessedAt: null }
-const THUMBNAIL = { sourceSha256: 'b', width: 32, height: 32, method: 'scale', variant: 'still' }
+const THUMBNAIL = { width: 32, height: 32, method: 'scale' }
 
 /** Reads whose writes are recorded, or fail as often as `failures` says. */
 function recorded(failures = 0) {
@@ -33,7 +33,7 @@ test('What is read all the time is written down once an hour, also while its rec
   await using _ = reads
   for (let time = 0; time < 30; time++) {
     reads.note(MEDIA)
-    reads.noteThumbnail(THUMBNAIL, 0)
+    reads.noteThumbnail('b', THUMBNAIL, { variant: 'still', usedAt: 0 })
     await reads.flush()
     wait(HOUR_MS / 20)
   }
@@ -44,7 +44,7 @@ test('What was used within the hour, as its record says, is not written down aga
   const { reads, written } = recorded()
   await using _ = reads
   reads.note({ ...MEDIA, accessedAt: 9.5 * HOUR_MS })
-  reads.noteThumbnail(THUMBNAIL, 9.5 * HOUR_MS)
+  reads.noteThumbnail('b', THUMBNAIL, { variant: 'still', usedAt: 9.5 * HOUR_MS })
   await reads.flush()
   expect(written).toEqual([])
 })

@@ -58,7 +58,11 @@ export class Reads implements AsyncDisposable {
   }
 
   /** `usedAt`: when it was last used as far as its record says, in ms since 1970. */
-  noteThumbnail({ sourceSha256, width, height, method, variant }: ThumbnailKey, usedAt: number): void {
+  noteThumbnail(
+    sourceSha256: string,
+    { width, height, method }: Pick<ThumbnailKey, 'width' | 'height' | 'method'>,
+    { variant, usedAt }: { readonly variant: string; readonly usedAt: number },
+  ): void {
     if (this.#isRecent(usedAt)) return
     const key = { sourceSha256, width, height, method, variant }
     this.#note(this.#notes.thumbnails, `${sourceSha256} ${width}x${height} ${method} ${variant}`, key)

@@ -81,19 +81,20 @@ export class Records {
 
   /** The thumbnail's record as it is now, if it was made. */
   async findThumbnail(key: WantedThumbnail): Promise<ThumbnailRecord | undefined> {
-    const kept = this.keptThumbnail(key)
+    const label = key.label ?? labelOf(key)
+    const kept = this.keptThumbnail(key.sourceSha256, label)
     if (kept) return kept
     const isStill = this.#upToDate.watch()
     const record = await findThumbnail(this.#db.read, key)
     if (record && !isMarkedLost(record) && isStill()) {
-      this.#thumbnails.set(nameOf(key), { source: key.sourceSha256, record })
+      this.#thumbnails.set(`${key.sourceSha256} ${label}`, { source: key.sourceSha256, record })
     }
     return record
   }
 
   /** The same, if it is kept: without waiting for anything. */
-  keptThumbnail(key: WantedThumbnail): ThumbnailRecord | undefined {
-    return this.#upToDate.mayUse() ? this.#thumbnails.get(nameOf(key))?.record : undefined
+  keptThumbnail(sourceSha256: string, label: string): ThumbnailRecord | undefined {
+    return this.#upToDate.mayUse() ? this.#thumbnails.get(`${sourceSha256} ${label}`)?.record : undefined
   }
 
   /** Gives what tells, later, whether no change of any media was announced since, so that what was found meanwhile still holds. */
@@ -116,8 +117,6 @@ export class Records {
     this.#thumbnails.clear()
   }
 }
-
-const nameOf = (key: WantedThumbnail) => `${key.sourceSha256} ${key.label ?? labelOf(key)}`
 
 /** What tells a wanted thumbnail from all others of the same content. */
 export function labelOf({

@@ -19,7 +19,7 @@ import type { Records } from '../media/records.ts'
 import type { AnimationType, Generated, StillType } from './job.ts'
 import type { ThumbnailMaking } from './once.ts'
 import type { ThumbnailPool } from './pool.ts'
-import { type AskedThumbnail, planFor } from './plan.ts'
+import { type AskedThumbnail, type Plan, planFor } from './plan.ts'
 import { variantOf } from './variants.ts'
 
 const ASK_AGAIN_MS = 1000
@@ -49,17 +49,17 @@ export async function getThumbnail(
   gone?: StoredObject,
 ): Promise<ThumbnailRecord> {
   const options = ctx.homeserver.thumbnails
-  const { look, ...kind } = planFor(options, asked, media.size)
-  const wanted = { sourceSha256: media.sha256, ...look }
+  const plan = planFor(options, asked, media.size)
   // A lost one is made anew, and takes the lost one's place.
   const usable = (record: ThumbnailRecord | undefined) =>
     record && !isMarkedLost(record) && !(gone && samePlace(record, gone)) ? record : undefined
+  const kept = usable(parts.records.keptThumbnail(media.sha256, plan.look.label))
+  if (kept) return noteRead(parts, media, plan, kept)
+  const { look, ...kind } = plan
+  const wanted = { sourceSha256: media.sha256, ...look }
   const find = async () => usable(await parts.records.findThumbnail(wanted))
-  const found = usable(parts.records.keptThumbnail(wanted)) ?? (await find())
-  if (found) {
-    parts.reads.noteThumbnail({ ...wanted, variant: found.variant }, found.usedAt)
-    return found
-  }
+  const found = await find()
+  if (found) return noteRead(parts, media, plan, found)
   // Options decide what may be decoded, so only requests under the same options share.
   const { types, maxPixels, maxSourceBytes, stillFrame } = options
   const work = JSON.stringify([wanted, types, maxPixels, maxSourceBytes, stillFrame])
@@ -70,6 +70,16 @@ export async function getThumbnail(
   } catch (error) {
     throw blamedOnOrigin(error, media)
   }
+}
+
+function noteRead(
+  { reads }: Pick<ThumbnailParts, 'reads'>,
+  { sha256 }: MediaRecord,
+  { look }: Plan,
+  found: ThumbnailRecord,
+): ThumbnailRecord {
+  reads.noteThumbnail(sha256, look, found)
+  return found
 }
 
 /** What is too large counts as its server's doing, where it is another's. Source: specification, "Thumbnails" (413, 502). */

@@ -127,7 +127,7 @@ export async function openKeeping(engine: Engine, most?: number): Promise<Keepin
       const { outcome } = await db.write(commitThumbnail, stored)
       if (outcome !== 'stored') throw new Error(`thumbnail ${width}: ${outcome}`)
       if (readDaysAgo !== undefined) await db.write(touchThumbnails, [{ ...key, at: daysAgo(readDaysAgo) }])
-      if (noted) reads.noteThumbnail(key, daysAgo(100))
+      if (noted) reads.noteThumbnail(key.sourceSha256, key, { variant: key.variant, usedAt: daysAgo(100) })
     },
     run: async (retention, last = {}) => {
       const jobs = [
