@@ -9,10 +9,12 @@ const serve: LoadCommand = async () => (await import('./serve.ts')).serveCommand
 const commands: Readonly<Record<string, LoadCommand>> = {
   serve,
   audit: async () => (await import('./audit.ts')).auditCommand(),
+  backup: async () => (await import('./backup.ts')).backupCommand(),
   config: async () => (await import('./config.ts')).configCommand(),
   datastores: async () => (await import('./datastores.ts')).datastoresCommand(),
   healthy: async () => (await import('./healthy.ts')).healthyCommand(),
   keys: async () => (await import('./keys.ts')).keysCommand(),
+  restore: async () => (await import('./restore.ts')).restoreCommand(),
   retention: async () => (await import('./retention.ts')).retentionCommand(),
   tasks: async () => (await import('./tasks.ts')).tasksCommand(),
   thumbnail: async () => (await import('./thumbnail.ts')).thumbnailCommand(),
