@@ -48,16 +48,22 @@ async function emptyPlace(folder: string, datastore: string): Promise<string> {
 /** Uploads small files until it is told to stop; what was answered, with its hash. */
 function uploading({ alice }: Place) {
   const answered = new Map<string, string>()
-  let goesOn = true
+  const stopped = new AbortController()
   const work = async () => {
-    while (goesOn) {
+    while (!stopped.signal.aborted) {
       const bytes = randomBytes(2000)
       const { status, media } = await alice.upload(bytes)
       if (status === 200) answered.set(media, createHash('sha256').update(bytes).digest('hex'))
     }
   }
   const all = Promise.all([work(), work(), work()])
-  return { answered, stop: async () => ((goesOn = false), await all) }
+  return {
+    answered,
+    async stop() {
+      stopped.abort()
+      await all
+    },
+  }
 }
 
 /** Every media row of the restored database has its object, in its right bytes; gives the hashes by MXC URI. */

@@ -61,7 +61,8 @@ export async function readManifest(backup: string): Promise<Manifest> {
       cause,
     })
   })
-  const manifest = JSON.parse(text) as Manifest
-  if (manifest.format === FORMAT) return manifest
-  throw new Refused('bad_request', `${path} has format ${String(manifest.format)}, this program reads ${FORMAT}`)
+  const manifest = JSON.parse(text) as Omit<Manifest, 'format'> & { readonly format: unknown }
+  const { format } = manifest
+  if (format === FORMAT) return { ...manifest, format }
+  throw new Refused('bad_request', `${path} has format ${String(format)}, this program reads ${FORMAT}`)
 }
