@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { makeAuthority } from '../test/support/authority.ts'
 import { runProgram } from '../test/support/processes.ts'
 import { LOAD_CORE, pinned, SERVER_CORE } from './cores.ts'
 import type { FetchFigures, FetchJob } from './load/fetcher.ts'
@@ -37,17 +38,31 @@ const SIGNED = '/_matrix/federation/v1/media/download/'
 /** More than any row fetches at a time, also from one server: half of it. */
 const WORKERS = 64
 
-/** Starts both. They speak plain HTTP: what TLS costs is the same for whatever this is compared with. */
-export async function openRemoteStage(setting: Pick<StageOptions, 'folder' | 'profiles'>): Promise<RemoteStage> {
+/** How Cellarium, or a client, gets to the other server. */
+export type Connections =
+  /** Without TLS, which costs the same for whatever this is compared with. */
+  | 'plain'
+  /** Over TLS, on a connection that is there already: a server that was asked a moment ago. */
+  | 'kept'
+  /** Over TLS, each time on a new one: a server that was not asked for a while. */
+  | 'new'
+
+/** Starts both. */
+export async function openRemoteStage(
+  setting: Pick<StageOptions, 'folder' | 'profiles'>,
+  connections: Connections = 'plain',
+): Promise<RemoteStage> {
   await using cleanup = new AsyncDisposableStack()
-  const program = cleanup.use(await startOnLoadCore('load/origin.ts'))
+  const tls = connections === 'plain' ? undefined : await certify(cleanup, setting.folder)
+  const files = tls ? [tls.certificate, tls.key, connections === 'new' ? 'close' : 'keep'] : []
+  const program = cleanup.use(await startOnLoadCore('load/origin.ts', ...files))
   const origin = { name: `127.0.0.1:${program.port}`, port: program.port, pid: program.pid }
   const stage = cleanup.use(
     await openStage({
       ...setting,
       signingKeyPath: await newSigningKey(setting.folder),
       config: { federation: { disallowedNetworks: [] }, downloads: { maxBytes: 0, numWorkers: WORKERS } },
-      env: { MEDIA_REPO_HTTP_ONLY_FEDERATION: 'true' },
+      env: tls ? { NODE_EXTRA_CA_CERTS: tls.authority } : { MEDIA_REPO_HTTP_ONLY_FEDERATION: 'true' },
     }),
   )
   const path = `/_matrix/client/v1/media/download/${origin.name}/`
@@ -57,12 +72,29 @@ export async function openRemoteStage(setting: Pick<StageOptions, 'folder' | 'pr
     origin,
     fetchMany: (fetches) =>
       runFetcher({ seed: newSeed(), ...fetches, port: stage.server.port, path, headers: stage.headers }),
-    askOrigin: (fetches) => runFetcher({ seed: newSeed(), ...fetches, port: origin.port, path: SIGNED, headers: {} }),
+    askOrigin: (fetches) =>
+      runFetcher({
+        seed: newSeed(),
+        ...fetches,
+        port: origin.port,
+        path: SIGNED,
+        headers: {},
+        authority: tls?.authority,
+      }),
     asked: async (mediaIds) => Number(await (await fetch(`http://${origin.name}/asked/${mediaIds}`)).text()),
     undiciAlone: async ({ bytes, connections, seconds }) =>
       await undiciAlone([`http://${origin.name}${SIGNED}`, bytes, connections, seconds, stage.folder]),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
+}
+
+async function certify(cleanup: AsyncDisposableStack, folder: string) {
+  const authority = cleanup.use(await makeAuthority())
+  const { cert, key } = await authority.issue('127.0.0.1')
+  const files = { authority: authority.file, certificate: join(folder, 'origin.pem'), key: join(folder, 'origin.key') }
+  await writeFile(files.certificate, cert)
+  await writeFile(files.key, key)
+  return files
 }
 
 async function newSigningKey(folder: string): Promise<string> {

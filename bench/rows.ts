@@ -1,5 +1,6 @@
 /** The rows of the table, in its order, with what is aimed for. */
 import { animation, drawing, photo } from './pictures.ts'
+import type { Connections } from './remote.ts'
 import { type Aim, KIB, MIB, type Row } from './row.ts'
 import { busyDownload } from './rows/busy.ts'
 import { coldStart } from './rows/cold-start.ts'
@@ -66,8 +67,7 @@ export const rows: readonly Row[] = [
   s3Download({ name: 's3-download-100m', bytes: 100 * MIB, connections: 2, aim: BESIDE_SDK }),
   remoteFetch({ name: 'fetch-10m', bytes: 10 * MIB, connections: 4, aim: BESIDE_UNDICI }),
   remoteFetch({ name: 'fetch-100m', bytes: 100 * MIB, connections: 2, aim: BESIDE_UNDICI }),
-  firstByte({ name: 'first-byte-10m', bytes: 10 * MIB, aim: NEAR_ORIGIN }),
-  firstByte({ name: 'first-byte-100m', bytes: 100 * MIB, aim: NEAR_ORIGIN }),
+  ...(['plain', 'kept', 'new'] as const).flatMap(firstBytes),
   sharedFetch({ name: 'fetch-shared', bytes: 10 * MIB, askers: 200, aim: ONCE }),
   cachedThumbnail({ name: 'thumbnail-cached', aim: ratio(0.95) }),
   ...[1, 4].flatMap((clients) => firstThumbnails(clients)),
@@ -91,6 +91,14 @@ export const rows: readonly Row[] = [
     [...reads, ...writes].map((query) => records({ engine, query, aim: ratioBelow(1.5) })),
   ),
 ]
+
+/** Servers speak TLS only; without it one sees best what Cellarium adds. */
+function firstBytes(over: Connections): readonly Row[] {
+  const more = { plain: '', kept: '-tls', new: '-tls-new' }[over]
+  return [10, 100].map((size) =>
+    firstByte({ name: `first-byte-${size}m${more}`, bytes: size * MIB, over, aim: NEAR_ORIGIN }),
+  )
+}
 
 /** Thumbnails that nobody has asked for before. */
 function firstThumbnails(clients: number): readonly Row[] {

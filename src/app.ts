@@ -6,7 +6,8 @@ import type { Redis } from './coordination/redis/redis.ts'
 import { ObjectCache } from './datastores/cache.ts'
 import { Datastores } from './datastores/datastores.ts'
 import type { S3Patience } from './datastores/s3/bucket.ts'
-import { openDatabase } from './db/connect.ts'
+import { type Database, isAlone, openDatabase } from './db/connect.ts'
+import { findMmr } from './db/mmr/tables.ts'
 import { startMetricsListener } from './http/metrics-listener.ts'
 import { RequestLimits } from './http/request-limits.ts'
 import { ServerLimits } from './http/server-limits.ts'
@@ -29,12 +30,14 @@ import { DatastoreSizes } from './media/choose.ts'
 import { ownAddress } from './media/gates/shown-files.ts'
 import { refuseLostDatastores } from './media/lost-datastores.ts'
 import { LostObjects } from './media/lost.ts'
+import type { Bringing } from './media/mmr/bring.ts'
 import { Reads } from './media/reads.ts'
 import { onChanged, Records } from './media/records.ts'
 import { RemoteMedia, type RemoteParts } from './media/remote.ts'
 import { openGates } from './app/gates.ts'
 import { startBackground } from './app/background.ts'
 import { openMessages, useRedis } from './app/messages.ts'
+import type { MmrParts } from './app/mmr.ts'
 import { newToken, randomName } from './app/names.ts'
 import { openThumbnails, THUMBNAIL_QUEUE, type ThumbnailQueue } from './app/thumbnails.ts'
 import { datastoreParts } from './app/tools.ts'
@@ -129,6 +132,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
       return await datastores.prepare(next.datastores)
     }),
   )
+  const bringing = await takeOverFromMmr(config, { db, notifier, clock, events })
   if (main.metrics.enabled) parts.use(await startMetricsListener(main.metrics, metrics))
 
   const http = parts.use(
@@ -148,6 +152,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
         lost,
         reads,
         records: new Records({ db, notifier }),
+        bringing,
         ...thumbnails,
         ...previews,
         sniffBegin,
@@ -168,6 +173,16 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   gates.shownFiles.reachedAt(main.moderation.ownUrl || ownAddress(http))
   const all = parts.move()
   return { http, [Symbol.asyncDispose]: () => all.disposeAsync() }
+}
+
+/** Where MMR's tables are in our database; other servers do not load what it takes. */
+async function takeOverFromMmr(
+  config: ConfigStore,
+  parts: Omit<MmrParts, 'config'> & { readonly db: Database },
+): Promise<Bringing | undefined> {
+  if (isAlone(parts.db) || !(await findMmr(parts.db.read))) return undefined
+  const { takeOverHere } = await import('./app/mmr.ts')
+  return await takeOverHere({ ...parts, config: () => config.current() })
 }
 
 /** The homeservers; what one instance is told to forget, all forget. */

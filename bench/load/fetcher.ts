@@ -2,11 +2,15 @@
  * Downloads large files, several at a time, each under a new media ID, and prints the figures as JSON. A program of its own for
  * the load generator's core. Argument: a `FetchJob` as JSON.
  */
+import { readFileSync } from 'node:fs'
 import { Agent, get } from 'node:http'
+import { Agent as TlsAgent, get as getOverTls } from 'node:https'
 import { setTimeout as pause } from 'node:timers/promises'
 
 export interface FetchJob {
   readonly port: number
+  /** The file of the certificate authority, to ask over TLS. */
+  readonly authority?: string | undefined
   /** What comes before the media ID. */
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
@@ -36,7 +40,10 @@ export interface FetchFigures {
 }
 
 const job: FetchJob = JSON.parse(process.argv[2] ?? '')
-const agent = new Agent({ keepAlive: true, maxSockets: job.connections })
+const pool = { keepAlive: true, maxSockets: job.connections }
+const [ask, agent] = job.authority
+  ? [getOverTls, new TlsAgent({ ...pool, ca: readFileSync(job.authority) })]
+  : [get, new Agent(pool)]
 const began = performance.now()
 const firstBytes: number[] = []
 const durations: number[] = []
@@ -73,7 +80,7 @@ function fetchOne(mediaId: string): Promise<void> {
     const { port, headers } = job
     const from = performance.now()
     let received = 0
-    const asking = get({ port, host: '127.0.0.1', path: job.path + mediaId, headers, agent }, (answer) => {
+    const asking = ask({ port, host: '127.0.0.1', path: job.path + mediaId, headers, agent }, (answer) => {
       if (answer.statusCode !== 200) return reject(new Error(`a download was answered ${answer.statusCode}`))
       answer.on('data', (chunk: Buffer) => {
         if (received === 0) firstBytes.push(performance.now() - from)

@@ -1,9 +1,12 @@
 /**
  * Another Matrix server, with every file there could be: a media ID begins with how many bytes its file has, and no two files
  * are alike. Answers from memory, as cheaply as can be, in multipart/mixed without a length of its own for the file, as most
- * servers do. `/asked/PREFIX` says how many requests there have been for media IDs that begin so. Prints its port.
+ * servers do. `/asked/PREFIX` says how many requests there have been for media IDs that begin so. Prints its port. Arguments, for TLS: the
+ * files of a certificate and its key, and `close` to end each connection after its answer.
  */
-import { createServer, type ServerResponse } from 'node:http'
+import { readFileSync } from 'node:fs'
+import { createServer, type RequestListener, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 
 const DOWNLOAD = '/_matrix/federation/v1/media/download/'
@@ -18,13 +21,20 @@ const asked: string[] = []
 /** One memory for all files of a size: only the kernel copies it. */
 const contents = new Map<number, Buffer>()
 
-const server = createServer((request, response) => {
+const [certificate = '', key = '', after = ''] = process.argv.slice(2)
+const end = after === 'close' ? { Connection: 'close' } : {}
+
+const answer: RequestListener = (request, response) => {
   const { url = '' } = request
   if (url.startsWith(DOWNLOAD)) return sendFile(response, /^[^?]*/.exec(url.slice(DOWNLOAD.length))?.[0] ?? '')
   if (url.startsWith(ASKED)) return void response.end(String(countOf(url.slice(ASKED.length))))
   response.writeHead(404, { 'Content-Type': 'application/json' })
   response.end(JSON.stringify({ errcode: 'M_UNRECOGNIZED', error: 'only downloads for servers' }))
-})
+}
+
+const server = certificate
+  ? createTlsServer({ cert: readFileSync(certificate), key: readFileSync(key) }, answer)
+  : createServer(answer)
 
 function sendFile(response: ServerResponse, mediaId: string): void {
   asked.push(mediaId)
@@ -33,6 +43,7 @@ function sendFile(response: ServerResponse, mediaId: string): void {
   response.writeHead(200, {
     'Content-Type': `multipart/mixed; boundary=${BOUNDARY}`,
     'Content-Length': HEAD.length + size + TAIL.length,
+    ...end,
   })
   response.write(Buffer.concat([HEAD, first]))
   response.write(contentOf(size).subarray(first.length))

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { type Comparison, inTurn, type Measured, median } from '../in-turn.ts'
 import { readSlowly } from '../load/slow-readers.ts'
 import { peakDuring } from '../memory.ts'
-import { openRemoteStage, type RemoteStage } from '../remote.ts'
+import { type Connections, openRemoteStage, type RemoteStage } from '../remote.ts'
 import { type Aim, MEGABYTE, type Row, sizeName } from '../row.ts'
 import { newSeed } from '../stage.ts'
 import { added, SETTLE_MS, SLOW_BYTES_PER_SECOND } from './memory.ts'
@@ -53,16 +53,22 @@ function cpuNote({ serverCpu = NaN, value }: Comparison, alone: number): string 
   return `${((1000 * serverCpu) / value).toFixed(2)} ms of CPU for each MB; undici ${alone.toFixed(2)}`
 }
 
+export interface FirstByteRow extends Pick<FetchRow, 'name' | 'bytes' | 'aim'> {
+  readonly over: Connections
+}
+
+const OVER = { plain: '', kept: ' over TLS', new: ' over TLS, each on a new connection' } as const
+
 /** From the request to the first byte of a file that has to be fetched, one at a time, next to its origin's own answer. */
-export function firstByte({ name, bytes, aim }: Omit<FetchRow, 'connections'>): Row {
+export function firstByte({ name, bytes, over, aim }: FirstByteRow): Row {
   return {
     name,
-    title: `fetch ${sizeName(bytes)} from another server: time to the first byte`,
+    title: `fetch ${sizeName(bytes)} from another server${OVER[over]}: time to the first byte`,
     unit: 'ms',
     reference: 'its origin',
     aim,
     async measure({ seconds, rounds, ...setting }) {
-      await using remote = await openRemoteStage(setting)
+      await using remote = await openRemoteStage(setting, over)
       const fetches = { bytes, connections: 1, pauseMs: PAUSE_MS }
       await remote.fetchMany({ ...fetches, bytes: 100_000, pauseMs: 1, until: { seconds: 10 } })
       return await inTurn({

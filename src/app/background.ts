@@ -11,6 +11,7 @@ import { bulkKinds } from '../tasks/bulk.ts'
 import { careJobs, startStagingSweep } from '../tasks/care.ts'
 import { auditJob, standingJobs } from '../tasks/jobs.ts'
 import { ledgerJob } from '../tasks/ledger.ts'
+import { mmrKind } from '../tasks/mmr.ts'
 import { previewsJob } from '../tasks/previews.ts'
 import { remoteCacheJob } from '../tasks/remote-cache.ts'
 import { retentionJobs } from '../tasks/retention.ts'
@@ -19,6 +20,7 @@ import { TaskRunner } from '../tasks/runner.ts'
 import { type Job, startSchedule } from '../tasks/schedule.ts'
 import { thumbnailsJob } from '../tasks/thumbnails.ts'
 import { transferKind, type TransferTaskParts } from '../tasks/transfer.ts'
+import type { MmrParts } from './mmr.ts'
 import { newToken } from './names.ts'
 
 interface BackgroundParts extends TransferTaskParts {
@@ -46,11 +48,14 @@ export function startBackground(parts: AsyncDisposableStack, config: ConfigStore
   ]
   parts.use(startSchedule({ ...leased, random: Math.random }, jobs))
   parts.use(startStagingSweep(of))
-  parts.use(new TaskRunner(leased, taskKinds(of), { atATime: main.tasks.numWorkers }))
+  const kinds = taskKinds({ ...of, config: () => config.current() })
+  parts.use(new TaskRunner(leased, kinds, { atATime: main.tasks.numWorkers }))
   return jobs
 }
 
 /** Everything that a task can be: a new kind is one file and one line here. */
-export function taskKinds(parts: TransferTaskParts & BulkRequestParts): readonly TaskKind[] {
-  return [transferKind(parts), ...bulkKinds(parts)]
+export function taskKinds(parts: TransferTaskParts & BulkRequestParts & MmrParts): readonly TaskKind[] {
+  // Servers that take nothing over need none of it.
+  const mmr = mmrKind(async (task) => await (await import('./mmr.ts')).goThroughHere(parts)(task))
+  return [transferKind(parts), ...bulkKinds(parts), mmr]
 }

@@ -19,6 +19,7 @@ import { newToken, randomName } from './names.ts'
 /** What command-line tools work with, beside a running server or without one. */
 export interface Tools extends AsyncDisposable {
   readonly main: MainConfig
+  readonly snapshot: Snapshot
   readonly db: Database
   readonly datastores: Datastores
   readonly notifier: Notifier
@@ -31,7 +32,8 @@ export interface Tools extends AsyncDisposable {
 }
 
 /** Builds what tools need of the parts, from a configuration that is read once. */
-export async function openTools({ main, datastores: configs }: Snapshot, log: Log): Promise<Tools> {
+export async function openTools(snapshot: Snapshot, log: Log): Promise<Tools> {
+  const { main, datastores: configs } = snapshot
   await using parts = new AsyncDisposableStack()
   const reporter = parts.use(await openReporter({ ...main.sentry, enabled: false }, { version: VERSION, log }))
   const events = { log, metrics: openMetrics({ version: VERSION }), reporter }
@@ -40,10 +42,10 @@ export async function openTools({ main, datastores: configs }: Snapshot, log: Lo
   const datastores = parts.use(new Datastores(datastoreParts(main, systemClock, events)))
   await datastores.configure(configs)
   const { notifier } = await openMessages(parts, main, db, events)
-  const kinds = taskKinds({ db, datastores, notifier, events, clock: systemClock })
+  const kinds = taskKinds({ db, datastores, notifier, events, clock: systemClock, config: () => snapshot })
   const all = parts.move()
   const dispose = { [Symbol.asyncDispose]: () => all.disposeAsync() }
-  return { main, db, datastores, notifier, events, clock: systemClock, log, newToken, kinds, ...dispose }
+  return { main, snapshot, db, datastores, notifier, events, clock: systemClock, log, newToken, kinds, ...dispose }
 }
 
 /** What datastores are told of the process they are in. */

@@ -15,17 +15,19 @@ const STANDARD_ERROR = 2
 
 /**
  * Does `work` with database and datastores of the configuration, beside a running server or without one. The signal aborts on
- * Ctrl-C; a second one ends the process. Warnings go to the error output, so that the output can be read by programs.
+ * Ctrl-C; a second one ends the process. Warnings go to the error output, so that the output can be read by programs. `mayBeNew`: what
+ * fills a database may make it.
  *
  * @throws {ConfigError} also when there is no database: an empty one would look healthy, and tell nothing of the server's
  */
 export async function withTools(
   options: SourceOptions,
   work: (tools: Tools, signal: AbortSignal) => Promise<void>,
+  { mayBeNew = false }: { readonly mayBeNew?: boolean } = {},
 ): Promise<void> {
   const source = configSource(options, process.env)
   const snapshot = await loadConfig(source)
-  refuseWithoutDatabase(snapshot, source)
+  if (!mayBeNew) refuseWithoutDatabase(snapshot, source)
   await using logging = openErrorLog()
   const { openTools } = await import('../app/tools.ts')
   await using tools = await openTools(snapshot, logging.log)

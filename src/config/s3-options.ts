@@ -14,6 +14,8 @@ export interface S3Options {
   /** Undefined: what the bucket has as its default. */
   readonly storageClass: string | undefined
   readonly encryption: { readonly kind: Encryption; readonly kmsKeyId: string | undefined } | undefined
+  /** The key with which somebody else encrypted every object (SSE-C); no datastore of ours has one. */
+  readonly customerKey?: string
   /** Characters of a key that come before a slash. */
   readonly prefixLength: number
   readonly multipart: boolean

@@ -28,6 +28,12 @@ export interface Datastore extends AsyncDisposable {
   /** Receives bytes into a file of this datastore's own, to be put here. Others may read it meanwhile (`options.growing`). */
   stage(source: AsyncIterable<Uint8Array>, options: StageOptions): Promise<StagedFile>
   put(staged: StagedFile, described: ObjectDescription): Promise<string>
+  /**
+   * Makes an object of bytes that are somebody else's, without copying them: a hard link to a file on the same disk, or the very
+   * object in the same bucket. Durable when it resolves, to its location; undefined where that cannot be done. The bytes must never change;
+   * deleting the object leaves them to whose they are.
+   */
+  adopt?(bytes: ForeignBytes): Promise<string | undefined>
   /** `part` is what is going to be read, where that is known: a bucket then sends no more than it. It binds nobody. */
   open(location: string, part?: ByteRange): Promise<OpenObject>
   /** How many bytes the object has there now, or undefined when it is not there. */
@@ -53,6 +59,9 @@ export interface Datastore extends AsyncDisposable {
   /** Throws what is wrong when objects cannot be read or written at the moment. */
   check(): Promise<void>
 }
+
+/** Bytes that are somebody else's: a file of this machine, or the object `key` of the bucket that has this `uri`. */
+export type ForeignBytes = { readonly path: string } | { readonly uri: string; readonly key: string }
 
 /** What is known of an object when it is put, for datastores that others read as well. */
 export interface ObjectDescription {

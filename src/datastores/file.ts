@@ -4,6 +4,7 @@ import { basename, join, resolve } from 'node:path'
 import {
   type ByteRange,
   type Datastore,
+  type ForeignBytes,
   type KeptObject,
   type ListOptions,
   ObjectMissing,
@@ -14,6 +15,7 @@ import {
 import { BufferPool } from '../lib/buffers.ts'
 import { makeLastingFolder } from '../lib/durable.ts'
 import { Folders, foldersSince } from './folders.ts'
+import { linkFile } from './link-file.ts'
 import { type MakeOffload, parseOffload } from './offload.ts'
 import { OpenFiles, type SharedFile } from './open-files.ts'
 import { stage, type StagedFile, type StageOptions, sweepStaging } from './staging.ts'
@@ -86,6 +88,15 @@ class FileDatastore implements Datastore {
       await this.delete(location)
       throw error
     }
+    return location
+  }
+
+  async adopt(bytes: ForeignBytes): Promise<string | undefined> {
+    if (!('path' in bytes)) return undefined
+    const folder = await this.#folders.next()
+    const location = `${folder.name}/${randomUUID()}`
+    if (!(await linkFile(bytes.path, { to: this.localPath(location), readersOf: this.#base }))) return undefined
+    await folder.sync()
     return location
   }
 

@@ -4,6 +4,7 @@ import { StorageUnavailable } from '../lib/errors.ts'
 import type {
   ByteRange,
   Datastore,
+  ForeignBytes,
   KeptObject,
   ListOptions,
   ObjectDescription,
@@ -47,6 +48,7 @@ export class GuardedDatastore implements Datastore {
   readonly id: string
   readonly uri: string
   readonly kinds: ReadonlySet<StoredKind>
+  readonly adopt?: (bytes: ForeignBytes) => Promise<string | undefined>
   readonly localPath?: (location: string) => string
   readonly link?: (location: string, presented: Presented) => Promise<URL | undefined>
   readonly listsRecentQuickly: boolean
@@ -66,6 +68,8 @@ export class GuardedDatastore implements Datastore {
     this.id = inner.id
     this.uri = inner.uri
     this.kinds = inner.kinds
+    const adopt = inner.adopt?.bind(inner)
+    if (adopt) this.adopt = (bytes) => this.#use('write', () => adopt(bytes))
     const localPath = inner.localPath?.bind(inner)
     if (localPath) this.localPath = localPath
     const link = inner.link?.bind(inner)

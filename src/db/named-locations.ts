@@ -1,3 +1,5 @@
+import { ofOthers } from './foreign-places.ts'
+import { placesOfMmr } from './mmr/places.ts'
 import { objectsAt } from './object-care.ts'
 import type { Queryable } from './query.ts'
 import { stillToStay } from './unused.ts'
@@ -12,6 +14,10 @@ const namers: readonly Named[] = [
   async (db, datastore, locations) => (await objectsAt(db, datastore, locations)).map(({ location }) => location),
   // What a transfer left behind is as old as the object, and would look like an orphan until it is deleted.
   stillToStay,
+  // MMR may be started again, until its take-over is finished.
+  placesOfMmr,
+  // A homeserver's own, in a bucket that we share with it.
+  ofOthers,
 ]
 
 /** Those of `locations` that any record names. For some hundreds at a time. */

@@ -1,5 +1,6 @@
 import { sql } from '#kysely'
 import { compiled, isAnyOf, lockRows, type Queryable } from './query.ts'
+import { withoutMmrs } from './mmr/places.ts'
 import { handOver, handOverAll } from './unused.ts'
 import { countUsage } from './usage.ts'
 
@@ -137,7 +138,7 @@ async function replaceObject(
 
 /**
  * Deletes the row of an object that nothing refers to, and gives it, so that its bytes can be deleted once that is committed.
- * Undefined: something refers to it, or it is gone already.
+ * Undefined: something refers to it, it is gone already, or its bytes are to stay.
  */
 export async function deleteUnusedObject(
   tx: Queryable,
@@ -147,7 +148,7 @@ export async function deleteUnusedObject(
   return (await deleteUnusedObjects(tx, [sha256], now))[0]
 }
 
-/** The same for several; gives those that nothing refers to. */
+/** The same for several; gives those that nothing refers to, and whose bytes may go. */
 export async function deleteUnusedObjects(
   tx: Queryable,
   sha256s: readonly string[],
@@ -163,9 +164,11 @@ export async function deleteUnusedObjects(
     const changeId = `${first.location} deleted ${now}`
     await countUsage(tx, [{ subject: `datastore:${datastore}`, changeId, bytes, files: -1 - others.length }])
   }
+  // MMR may be started again: what a row of its names stays, until its take-over is finished.
+  const free = await withoutMmrs(tx, unused)
   // Where bytes cannot be deleted at once, or nobody is left to do it, that is tried again.
-  await handOverAll(tx, unused, DELETE_AGAIN_AFTER_MS)
-  return unused
+  await handOverAll(tx, free, DELETE_AGAIN_AFTER_MS)
+  return free
 }
 
 const DELETE_AGAIN_AFTER_MS = 10 * 60_000

@@ -68,7 +68,7 @@ function openPool(options: DatabaseOptions, { connectMs }: PostgresWaits, log: L
 const INT8 = 20
 
 /** bigint comes as text; ours are milliseconds and bytes, which a JavaScript number holds. */
-function typeParsers(): pg.CustomTypesConfig {
+export function typeParsers(): pg.CustomTypesConfig {
   const types = new pg.TypeOverrides()
   types.setTypeParser(INT8, safeInteger)
   return types

@@ -67,6 +67,31 @@ export function isAnyOf(db: Queryable, column: string, texts: readonly string[])
     : sql<boolean>`${sql.ref(column)} in (select value from json_each(${JSON.stringify(texts)}))`
 }
 
+/** The columns of rows that are given to a statement, with their types in both engines' words. */
+export type GivenColumns<Row> = Readonly<Record<keyof Row & string, 'text' | 'bigint'>>
+
+/**
+ * Rows of plain values, for a statement to select from: one parameter, however many they are. For hundreds at a time. Not for texts with
+ * NUL, which PostgreSQL does not take.
+ */
+export function given<Row extends object>(
+  db: Queryable,
+  rows: readonly Row[],
+  columns: GivenColumns<Row>,
+): RawBuilder<Row> {
+  const json = JSON.stringify(rows)
+  const names = Object.keys(columns) as (keyof Row & string)[]
+  if (isPostgres(db)) {
+    const typed = names.map((name) => sql`${sql.id(name)} ${sql.raw(columns[name])}`)
+    return sql<Row>`(select * from json_to_recordset(${json}::json) as each(${sql.join(typed)}))`
+  }
+  const read = names.map((name) => sql`value ->> ${sql.lit(name)} as ${sql.id(name)}`)
+  return sql<Row>`(select ${sql.join(read)} from json_each(${json}))`
+}
+
+/** For what is ordered that is no column of ours: bytewise, as those are. SQLite always does that. */
+export const bytewise = (db: Queryable): RawBuilder<unknown> => sql.raw(isPostgres(db) ? 'collate "C"' : '')
+
 /** The database's own clock, in ms since 1970: one for all instances, however wrong theirs are. */
 export function databaseNow(db: Queryable): RawBuilder<number> {
   return isPostgres(db)

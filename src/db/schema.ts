@@ -243,6 +243,58 @@ export interface ReportsTable {
   closed_by: string | null
 }
 
+/** How far taking over from matrix-media-repo is: one row. */
+export interface MmrTakeOverTable {
+  id: string
+  /** `here` for tables in this database, else which other one it is. */
+  source: string
+  /** The schema of MMR's tables there. */
+  tables_in: string
+  state: 'copying' | 'copied' | 'finishing' | 'finished'
+  progress: string
+  began_at: number
+  copied_at: number | null
+}
+
+/** Every row of MMR's `media` that was seen. */
+export interface MmrMediaTable {
+  origin: string
+  media_id: string
+  sha256: string
+  /** As `mmrFlags` in `mmr/ledger.ts`. */
+  flags: number
+}
+
+/** Every place that a row of MMR's names. */
+export interface MmrPlacesTable {
+  datastore: string
+  location: string
+  /** Empty: not known. */
+  sha256: string
+}
+
+export interface MmrProblemsTable {
+  problem: string
+  origin: string
+  media_id: string
+  detail: string
+}
+
+/** What an import could not take. */
+export interface ImportProblemsTable {
+  source: string
+  origin: string
+  media_id: string
+  problem: string
+  details: string
+}
+
+/** Where in a datastore somebody else's objects are. */
+export interface ForeignPlacesTable {
+  datastore: string
+  prefix: string
+}
+
 export interface Schema {
   objects: ObjectsTable
   media: MediaTable
@@ -264,4 +316,10 @@ export interface Schema {
   audit: AuditTable
   previews: PreviewsTable
   reports: ReportsTable
+  mmr_take_over: MmrTakeOverTable
+  mmr_media: MmrMediaTable
+  mmr_places: MmrPlacesTable
+  mmr_problems: MmrProblemsTable
+  import_problems: ImportProblemsTable
+  foreign_places: ForeignPlacesTable
 }

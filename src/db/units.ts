@@ -1,11 +1,20 @@
 import * as audit from './audit.ts'
 import * as deletion from './deletion.ts'
 import * as descriptions from './descriptions.ts'
+import * as foreignPlaces from './foreign-places.ts'
+import * as importProblems from './import-problems.ts'
+import * as imports from './imports.ts'
 import * as jobs from './jobs.ts'
 import * as judged from './judged.ts'
 import * as leases from './leases.ts'
 import * as media from './media.ts'
 import * as care from './object-care.ts'
+import * as mmrGone from './mmr/gone.ts'
+import * as mmrIds from './mmr/ids.ts'
+import * as mmrMedia from './mmr/media.ts'
+import * as mmrReport from './mmr/report.ts'
+import * as mmrState from './mmr/state.ts'
+import * as mmrThumbnails from './mmr/thumbnails.ts'
 import * as moderation from './moderation.ts'
 import * as pending from './pending.ts'
 import * as pings from './ping.ts'
@@ -33,10 +42,19 @@ export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
     care,
     deletion,
     descriptions,
+    foreignPlaces,
+    importProblems,
+    imports,
     jobs,
     judged,
     leases,
     media,
+    mmrGone,
+    mmrIds,
+    mmrMedia,
+    mmrReport,
+    mmrState,
+    mmrThumbnails,
     moderation,
     pending,
     pings,

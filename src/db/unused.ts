@@ -1,4 +1,5 @@
 import { sql } from '#kysely'
+import { withoutMmrs } from './mmr/places.ts'
 import { databaseNow, type Queryable, unit } from './query.ts'
 
 /** Where some bytes are: a datastore's id, and its location there. */
@@ -15,8 +16,9 @@ export async function handOver(tx: Queryable, place: Place, afterMs: number): Pr
   await handOverAll(tx, [place], afterMs)
 }
 
-/** The same for several. */
-export async function handOverAll(tx: Queryable, places: readonly Place[], afterMs: number): Promise<void> {
+/** The same for several. What a row of MMR's names is not handed over, until its take-over is finished. */
+export async function handOverAll(tx: Queryable, all: readonly Place[], afterMs: number): Promise<void> {
+  const places = await withoutMmrs(tx, all)
   if (places.length === 0) return
   const delete_after = sql<number>`${databaseNow(tx)} + ${afterMs}`
   await tx
@@ -32,7 +34,7 @@ export const deleteLater = unit(
   async (tx, { afterMs, ...place }: Place & { afterMs: number }): Promise<void> => await handOver(tx, place, afterMs),
 )
 
-/** Bytes handed over for deletion whose time has come, at most `limit`. Those whose row came back are named. */
+/** Bytes handed over for deletion whose time has come, at most `limit`. Those whose row came back, or that MMR names, are named. */
 export async function unusedPlaces(db: Queryable, limit: number): Promise<(Place & { readonly isNamed: boolean })[]> {
   const rows = await db
     .selectFrom('unused_objects')
@@ -50,7 +52,11 @@ export async function unusedPlaces(db: Queryable, limit: number): Promise<(Place
     .orderBy('delete_after')
     .limit(limit)
     .execute()
-  return rows.map(({ namedBy, ...place }) => ({ ...place, isNamed: namedBy !== null }))
+  const free = new Set(await withoutMmrs(db, rows))
+  return rows.map((row) => {
+    const { namedBy, ...place } = row
+    return { ...place, isNamed: namedBy !== null || !free.has(row) }
+  })
 }
 
 /** Those of `locations` that were handed over for deletion and are to stay a while yet, for whoever is reading them. */

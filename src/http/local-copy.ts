@@ -15,7 +15,10 @@ import type { HttpParts } from './parts.ts'
  */
 export const localCopy = described(
   {
-    summary: 'Copies media of another server to this homeserver (deprecated)',
+    summary: 'Copies media of another server to this homeserver',
+    deprecated: true,
+    serves: ['everybody'],
+    example: { server: '$OTHER_SERVER' },
     chapter: 'Information',
     path: {
       server: serverName({ description: 'The server name in the MXC URI.' }),

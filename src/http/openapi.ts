@@ -3,10 +3,14 @@ import { type Reason, Refused } from '../lib/errors.ts'
 import type { Description } from './described.ts'
 import { errorAnswer } from './errors.ts'
 import type { JsonSchema, Parameter, Shape } from './parameters.ts'
+import { callersOf } from './rights.ts'
 import type { Route } from './route.ts'
 
-/** What every described route may be refused for, by who may call it. */
-const FOR_ALL: readonly Reason[] = ['bad_parameter', 'missing_parameter', 'unknown_host', 'storage_unavailable']
+/** What described routes may be refused for, by what they take and who may call them. */
+const PARAMETERS: readonly Reason[] = ['bad_parameter', 'missing_parameter', 'bad_request']
+const BODY: readonly Reason[] = ['too_large']
+const HOST: readonly Reason[] = ['unknown_host']
+const LIMITS: readonly Reason[] = ['limited']
 const WITH_TOKEN: readonly Reason[] = ['missing_token', 'unknown_token', 'guest', 'forbidden', 'homeserver_unavailable']
 
 /** The document of all described routes. Source: OpenAPI Specification 3.1.1. */
@@ -58,44 +62,105 @@ const ERROR: JsonSchema = {
 }
 
 function operationOf(route: Route, description: Description, operationId: string): JsonSchema {
-  const { summary, details, chapter, path = {}, query = {}, body, answer, refusals = [] } = description
-  const reasons = [...FOR_ALL, ...(route.who === 'anyone' ? [] : WITH_TOKEN), ...refusals]
+  const { summary, details, chapter, path = {}, query = {}, body, deprecated } = description
   return {
     operationId,
     summary,
-    ...(details === undefined ? {} : { description: details }),
+    description: [details, `For: ${callersOf(route)}.`].filter((one) => one !== undefined).join('\n\n'),
     tags: [chapter],
+    ...(deprecated ? { deprecated } : {}),
     ...(route.who === 'anyone' ? { security: [] } : {}),
     parameters: [...parametersIn('path', path), ...parametersIn('query', query)],
-    ...(body ? { requestBody: { required: true, content: { 'application/json': { schema: body } } } } : {}),
+    ...(body ? { requestBody: { required: true, content: { 'application/json': { schema: bodyOf(body) } } } } : {}),
     responses: {
-      200: { description: 'Done', content: { 'application/json': { schema: answer } } },
-      ...Object.fromEntries(refusalsByStatus(reasons)),
+      200: answerOf(description),
+      ...Object.fromEntries(refusalsByStatus(reasonsOf(route))),
+      ...(Object.keys(query).length > 0 ? { 431: TOO_LONG } : {}),
     },
   }
 }
 
+function answerOf({ answer, linksToMore }: Description): JsonSchema {
+  const link = { description: 'Where there is more: the address that goes on, with `rel="next"` (RFC 8288).' }
+  return {
+    description: 'Done',
+    ...(linksToMore ? { headers: { Link: { ...link, schema: { type: 'string' } } } } : {}),
+    content: { 'application/json': { schema: answer } },
+  }
+}
+
+/** What counts as not given where it is empty says so: `allowEmptyValue`. */
 function parametersIn(where: 'path' | 'query', shape: Shape): JsonSchema[] {
   return Object.entries(shape).map(
-    ([name, { description, schema, fallback, isList }]: [string, Parameter<unknown>]) => ({
+    ([name, { description, schema, fallback, isList, refusesEmpty }]: [string, Parameter<unknown>]) => ({
       name,
       in: where,
       description,
       required: where === 'path' || fallback === undefined,
       schema,
+      ...(where === 'query' && fallback && !refusesEmpty && !isList ? { allowEmptyValue: true } : {}),
       ...(isList ? { style: 'form', explode: true } : {}),
     }),
   )
 }
 
+function bodyOf(shape: Shape): JsonSchema {
+  const members = Object.entries(shape) as [string, Parameter<unknown>][]
+  return {
+    type: 'object',
+    properties: Object.fromEntries(
+      members.map(([name, { schema, description }]) => [name, { ...schema, description }]),
+    ),
+    required: members.filter(([, { fallback }]) => !fallback).map(([name]) => name),
+  }
+}
+
+/** What a route may be refused for. */
+function reasonsOf({ who, limits, anyHost, description }: Route): readonly Reason[] {
+  const { path, query, body, refusals = [] } = description ?? {}
+  return [
+    ...(path || query || body ? PARAMETERS : []),
+    ...(body ? BODY : []),
+    ...(anyHost ? [] : HOST),
+    ...(limits === 'none' ? [] : LIMITS),
+    ...(who === 'anyone' ? [] : WITH_TOKEN),
+    ...refusals,
+    'storage_unavailable',
+  ]
+}
+
+/** The homeserver's own refusals are passed on as these, with whatever code it gives. */
+const PASSED_ON: ReadonlySet<string> = new Set(['401', '403', '404'])
+
+/** The refusals of a route's own, in short: status and code. */
+export function ownRefusals({ description }: Route): string[] {
+  const answers = (description?.refusals ?? []).map((reason) => errorAnswer(new Refused(reason, '')))
+  const texts = answers.map(({ status, body }) => `${status} \`${(body as { readonly errcode: string }).errcode}\``)
+  return [...new Set(texts)]
+}
+
 function refusalsByStatus(reasons: readonly Reason[]): Map<string, JsonSchema> {
   const answers = reasons.map((reason) => errorAnswer(new Refused(reason, '')))
   const byStatus = Map.groupBy(answers, ({ status }) => String(status))
-  const content = { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } }
   return new Map(
     [...byStatus].map(([status, same]) => {
-      const codes = new Set(same.map(({ body }) => (body as { readonly errcode: string }).errcode))
-      return [status, { description: [...codes].join(', '), content }]
+      const codes = [...new Set(same.map(({ body }) => (body as { readonly errcode: string }).errcode))]
+      const errcode = PASSED_ON.has(status) ? { examples: codes } : { enum: codes }
+      const schema = { allOf: [{ $ref: '#/components/schemas/Error' }, { properties: { errcode } }] }
+      const retry = RETRIED.has(status) ? { headers: { 'Retry-After': RETRY_AFTER } } : {}
+      return [status, { description: codes.join(', '), ...retry, content: { 'application/json': { schema } } }]
     }),
   )
+}
+
+/** Said before it is known which route is asked for (`unreadableMessage`). */
+const TOO_LONG: JsonSchema = {
+  description: 'The address and the headers have more than 16 KiB together.',
+  content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
+}
+
+const RETRIED: ReadonlySet<string> = new Set(['429', '503'])
+const RETRY_AFTER: JsonSchema = {
+  description: 'In how many seconds trying again makes sense.',
+  schema: { type: 'integer' },
 }

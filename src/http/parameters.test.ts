@@ -1,5 +1,17 @@
 import { expect, test } from 'vitest'
-import { each, flag, moment, oneOf, readParameters, roomId, serverName, text, userId, whole } from './parameters.ts'
+import {
+  each,
+  flag,
+  moment,
+  oneOf,
+  readMembers,
+  readParameters,
+  roomId,
+  serverName,
+  text,
+  userId,
+  whole,
+} from './parameters.ts'
 
 const shape = {
   before_ts: moment({ description: 'When.' }),
@@ -51,7 +63,12 @@ test.for([
     'bad_parameter',
     'user_id must not be given more than 2 times',
   ],
-  [`before_ts=1&search_term=${'x'.repeat(1025)}`, 'bad_parameter', 'search_term is too long'],
+  [
+    `before_ts=1&search_term=${'x'.repeat(1025)}`,
+    'bad_parameter',
+    'search_term must not have more than 1024 characters',
+  ],
+  ['before_ts=1&search_term=a%00b', 'bad_parameter', 'search_term must not have the character NUL in it'],
 ])('%s is refused: it is %s', ([query = '', reason, message]) => {
   expect(() => read(query)).toThrow(expect.objectContaining({ reason, message }))
 })
@@ -65,4 +82,20 @@ test('Servers and rooms are checked by their form', () => {
   })
   expect(() => given('a..b', '!abc')).toThrow('serverName must be a server name')
   expect(() => given('a', '#abc:b')).toThrow('roomId must be a room id')
+})
+
+test('What must not be empty is refused when it is, and may be left out', () => {
+  const search = { search_term: text({ description: 'What to look for.', fallback: null, refusesEmpty: true }) }
+  expect(readParameters(search, () => [])).toEqual({ search_term: null })
+  expect(() => readParameters(search, () => [''])).toThrow('search_term must not be empty')
+})
+
+test('Members of a body are texts, and read like parameters', () => {
+  const body = { purpose: oneOf(['none', 'pinned'], { description: 'What for.' }) }
+  expect(readMembers(body, { purpose: 'pinned', other: 1 })).toEqual({ purpose: 'pinned' })
+  for (const purpose of [1, null, {}, ['pinned']]) {
+    expect(() => readMembers(body, { purpose })).toThrow('purpose must be a text')
+  }
+  expect(() => readMembers(body, { purpose: 'kept' })).toThrow('purpose must be one of none, pinned')
+  expect(() => readMembers(body, {})).toThrow(expect.objectContaining({ reason: 'missing_parameter' }))
 })

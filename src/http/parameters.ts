@@ -3,7 +3,7 @@
  * and not the schema library of the configuration, which the server does not load (docs/decisions/006).
  */
 import { Refused } from '../lib/errors.ts'
-import { isMediaId, isServerName, isUserId, type Mxc, parseMxc } from '../matrix/ids.ts'
+import { isMediaId, isServerName, isUserId, type Mxc, parseMxc, SERVER_NAME_PATTERN } from '../matrix/ids.ts'
 
 /** A JSON Schema, as OpenAPI 3.1 has them. */
 export type JsonSchema = Readonly<Record<string, unknown>>
@@ -15,6 +15,8 @@ export interface Parameter<Value> {
   readonly fallback?: { readonly value: Value }
   /** May be given several times. */
   readonly isList?: true
+  /** Given empty it is a mistake; all others then count as not given, as in MMR. */
+  readonly refusesEmpty?: true
   /** Reads what is given. Throws `Mistake` with what would be right. */
   readonly read: (texts: readonly string[]) => Value
 }
@@ -31,6 +33,7 @@ interface About<Fallback> {
   readonly description: string
   /** What it is where it is not given; without it, it has to be given. */
   readonly fallback?: Fallback
+  readonly refusesEmpty?: true
 }
 
 /** A value that is none; the message goes on after the parameter's name. */
@@ -43,11 +46,13 @@ interface Kind<Value> {
 
 function parameter<Value, Fallback>(kind: Kind<Value>, about: About<Fallback>): Parameter<Value | Fallback> {
   const given = 'fallback' in about
-  const isShown = given && about.fallback !== undefined && about.fallback !== null
+  // No default that the schema itself would refuse.
+  const isShown = given && about.fallback !== undefined && about.fallback !== null && about.fallback !== ''
   return {
     description: about.description,
     schema: isShown ? { ...kind.schema, default: about.fallback } : kind.schema,
     ...(given ? { fallback: { value: about.fallback as Fallback } } : {}),
+    ...(about.refusesEmpty ? { refusesEmpty: true } : {}),
     read: ([text = '']) => kind.read(text),
   }
 }
@@ -73,8 +78,10 @@ export const moment = <Fallback = never>(about: About<Fallback>): Parameter<numb
 
 /** A yes or no, in the spellings that Go accepts, as in MMR. */
 export function flag<Fallback = never>(about: About<Fallback>): Parameter<boolean | Fallback> {
-  return parameter({ schema: { type: 'boolean' }, read: yesOrNo }, about)
+  return parameter({ schema: { anyOf: [{ type: 'boolean' }, { enum: SPELLINGS }] }, read: yesOrNo }, about)
 }
+
+const SPELLINGS = ['1', '0', 't', 'f', 'T', 'F', 'TRUE', 'FALSE', 'True', 'False'] as const
 
 function yesOrNo(text: string): boolean {
   if (/^(1|t|T|TRUE|true|True)$/.test(text)) return true
@@ -98,33 +105,57 @@ export function oneOf<const Word extends string, Fallback = never>(
 const LONGEST_TEXT = 1024
 
 /** Any text. */
-export function text<Fallback = never>(about: About<Fallback>): Parameter<string | Fallback> {
-  return checked({ maxLength: LONGEST_TEXT }, (value) => value.length <= LONGEST_TEXT, 'is too long', about)
-}
+export const text = <Fallback = never>(about: About<Fallback>): Parameter<string | Fallback> =>
+  anyText({ maxLength: LONGEST_TEXT }, about)
 
 const LONGEST_ADDRESS = 8000
 
 /** The address of a page; what the address is like is not looked at. */
 export const address = <Fallback = never>(about: About<Fallback>): Parameter<string | Fallback> =>
-  checked(
-    { format: 'uri', maxLength: LONGEST_ADDRESS },
-    (value) => value.length <= LONGEST_ADDRESS,
-    'is too long',
-    about,
-  )
+  anyText({ format: 'uri', maxLength: LONGEST_ADDRESS }, about)
+
+/** PostgreSQL has no NUL in its texts. */
+function anyText<Fallback>(
+  schema: { readonly format?: string; readonly maxLength: number },
+  about: About<Fallback>,
+): Parameter<string | Fallback> {
+  const { maxLength } = schema
+  const read = (value: string) => {
+    if (value.length > maxLength) throw new Mistake(`must not have more than ${maxLength} characters`)
+    if (value.includes('\0')) throw new Mistake('must not have the character NUL in it')
+    return value
+  }
+  const least = about.refusesEmpty ? { minLength: 1 } : {}
+  return parameter({ schema: { type: 'string', ...schema, ...least, pattern: String.raw`^[^\u0000]*$` }, read }, about)
+}
 
 /** Whether it is one that exists is not looked at. */
 export const serverName = <Fallback = never>(about: About<Fallback>): Parameter<string | Fallback> =>
-  checked({ maxLength: 255 }, isServerName, 'must be a server name such as example.org', about)
+  checked(
+    { pattern: `^${SERVER_NAME_PATTERN}$`, maxLength: 255, examples: ['example.org'] },
+    isServerName,
+    'must be a server name such as example.org',
+    about,
+  )
 
 export const userId = <Fallback = never>(about: About<Fallback>): Parameter<string | Fallback> =>
-  checked({ pattern: '^@' }, isUserId, 'must be a user id such as @alice:example.org', about)
+  checked(
+    { pattern: String.raw`^@[^:\u0000]*:${SERVER_NAME_PATTERN}$`, maxLength: 255, examples: ['@alice:example.org'] },
+    isUserId,
+    'must be a user id such as @alice:example.org',
+    about,
+  )
 
 export const mediaId = <Fallback = never>(about: About<Fallback>): Parameter<string | Fallback> =>
-  checked({ pattern: '^[A-Za-z0-9_-]{1,255}$' }, isMediaId, 'must be a media id', about)
+  checked({ pattern: '^[A-Za-z0-9_-]{1,255}$', examples: ['abc'] }, isMediaId, 'must be a media id', about)
 
 export const mxc = <Fallback = never>(about: About<Fallback>): Parameter<Mxc | Fallback> =>
-  parameter({ schema: { type: 'string', pattern: '^mxc://' }, read: readMxc }, about)
+  parameter(
+    { schema: { type: 'string', pattern: MXC_PATTERN, examples: ['mxc://example.org/abc'] }, read: readMxc },
+    about,
+  )
+
+const MXC_PATTERN = String.raw`^mxc://${SERVER_NAME_PATTERN}/[A-Za-z0-9_-]{1,255}(\?.*)?$`
 
 function readMxc(value: string): Mxc {
   const found = parseMxc(value)
@@ -134,7 +165,14 @@ function readMxc(value: string): Mxc {
 
 /** `!opaque:server`, or without the server as room version 12 has them. Source: specification, appendix "Room IDs". */
 export const roomId = <Fallback = never>(about: About<Fallback>): Parameter<string | Fallback> =>
-  checked({ pattern: '^!' }, (value) => /^!.{1,254}$/s.test(value), 'must be a room id, which begins with !', about)
+  checked(
+    { pattern: String.raw`^![^\u0000]{1,254}$`, examples: ['!room:example.org'] },
+    isRoomId,
+    'must be a room id, which begins with !',
+    about,
+  )
+
+const isRoomId = (value: string) => /^!.{1,254}$/s.test(value) && !value.includes('\0')
 
 function checked<Fallback>(
   schema: JsonSchema,
@@ -174,9 +212,25 @@ export function readParameters<Of extends Shape>(shape: Of, given: (name: string
   return Object.fromEntries(read) as Values<Of>
 }
 
-function readOne(name: string, { fallback, read }: Parameter<unknown>, given: readonly string[]): unknown {
+/**
+ * The same of a JSON object. Its members are texts.
+ *
+ * @throws {Refused} `missing_parameter` or `bad_parameter`, with the member's name
+ */
+export function readMembers<Of extends Shape>(shape: Of, body: Readonly<Record<string, unknown>>): Values<Of> {
+  return readParameters(shape, (name) => {
+    const value = body[name]
+    if (value === undefined) return []
+    if (typeof value !== 'string') throw new Refused('bad_parameter', `${name} must be a text`)
+    return [value]
+  })
+}
+
+function readOne(name: string, parameter: Parameter<unknown>, given: readonly string[]): unknown {
+  const { fallback, read, refusesEmpty } = parameter
   const texts = given.filter((one) => one !== '')
   if (texts.length === 0) {
+    if (refusesEmpty && given.length > 0) throw new Refused('bad_parameter', `${name} must not be empty`)
     if (fallback) return fallback.value
     throw new Refused('missing_parameter', `Missing ${name} argument`)
   }

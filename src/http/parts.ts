@@ -9,6 +9,7 @@ import type { OwnKeys } from '../matrix/keys/own-keys.ts'
 import type { RemoteKeys } from '../matrix/keys/remote-keys.ts'
 import type { DownloadParts } from '../media/download.ts'
 import type { ShownFiles } from '../media/gates/shown-files.ts'
+import type { Bringing } from '../media/mmr/bring.ts'
 import type { ModerationParts } from '../media/moderation.ts'
 import type { PendingParts } from '../media/pending.ts'
 import type { Records } from '../media/records.ts'
@@ -30,6 +31,8 @@ export interface HttpParts
   readonly datastores: Datastores
   readonly notifier: Notifier
   readonly records: Records
+  /** What brings here what requests name and MMR has. Absent: nothing is taken over. */
+  readonly bringing?: Pick<Bringing, 'bring'> | undefined
   readonly db: Database
   readonly homeservers: Homeservers
   readonly federation: Federation

@@ -13,6 +13,9 @@ export interface Router {
   find(method: string, target: string): Match
 }
 
+/** Stands for paths whose words are those of another method's: they have nothing for this one. */
+const WRONG_METHOD = Symbol('wrong method')
+
 const LONGEST_PARAM = 2048
 const METHODS: readonly Method[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
 
@@ -25,17 +28,39 @@ export function makeRouter(routes: readonly Route[]): Router {
   for (const route of routes) {
     for (const path of route.paths) router.on([...route.methods] as HTTPMethod[], path, () => {}, route)
   }
+  for (const [path, method] of shadowed(router, routes)) router.on(method, path, () => {}, WRONG_METHOD)
   return {
     find(method, target) {
       const found = isKnown(method) ? router.find(method, target) : null
-      if (found?.store) return { route: found.store as Route, params: found.params }
-      // Only the handler for addresses that cannot be decoded has no route.
-      if (found) throw new Refused('bad_request', 'the address has a percent sign that encodes nothing')
-      const allowed = METHODS.filter((other) => router.find(other, target)?.store)
+      if (isRoute(found?.store)) return { route: found.store, params: found.params }
+      // Only the handler for addresses that cannot be decoded has nothing stored.
+      if (found && !found.store) throw new Refused('bad_request', 'the address has a percent sign that encodes nothing')
+      const allowed = METHODS.filter((other) => isRoute(router.find(other, target)?.store))
       if (allowed.length === 0) throw new Refused('unrecognized', 'Unrecognized request')
       throw new Refused('wrong_method', `Use ${allowed.join(' or ')} here`, { allow: [...allowed, 'OPTIONS'] })
     },
   }
+}
+
+const isRoute = (stored: unknown): stored is Route => stored !== undefined && stored !== WRONG_METHOD && stored !== null
+
+/**
+ * `tasks/all` is a list that can only be read: `DELETE tasks/all` must not be taken for that of a task called `all`. So what a path with
+ * words has for some methods only is refused for the others, also where a path with places for any word would take it.
+ */
+function shadowed(
+  router: ReturnType<typeof findMyWay>,
+  routes: readonly Route[],
+): [path: string, method: HTTPMethod][] {
+  const methodsOf = new Map<string, readonly Method[]>()
+  for (const { paths, methods } of routes) {
+    for (const path of paths) methodsOf.set(path, [...(methodsOf.get(path) ?? []), ...methods])
+  }
+  return [...methodsOf].flatMap(([path, own]) =>
+    METHODS.filter((method) => !own.includes(method) && router.find(method, path)).map(
+      (method): [string, HTTPMethod] => [path, method],
+    ),
+  )
 }
 
 function isKnown(method: string): method is Method {

@@ -8,6 +8,7 @@ import { internalError, requestFinished, requestStarted, requestTurnedAway, unkn
 import { userIdOf } from '../matrix/caller.ts'
 import { authenticate, isKnownToBeExempt, signedFor } from './auth.ts'
 import { Call } from './call.ts'
+import { bringNamed } from './bring-named.ts'
 import { clientAddress } from './client-address.ts'
 import { errorAnswer, isUnforeseen, unreadableMessage } from './errors.ts'
 import type { HttpParts } from './parts.ts'
@@ -161,6 +162,7 @@ class FrontDoor {
       exchange.call = call
       await authenticate(this.#parts, call, exchange.match.route.who)
       this.#parts.requestLimits.admitCaller(call, exchange.match.route)
+      if (this.#parts.bringing) await bringNamed(this.#parts.bringing, call)
       const answer = await exchange.match.route.handler(this.#parts, call)
       await respond(call, answer, this.#connectionHeaders(exchange))
     } catch (error) {

@@ -184,3 +184,26 @@ export function preGenerationDropped({ log, metrics }: LogAndMetrics): void {
   metrics.preGenerationsDropped.of().add()
   log.debug('thumbnails of an upload are not made in advance: others wait for thumbnails')
 }
+
+/** Tables of matrix-media-repo are in the database, and are taken over from; `isNew`: for the first time. */
+export function takeOverFound(
+  { log }: Pick<EventParts, 'log'>,
+  { schema, isNew }: { readonly schema: string; readonly isNew: boolean },
+): void {
+  const what = isNew ? 'copying its records' : 'looking for what it changed'
+  log.info({ schema }, `the database has tables of matrix-media-repo: ${what}; it serves all of them meanwhile`)
+}
+
+/** Everything that matrix-media-repo has is here. */
+export function takeOverCopied(
+  { log }: Pick<EventParts, 'log'>,
+  counts: { readonly names: number; readonly uploadedHere: number; readonly problems: object },
+): void {
+  log.info({ ...counts }, 'the records of matrix-media-repo are all here; cellarium import mmr --status says more')
+  const { uploadedHere } = counts
+  if (uploadedHere === 0) return
+  log.info(
+    { uploadedHere },
+    'matrix-media-repo would not see what was uploaded since; cellarium import mmr --uploaded lists it',
+  )
+}

@@ -94,7 +94,8 @@ async function roomList(questioning: Questioning, question: Question): Promise<J
 /** In the homeserver's own words, if they are some. */
 function refusal({ homeserver }: Questioning, answer: Answer): Error {
   const { status, body } = answer
-  if (body && errcodeOf(answer) !== undefined) return new RefusedByHomeserver(status, body)
+  // Its own faults are none of ours, nor of the caller.
+  if (status < 500 && body && errcodeOf(answer) !== undefined) return new RefusedByHomeserver(status, body)
   const cause = new Error(`${homeserver.csApi} answered ${status}`)
   return unavailable(homeserver, 'does not answer as a homeserver does: check its csApi', { cause })
 }

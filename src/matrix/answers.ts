@@ -107,7 +107,7 @@ export function readRoomMedia(homeserver: HomeserverOptions, answer: Answer): Ro
   const { status, body } = answer
   const errcode = errcodeOf(answer)
   if (status === 404 && (errcode === undefined || errcode === 'M_UNRECOGNIZED')) throw cannotList(homeserver)
-  if (status >= 300 && body && errcode !== undefined) throw new RefusedByHomeserver(status, body)
+  if (status >= 300 && status < 500 && body && errcode !== undefined) throw new RefusedByHomeserver(status, body)
   const [local, remote] = [body?.['local'], body?.['remote']]
   if (status >= 300 || !Array.isArray(local) || !Array.isArray(remote)) throw notAHomeserver(homeserver, answer)
   return { local: texts(local), remote: texts(remote) }

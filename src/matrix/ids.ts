@@ -11,6 +11,8 @@ export interface Mxc {
 const LONGEST = 255
 const SCHEME = 'mxc://'
 const MEDIA_ID = /^[A-Za-z0-9_-]{1,255}$/
+/** For those who only can compare with a pattern: what `isServerName` takes, but for what stands in brackets. */
+export const SERVER_NAME_PATTERN = String.raw`(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.?)(:[0-9]{1,5})?`
 const NAME_AND_PORT = /^(?<host>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9.-]{1,255})(?::[0-9]{1,5})?$/
 
 /** RFC 4648's base 32, in lower case: 5 bits a letter, and no two ids differ in case only. */

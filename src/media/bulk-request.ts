@@ -5,6 +5,7 @@ import { addTask, type Task } from '../db/tasks.ts'
 import { manyModerated } from '../lib/administration-events.ts'
 import { formatMxc } from '../matrix/ids.ts'
 import { audited } from './audit.ts'
+import { refuseWhileCopying } from './mmr/incomplete.ts'
 import { BulkRun, type BulkParts, type BulkProgress, type BulkWish } from './bulk.ts'
 
 export interface BulkRequestParts extends BulkParts {
@@ -41,6 +42,8 @@ const AFFECTED_AT_MOST = 10_000
 /**
  * Does as much as it can while its caller waits: for `forMs`, 20 s if not given, or until the signal aborts. The rest becomes a
  * task. So what is small needs no task, and nothing that was asked for depends on a connection that lasts.
+ *
+ * @throws {Refused} `storage_unavailable` while records of MMR are copied
  */
 export async function moderateMany(
   parts: BulkRequestParts,
@@ -48,6 +51,7 @@ export async function moderateMany(
   asker: BulkAsker,
   { signal, forMs = LONGEST_MS }: { readonly signal: AbortSignal; readonly forMs?: number | undefined },
 ): Promise<BulkOutcome> {
+  await refuseWhileCopying(parts)
   const { actor, ...what } = asker
   const end = performance.now() + forMs
   const { outcome } = await audited(parts, actor, what, async () => {

@@ -38,8 +38,8 @@ export type BulkProgress = {
 
 export const BEGINNING: BulkProgress = { position: FIRST, done: 0, bytes: 0, kept: 0 }
 
-/** How many names one transaction deals with: it is over in some hundredths of a second. */
-const PAGE = { purge: 100, quarantine: 500, release: 500 } as const
+/** How many names one transaction deals with: it is over in a hundredth of a second. */
+const PAGE = { purge: 100, quarantine: 200, release: 200 } as const
 const BYTES_AT_ONCE = 8
 /** How long a page waits for its bytes to be deleted, in ms. They were handed over already: what is not deleted now is later. */
 const BYTES_WAIT_MS = 2000
@@ -48,7 +48,7 @@ const NOTHING = { done: 0, bytes: 0, kept: 0, names: [] as readonly Name[] }
 type PageResult = typeof NOTHING
 
 /**
- * Does it page by page, each one transaction: nobody waits long for it, it may be ended after each, and what was done stays done.
+ * Does it page by page, each one transaction, with a pause after each: nobody waits long for it, it may be ended after each, and what was done stays done.
  * Other instances are told of each page before the next, so that none of them serves what was dealt with.
  */
 export class BulkRun {
@@ -75,6 +75,7 @@ export class BulkRun {
     // Whoever did a part of it before may have ended before telling: what is deleted does not come up again.
     if (this.#wish.verb === 'purge') await this.#tell('all')
     for (;;) {
+      const began = performance.now()
       const { position } = this.progress
       const { names, next } = await pageOf(
         this.#parts.db.read,
@@ -97,6 +98,8 @@ export class BulkRun {
         await this.#tellTheRest()
         return false
       }
+      // As long as the page took: half of the time is everybody else's.
+      await pause(performance.now() - began)
     }
   }
 

@@ -73,6 +73,8 @@ export async function expireMedia(
     if (!last || page.candidates.length < PAGE) return { ...counts, after: null }
     after = last
     if (signal.aborted || counts.looked >= most) return { ...counts, after }
+    // SQLite answers on this thread: others get their turn between pages, also where nothing goes.
+    await nextTurn()
   }
 }
 

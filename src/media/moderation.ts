@@ -46,7 +46,10 @@ export interface Moderator {
  */
 export async function quarantine(parts: ModerationParts, moderator: Moderator, mxc: Mxc): Promise<number> {
   const origin = moderator.everywhere ? null : moderator.serverName
-  if (!moderator.everywhere && origin === null) throw forbidden()
+  if (!moderator.everywhere && origin === null) {
+    const whose = 'administrators of the repository, and of a homeserver with quarantine.allowLocalAdmins'
+    throw new Refused('forbidden', `Only ${whose}, may quarantine media`)
+  }
   if (origin !== null && origin !== mxc.origin) {
     throw new Refused('forbidden', 'unable to quarantine media on other homeservers')
   }
@@ -69,7 +72,9 @@ export async function quarantine(parts: ModerationParts, moderator: Moderator, m
  * @throws {Refused} `forbidden` to all but administrators of the repository: it may have been one of them who decided
  */
 export async function release(parts: ModerationParts, moderator: Moderator, mxc: Mxc): Promise<number> {
-  if (!moderator.everywhere) throw forbidden()
+  if (!moderator.everywhere) {
+    throw new Refused('forbidden', 'Only administrators of the repository (admins) may end a quarantine')
+  }
   const sha256 = await findContent(parts.db.read, mxc)
   if (sha256 === undefined) return 0
   const what = { action: 'release_media', subject: formatMxc(mxc) }
@@ -96,7 +101,7 @@ export async function remove(parts: ModerationParts, moderator: Moderator, mxc: 
     moderator.everywhere ||
     moderator.serverName === origin ||
     (record.uploader !== null && record.uploader === moderator.userId)
-  if (!isTheirs) throw forbidden()
+  if (!isTheirs) throw new Refused('forbidden', 'Only administrators, and whoever uploaded it, may delete this')
   const what = { action: 'purge_individual_media', subject: formatMxc(mxc) }
   const name = { origin, mediaId, at: parts.clock.now() }
   const result = await auditedWrite(parts, moderator.actor, what, deleteMedia, name, ({ outcome }) =>
@@ -144,5 +149,3 @@ async function deleteBytes({ datastores, events }: ModerationParts, object: Stor
     )
   }
 }
-
-const forbidden = () => new Refused('forbidden', 'Only administrators and uploaders may do this')

@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { leastRecentlyUsed, START } from '../db/candidates.ts'
 import { describeNames, type Name, type NamedMedia } from '../db/deletion.ts'
 import { formatMxc } from '../matrix/ids.ts'
+import { refuseWhileCopying } from './mmr/incomplete.ts'
 import type { ModerationParts } from './moderation.ts'
 import { deleteNamed, type Gone } from './named.ts'
 
@@ -39,6 +40,7 @@ export async function deleteOldUploads(
   avatars: Avatars | undefined,
   signal: AbortSignal,
 ): Promise<Gone> {
+  await refuseWhileCopying(parts)
   const isAvatar = avatars ? findsAvatars(avatars) : async () => false
   const names: Name[] = []
   let bytes = 0

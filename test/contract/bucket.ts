@@ -24,6 +24,8 @@ export interface BucketSettings {
   readonly port: number
   readonly patience?: Partial<S3Patience>
   readonly now?: () => number
+  /** The key of whoever encrypted its objects. */
+  readonly customerKey?: string
 }
 
 /** What tests have patience for: enough under load, and little where a fault makes them wait. */
@@ -37,7 +39,11 @@ export async function openTestBucket(settings: BucketSettings): Promise<OpenedBu
   let keys = 0
   const datastore = cleanup.use(
     await openS3Datastore(
-      { id: 'bucket', kinds: new Set(['local_media']), options: optionsOf(settings.options) },
+      {
+        id: 'bucket',
+        kinds: new Set(['local_media']),
+        options: { ...optionsOf(settings.options), ...(settings.customerKey && { customerKey: settings.customerKey }) },
+      },
       {
         now: settings.now ?? (() => Date.now()),
         random: () => 0.5,

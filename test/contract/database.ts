@@ -5,8 +5,10 @@ import { auditContract } from './database/audit.ts'
 import { candidatesContract } from './database/candidates.ts'
 import { datastoresContract } from './database/datastores.ts'
 import { careContract } from './database/care.ts'
+import { importsContract } from './database/imports.ts'
 import { leasesContract } from './database/leases.ts'
 import { mediaContract } from './database/media.ts'
+import { mmrContract } from './database/mmr.ts'
 import { moderationContract } from './database/moderation.ts'
 import { quarantineChangesContract } from './database/quarantine-changes.ts'
 import { previewsContract } from './database/previews.ts'
@@ -62,6 +64,8 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     remoteContract(openEmpty)
     previewsContract(openEmpty)
     reportsContract(openEmpty)
+    mmrContract(openEmpty)
+    importsContract(openEmpty)
   })
 }
 
@@ -69,6 +73,8 @@ async function empty(under: DatabaseUnderTest): Promise<void> {
   const tables = ['thumbnails', 'media', 'deleted_media', 'pending_media', 'objects', 'usage_changes', 'usage_totals']
   tables.push('uploader_days', 'audit', 'quarantine_changes', 'recent_uploads')
   tables.push('previews', 'leases', 'jobs', 'tasks', 'unused_objects', 'repository', 'care_progress', 'reports')
+  tables.push('mmr_take_over', 'mmr_media', 'mmr_places', 'mmr_problems')
+  tables.push('import_problems', 'foreign_places')
   for (const name of tables) await under.execute(`DELETE FROM ${table(under.db, name)}`)
   await under.execute(`DELETE FROM ${table(under.db, 'migrations')} WHERE name LIKE '9999%'`)
 }

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readlink, rm, stat, unlink, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, readlink, rm, stat, symlink, unlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { openFileDatastore } from '../../src/datastores/file.ts'
@@ -22,6 +22,31 @@ describe('Objects as files', () => {
     const location = await put(under.datastore, Buffer.from('hello'))
     expect(location).toMatch(/^2030\/03\/04\/name1\/[0-9a-f]{32}$/)
     expect(under.datastore.localPath?.(location)).toBe(join(under.path, location))
+  })
+
+  test('that are others’ files are links to them: nothing is copied, and deleting leaves those as they are', async () => {
+    await using under = await openFolder()
+    await using others = await temporaryFolder({ 'their file': 'theirs' })
+    const path = join(others.path, 'their file')
+    const location = await under.datastore.adopt?.({ path })
+    if (location === undefined) throw new Error('it was not adopted')
+    expect((await stat(path)).nlink).toBe(2)
+    expect((await readWhole(under.datastore, location)).toString()).toBe('theirs')
+    await under.datastore.delete(location)
+    expect(await under.datastore.sizeOf(location)).toBeUndefined()
+    expect(await readFile(path, 'utf8')).toBe('theirs')
+  })
+
+  test('are not made of files of another disk, of symbolic links, or of what is in a bucket', async () => {
+    await using under = await openFolder()
+    await using elsewhere = await temporaryFolder({ file: 'x' }, '/dev/shm')
+    await using others = await temporaryFolder({ file: 'x' })
+    await symlink(join(others.path, 'file'), join(others.path, 'link'))
+    const paths = [join(elsewhere.path, 'file'), join(others.path, 'link')]
+    for (const path of paths) expect(await under.datastore.adopt?.({ path })).toBeUndefined()
+    expect(await under.datastore.adopt?.({ uri: 's3://host/bucket', key: 'file' })).toBeUndefined()
+    await expect(under.datastore.adopt?.({ path: join(others.path, 'none') })).rejects.toThrow('ENOENT')
+    expect(await under.kept()).toEqual([])
   })
 
   test('can be read by the group of the server, and by nobody else', async () => {

@@ -174,7 +174,7 @@ describe('Attributes of media', () => {
     }
     expect(await setPurpose(theirs, 'dear to me')).toMatchObject({
       status: 400,
-      json: { error: expect.stringContaining('unknown purpose') },
+      json: { error: 'purpose must be one of none, pinned' },
     })
     const body = 'purpose=pinned'
     expect(await at.ask(pathOf(theirs), { method: 'POST', token: ADMIN.token, body })).toMatchObject({

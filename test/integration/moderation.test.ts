@@ -101,9 +101,16 @@ describe('Quarantined media', () => {
     })
     const media = await app.upload(randomBytes(50))
     await app.reload({ ...CONFIG, quarantine: { allowLocalAdmins: false } })
-    expect((await quarantine(media, LOCAL_ADMIN.token)).status).toBe(403)
+    expect(await quarantine(media, LOCAL_ADMIN.token)).toMatchObject({
+      status: 403,
+      json: { error: expect.stringContaining('allowLocalAdmins') },
+    })
     await app.reload(CONFIG)
     expect((await quarantine(media, LOCAL_ADMIN.token)).status).toBe(200)
+    expect(await release(media, LOCAL_ADMIN.token)).toMatchObject({
+      status: 403,
+      json: { error: 'Only administrators of the repository (admins) may end a quarantine' },
+    })
   })
 })
 

@@ -146,3 +146,13 @@ test('cellarium retention says what a configuration would remove, and a rule wit
   expect(JSON.parse(json.stdout)).toMatchObject({ local: { files: 0, isComplete: true } })
   await expect(start([{ largerThanBytes: 5 }])).rejects.toThrow('retention.local[0].olderThanDays')
 })
+
+test('No number of days is so large that a database cannot count back', async () => {
+  for (const name of ['remote_days', 'thumbnail_days', 'preview_days', 'older_than_days']) {
+    const ask = (days: number) =>
+      app.ask(`/_matrix/media/unstable/admin/retention/preview?${name}=${days}`, { token: ADMIN.token })
+    expect((await ask(100_000)).status).toBe(200)
+    const { status, json } = await ask(Number.MAX_SAFE_INTEGER)
+    expect([status, json['error']]).toEqual([400, `${name} must not be more than 100000`])
+  }
+})

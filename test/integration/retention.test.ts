@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { commitMedia, findMedia } from '../../src/db/media.ts'
 import { sweepTombstones } from '../../src/db/tombstones.ts'
+import { expireMedia } from '../../src/media/expiry.ts'
 import { previewRetention } from '../../src/media/retention.ts'
-import type { LocalRule, Retention } from '../../src/media/retention-rules.ts'
+import { type LocalRule, type Retention, timed } from '../../src/media/retention-rules.ts'
 import type { Engine } from '../support/care.ts'
 import { DAY_MS, FOR_EVER, type Keeping, type Made, never, openKeeping } from '../support/retention.ts'
 import { describeWith } from '../support/services.ts'
@@ -202,6 +203,27 @@ function onEach(engine: Engine): void {
     const begun = { [name]: reports[0] as never }
     const other = await run({ ...FOR_EVER, remoteDays: 31 }, begun)
     expect(other, 'other options begin a new round').toMatchObject({ [name]: { looked: 50, removed: 0 } })
+  })
+
+  test('A round through uploads that no rule wants leaves turns to everybody else', async () => {
+    await using keeping = await openKeeping(engine)
+    const { db, notifier, clock } = keeping.place
+    const content = await keeping.add('upload', 'first')
+    await keeping.place.execute(
+      `INSERT INTO media (origin, media_id, sha256, kind, content_type, uploader, created_at)
+       WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+       SELECT 'example.org', 'm' || i, '${content}', 'upload', 'image/png', '@alice:example.org', i FROM n`,
+    )
+    const rules = timed(local({ types: ['video/*'] }).local, clock.now())
+    let turns = 0
+    let counter = setImmediate(function count() {
+      turns++
+      counter = setImmediate(count)
+    })
+    const done = await expireMedia({ db, notifier, clock }, { kind: 'upload', rules }, { most: 10_000 }, never)
+    clearImmediate(counter)
+    expect(done).toMatchObject({ looked: 2001, removed: 0, after: null })
+    expect(turns).toBeGreaterThanOrEqual(20)
   })
 
   test('Nothing goes while other instances cannot be asked what they have noted', async () => {

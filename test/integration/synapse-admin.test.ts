@@ -134,6 +134,15 @@ describe("Synapse's media admin API", () => {
 })
 
 describe('The media of a room', () => {
+  test('are 502 where the homeserver itself fails, whatever it says', async () => {
+    app.homeserver.misbehave({ status: 500, body: { errcode: 'M_UNKNOWN', error: 'Internal server error' } }, '/media')
+    const { status, json } = await app.ask(`/_synapse/admin/v1/room/${encodeURIComponent('!room:example.org')}/media`, {
+      token: ADMIN.token,
+    })
+    app.homeserver.recover()
+    expect([status, json['errcode']]).toEqual([502, 'M_UNKNOWN'])
+  })
+
   test('are listed by the homeserver, asked with the token of the caller, and not by ourselves', async () => {
     const media = { local: ['mxc://example.org/abc'], remote: ['mxc://elsewhere.example/def'] }
     app.homeserver.addRoom('!room:example.org', media)
@@ -228,7 +237,7 @@ describe('Old media', () => {
   test('all stay when the homeserver does not tell whose pictures they are', async () => {
     const media = await app.upload(await picture())
     for (const path of ['/profile/', '/v1/rooms']) {
-      app.homeserver.misbehave({ status: 500 }, path)
+      app.homeserver.misbehave({ status: 500, body: { errcode: 'M_UNKNOWN' } }, path)
       expect((await deleteOld()).status, path).toBe(502)
       app.homeserver.recover()
     }

@@ -35,8 +35,6 @@ const COMING = [
   'export_synapse_for_import',
   'gdpr_export',
   'gdpr_import',
-  'import_dendrite',
-  'import_synapse',
   'import_to_synapse',
 ]
 

@@ -228,7 +228,7 @@ describe('A request about usage', () => {
     ['example.org/users-stats?from_ts=-1', 'from_ts must not be less than 0'],
     ['example.org/users-stats?until_ts=now', 'until_ts must be a whole number'],
     ['example.org/users-stats?from_ts=5&until_ts=5', 'until_ts must be more than from_ts'],
-    [`example.org/users-stats?search_term=${'x'.repeat(1025)}`, 'search_term is too long'],
+    [`example.org/users-stats?search_term=${'x'.repeat(1025)}`, 'search_term must not have more than 1024 characters'],
     ['no..name', 'serverName must be a server name such as example.org'],
   ] as const)('that is wrong (%s) is told what would be right', async ([path, error]) => {
     expect(await ask(path)).toMatchObject({ status: 400, json: { errcode: 'M_INVALID_PARAM', error } })

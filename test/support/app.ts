@@ -81,7 +81,7 @@ export interface TestApp extends AsyncDisposable {
   readonly homeserver: HomeserverDouble
   /** The log so far, one JSON object a line. */
   readonly log: () => string
-  /** Sends a request with exactly this path. */
+  /** Sends a request with exactly this path. Answers of the administration have to be as the API's document says. */
   readonly ask: (path: string, asked?: Asked) => Promise<Answered>
   /** Uploads as Alice, unless told otherwise, and gives `example.org/MEDIA_ID`. */
   readonly upload: (body: Buffer | string, options?: UploadOptions) => Promise<string>
@@ -130,7 +130,11 @@ export async function startApp(options: AppOptions = {}): Promise<TestApp> {
   const app: App = cleanup.use(await openApp(store, log, options))
 
   const { port } = app.http
-  const ask = (target: string, asked: Asked = {}) => send(port, target, asked)
+  const ask = async (target: string, asked: Asked = {}) => {
+    const answered = await send(port, target, asked)
+    if (isOfAdministration(target)) await compare(target, asked, answered)
+    return answered
+  }
   const owned = cleanup.move()
   return {
     url: `http://127.0.0.1:${port}`,
@@ -153,6 +157,16 @@ export async function startApp(options: AppOptions = {}): Promise<TestApp> {
     stop: (graceMs) => app.http.stop(graceMs),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
+}
+
+const isOfAdministration = (target: string) => /\/admin\/|\/unstable\//.test(target)
+
+/** Whatever a test asks the administration for is answered as the API's document says. */
+async function compare(path: string, { method = 'GET' }: Asked, answered: Answered): Promise<void> {
+  const { expectAsDescribed } = await import('./as-described.ts')
+  const { status, headers } = answered
+  const isJson = headers['content-type'] === 'application/json' && method !== 'HEAD'
+  expectAsDescribed({ method, path, status, json: isJson ? answered.json : undefined })
 }
 
 function complete(config: Settings, options: AppOptions, homeserver: HomeserverDouble, folder: string): Settings {

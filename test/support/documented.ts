@@ -1,12 +1,16 @@
 /** The configurations that `docs/reverse-proxy.md` gives administrators, for tests that start proxies with them. */
 import { readFile } from 'node:fs/promises'
 
-/** The fenced block of this language: the proxy's whole configuration, or what offload adds to it. */
-export async function documentedBlock(language: string, part: 'whole' | 'offload' = 'whole'): Promise<string> {
-  const page = await readFile(new URL('../../docs/reverse-proxy.md', import.meta.url), 'utf8')
+/** The fenced block of this language: the proxy's whole configuration (or the only block of a page), or what offload adds to it. */
+export async function documentedBlock(
+  language: string,
+  part: 'whole' | 'offload' = 'whole',
+  file: 'reverse-proxy.md' | 'synapse-admin-api.md' = 'reverse-proxy.md',
+): Promise<string> {
+  const page = await readFile(new URL(`../../docs/${file}`, import.meta.url), 'utf8')
   const blocks = [...page.matchAll(new RegExp(`^\`\`\`${language}\\n(?<text>.*?)^\`\`\`$`, 'gms'))]
   const block = blocks[part === 'whole' ? 0 : 1]?.groups?.['text']
-  if (!block) throw new Error(`docs/reverse-proxy.md has no block marked ${language} for ${part}`)
+  if (!block) throw new Error(`docs/${file} has no block marked ${language} for ${part}`)
   return block
 }
 

@@ -17,6 +17,8 @@ export interface NginxOptions {
   readonly serverName: string
   /** The datastore whose files it sends (`offload: nginx:/internal/`), if any. */
   readonly mediaFolder?: string
+  /** What `docs/synapse-admin-api.md` adds to it. */
+  readonly adminApi?: true
   /** Where other homeservers come; a free port, if not given. */
   readonly federationPort?: number
   /** With the names that it has for others; without it, one for 127.0.0.1 that nobody has signed. */
@@ -92,10 +94,16 @@ async function configuration(
     [/ssl_certificate .*;/, `ssl_certificate ${join(folder, 'certificate.pem')};`],
     [/ssl_certificate_key .*;/, `ssl_certificate_key ${join(folder, 'key.pem')};`],
   ])
-  if (options.mediaFolder === undefined) return text
+  const whole = options.adminApi ? await withAdminApi(text) : text
+  if (options.mediaFolder === undefined) return whole
   const offload = adapt(await documentedBlock('nginx', 'offload'), [[/alias .*;/, `alias "${options.mediaFolder}/";`]])
-  return adapt(text, [[/^ {4}location \/ \{/m, `${offload}\n    location / {`]])
+  return before(whole, offload)
 }
+
+const withAdminApi = async (text: string) =>
+  before(text, await documentedBlock('nginx', 'whole', 'synapse-admin-api.md'))
+
+const before = (text: string, block: string) => adapt(text, [[/^ {4}location \/ \{/m, `${block}\n    location / {`]])
 
 /** What Debian's nginx.conf has around conf.d, with all files in our folder. */
 function mainConfiguration(folder: string): string {

@@ -1,6 +1,6 @@
 /** What tests may ask for: services that are not npm packages, databases, ports, folders. `test/run.ts` starts the services. */
 import { randomBytes, randomInt } from 'node:crypto'
-import { appendFileSync, readFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -12,6 +12,7 @@ export const SERVICES = [
   'postgres',
   'redis-server',
   'synapse',
+  'synadm',
   'nginx',
   'caddy',
   'apache2',
@@ -26,6 +27,8 @@ export const SERVICES = [
   'heif-enc',
   'cjxl',
   'clamd',
+  'schemathesis',
+  'curl',
 ] as const
 export type Service = (typeof SERVICES)[number]
 
@@ -37,7 +40,9 @@ export const HOW_TO_GET: Readonly<Record<Service, string>> = {
   postgres: 'install PostgreSQL (Debian: postgresql), or point CELLARIUM_TEST_POSTGRES at a server: postgres://…',
   'redis-server': 'install Redis (Debian: redis-server)',
   synapse:
-    'python3 -m venv DIR && DIR/bin/pip install matrix-synapse[url-preview], then CELLARIUM_TEST_SYNAPSE=DIR/bin/python',
+    'python3 -m venv DIR && DIR/bin/pip install matrix-synapse[url-preview] psycopg2-binary synapse-s3-storage-provider, then CELLARIUM_TEST_SYNAPSE=DIR/bin/python',
+  synadm:
+    'run .ci/run once, or python3 -m venv DIR && DIR/bin/pip install synadm, then CELLARIUM_TEST_SYNADM=DIR/bin/synadm',
   nginx: 'install nginx (Debian: nginx-light)',
   caddy: 'install caddy',
   apache2: 'install Apache with mod_xsendfile (Debian: apache2, libapache2-mod-xsendfile)',
@@ -50,6 +55,9 @@ export const HOW_TO_GET: Readonly<Record<Service, string>> = {
   'heif-enc': 'install the tools of libheif (Debian: libheif-examples)',
   cjxl: 'install the tools of libjxl (Debian: libjxl-tools)',
   clamd: 'install ClamAV’s daemon (Debian: clamav-daemon); tests bring signatures of their own',
+  schemathesis:
+    'run .ci/run once, or python3 -m venv DIR && DIR/bin/pip install schemathesis, then CELLARIUM_TEST_SCHEMATHESIS=DIR/bin/st',
+  curl: 'install curl',
   ffmpeg: 'install ffmpeg',
   pdftoppm: 'install poppler-utils',
   mount: 'run the tests on Linux as root with the right to mount (CAP_SYS_ADMIN): small disks that can be filled',
@@ -58,6 +66,12 @@ export const HOW_TO_GET: Readonly<Record<Service, string>> = {
 /** The version that `.ci/run` installs; other recent ones should do. */
 export const SYNAPSE_VERSION = '1.163.2'
 
+/** What tries our own API by its document; `.ci/run` installs it. */
+export const SCHEMATHESIS_VERSION = '4.32.5'
+
+/** The administrators' client for Synapse that `.ci/run` installs. */
+export const SYNADM_VERSION = '0.49.2'
+
 /** The S3 server that `.ci/run` builds. */
 export const VERSITYGW_VERSION = 'v1.8.0'
 
@@ -65,7 +79,9 @@ export const VERSITYGW_VERSION = 'v1.8.0'
 export function findService(service: Service, environment = process.env): string | undefined {
   if (service === 'postgres') return environment['CELLARIUM_TEST_POSTGRES'] || undefined
   if (service === 'synapse') return findSynapse(environment)
+  if (service === 'synadm') return findSynadm(environment)
   if (service === 'versitygw') return findVersitygw(environment)
+  if (service === 'schemathesis') return findSchemathesis(environment)
   // What is called convert may be anything; these are its names since version 7, and before that on Debian.
   if (service === 'imagemagick') return findProgram('magick') ?? findProgram('convert-im6.q16')
   if (service === 'mount' && !mayMount()) return undefined
@@ -124,9 +140,16 @@ export async function freePort(): Promise<number> {
 function findSynapse(environment: NodeJS.ProcessEnv): string | undefined {
   const given = environment['CELLARIUM_TEST_SYNAPSE']
   if (given) return isExecutable(given) ? given : undefined
-  const programs = join(installedByCi(environment), `synapse-${SYNAPSE_VERSION}-previews`, 'bin')
+  const programs = join(installedByCi(environment), `synapse-${SYNAPSE_VERSION}-storage`, 'bin')
   // The starter is written last: without it an installation was broken off, or is under way.
   return isExecutable(join(programs, 'synapse_homeserver')) ? join(programs, 'python') : undefined
+}
+
+function findSynadm(environment: NodeJS.ProcessEnv): string | undefined {
+  const given = environment['CELLARIUM_TEST_SYNADM']
+  if (given) return isExecutable(given) ? given : undefined
+  const installed = join(installedByCi(environment), `synadm-${SYNADM_VERSION}`, 'bin', 'synadm')
+  return isExecutable(installed) ? installed : findProgram('synadm')
 }
 
 function findVersitygw(environment: NodeJS.ProcessEnv): string | undefined {
@@ -134,6 +157,14 @@ function findVersitygw(environment: NodeJS.ProcessEnv): string | undefined {
   if (given) return isExecutable(given) ? given : undefined
   const built = join(installedByCi(environment), `versitygw-${VERSITYGW_VERSION}`, 'versitygw')
   return isExecutable(built) ? built : findProgram('versitygw')
+}
+
+function findSchemathesis(environment: NodeJS.ProcessEnv): string | undefined {
+  const given = environment['CELLARIUM_TEST_SCHEMATHESIS']
+  if (given) return isExecutable(given) ? given : undefined
+  const folder = join(installedByCi(environment), `schemathesis-${SCHEMATHESIS_VERSION}`)
+  // Without this file an installation was broken off, or is under way.
+  return existsSync(join(folder, 'complete')) ? join(folder, 'bin', 'st') : findProgram('schemathesis')
 }
 
 function installedByCi(environment: NodeJS.ProcessEnv): string {

@@ -13,7 +13,7 @@ import { addressOf, fetchAs, logIn, type Size } from './matrix-client.ts'
 import { type Nginx, startNginx } from './nginx.ts'
 import { type Server, startServer } from './server.ts'
 import { freePort } from './services.ts'
-import { startSynapse, type Synapse } from './synapse.ts'
+import { startSynapse, type Synapse, type SynapseOptions } from './synapse.ts'
 
 const PASSWORD = 'a password for tests'
 
@@ -25,6 +25,8 @@ export interface StackOptions {
   /** Where it finds all of them, by host name, and whose certificates they have. */
   readonly hosts: Readonly<Record<string, string>>
   readonly authority: Authority
+  /** More of how its Synapse is. */
+  readonly synapse?: Pick<SynapseOptions, 'postgres' | 'bucket' | 'previews'>
   /** The options of the S3 datastore that Cellarium keeps its files in; a folder, if not given. */
   readonly bucket?: Readonly<Record<string, string>>
 }
@@ -37,6 +39,7 @@ export interface Stack extends AsyncDisposable {
   readonly federationUrl: string
   /** Synapse itself, behind the proxy. */
   readonly homeserverUrl: string
+  readonly synapse: Synapse
   /** The requests that came from outside and have this in their address, as `GET /path?query 200`. */
   readonly asked: (text: string) => Promise<readonly string[]>
   /** What it would send with a GET request to another server. */
@@ -76,6 +79,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       serverName: name,
       federation: { hosts, authorityFile: authority.file },
       servesMedia: media === 'synapse',
+      ...options.synapse,
     }),
   )
   const folder = cleanup.use(await temporaryFolder())
@@ -96,6 +100,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     url,
     federationUrl,
     homeserverUrl: synapse.url,
+    synapse,
     asked: (text) => asked(nginx, text),
     authorization: async (uri, destination) => {
       const [key] = await readKeyFile(synapse.signingKey)

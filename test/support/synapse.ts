@@ -18,6 +18,10 @@ export interface SynapseOptions {
   readonly servesMedia?: boolean
   /** It leaves logins to a Matrix Authentication Service with this address and secret. */
   readonly leavesLoginsTo?: { readonly url: string; readonly secret: string }
+  /** It keeps its records in this PostgreSQL database. */
+  readonly postgres?: string
+  /** It keeps its media in this bucket as well, by synapse-s3-storage-provider, below this prefix. */
+  readonly bucket?: { readonly options: Readonly<Record<string, string>>; readonly prefix: string }
   /** It previews pages, media being its own: of servers that have these addresses, by host name. */
   readonly previews?: { readonly hosts: Readonly<Record<string, string>> }
 }
@@ -33,6 +37,9 @@ export interface Synapse extends AsyncDisposable {
   readonly port: number
   /** Base URL of the client-server API, without a path. */
   readonly url: string
+  /** `homeserver.yaml`, and where that says that media lie. */
+  readonly configFile: string
+  readonly mediaFolder: string
   /** Its key file. */
   readonly signingKey: string
   /** What it logged so far. */
@@ -68,6 +75,8 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
     serverName: options.serverName,
     port,
     url,
+    configFile,
+    mediaFolder: join(folder, 'media'),
     signingKey: join(folder, 'signing.key'),
     lines: program.lines,
     register: (name, password, { admin = false } = {}) => register(url, secret, { name, password, admin }),
@@ -108,7 +117,8 @@ function homeserverConfig({ folder, options, port, secret }: ConfigNeeds, loggin
   return {
     server_name: serverName,
     listeners: [{ port, bind_addresses: ['127.0.0.1'], type: 'http', x_forwarded: true, resources: [{ names }] }],
-    database: { name: 'sqlite3', args: { database: join(folder, 'homeserver.db') } },
+    database: databaseConfig(folder, options.postgres),
+    ...(options.bucket && { media_storage_providers: [providerConfig(options.bucket)] }),
     log_config: logging,
     pid_file: join(folder, 'homeserver.pid'),
     signing_key_path: join(folder, 'signing.key'),
@@ -137,6 +147,32 @@ function homeserverConfig({ folder, options, port, secret }: ConfigNeeds, loggin
     rc_login: { address: unlimited, account: unlimited, failed_attempts: unlimited },
     rc_joins: { local: unlimited, remote: unlimited },
     rc_invites: { per_room: unlimited, per_user: unlimited, per_issuer: unlimited },
+  }
+}
+
+function databaseConfig(folder: string, postgres: string | undefined): object {
+  if (postgres === undefined) return { name: 'sqlite3', args: { database: join(folder, 'homeserver.db') } }
+  const { hostname: host, port, username: user, password, pathname } = new URL(postgres)
+  const args = { host, port: Number(port), user, password: decodeURIComponent(password), dbname: pathname.slice(1) }
+  // Tests' databases sort by language, which Synapse does not like.
+  return { name: 'psycopg2', allow_unsafe_locale: true, args }
+}
+
+/** https://github.com/matrix-org/synapse-s3-storage-provider: everything goes there before it is answered. */
+function providerConfig({ options, prefix }: NonNullable<SynapseOptions['bucket']>): object {
+  return {
+    module: 's3_storage_provider.S3StorageProviderBackend',
+    store_local: true,
+    store_remote: true,
+    store_synchronous: true,
+    config: {
+      bucket: options['bucketName'],
+      prefix,
+      region_name: options['region'],
+      endpoint_url: `http://${options['endpoint']}`,
+      access_key_id: options['accessKeyId'],
+      secret_access_key: options['accessSecret'],
+    },
   }
 }
 

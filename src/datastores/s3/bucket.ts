@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type * as sdk from '@aws-sdk/client-s3'
 import PQueue from 'p-queue'
 import type { S3Options } from '../../config/s3-options.ts'
@@ -71,6 +72,7 @@ export async function openBucket(datastore: string, options: S3Options, parts: B
   const { patience = USUAL_PATIENCE } = parts
   const requestHandler = { ...openAgents(), connectionTimeout: patience.connectMs }
   const client = new loaded.S3Client({ ...clientConfig(options, () => bucket.region), requestHandler })
+  if (options.customerKey !== undefined) sendCustomerKey(client, options.customerKey)
   const bucket: Bucket = {
     datastore,
     sdk: loaded,
@@ -87,6 +89,23 @@ export async function openBucket(datastore: string, options: S3Options, parts: B
     },
   }
   return bucket
+}
+
+/** Who encrypts with a key of their own sends it with each request. Source: Amazon S3 user guide, "Using SSE-C". */
+function sendCustomerKey(client: sdk.S3Client, key: string): void {
+  const bytes = Buffer.from(key)
+  const headers = {
+    'x-amz-server-side-encryption-customer-algorithm': 'AES256',
+    'x-amz-server-side-encryption-customer-key': bytes.toString('base64'),
+    'x-amz-server-side-encryption-customer-key-md5': createHash('md5').update(bytes).digest('base64'),
+  }
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      Object.assign((args.request as { headers: Record<string, string> }).headers, headers)
+      return await next(args)
+    },
+    { step: 'build', name: 'customerKey' },
+  )
 }
 
 /** Without one the SDK writes to the console, past our log, that it does not try again: we do, and say so. */

@@ -5,6 +5,7 @@ import type { S3Options } from '../../config/s3-options.ts'
 import type {
   ByteRange,
   Datastore,
+  ForeignBytes,
   KeptObject,
   ObjectDescription,
   OpenObject,
@@ -13,6 +14,7 @@ import type {
   StoredKind,
 } from '../datastore.ts'
 import { stage, type StagedFile, type StageOptions, sweepStaging } from '../staging.ts'
+import { asAdopted, isAdopted, keyOf } from './adopted.ts'
 import { type Bucket, type BucketParts, openBucket } from './bucket.ts'
 import { call } from './call.ts'
 import { codeOf } from './failure.ts'
@@ -64,7 +66,7 @@ class S3Datastore implements Datastore {
   constructor(kinds: ReadonlySet<StoredKind>, parts: S3DatastoreParts) {
     const { datastore, options } = parts.bucket
     this.id = datastore
-    this.uri = `s3://${options.endpoint.host}/${options.bucket}`
+    this.uri = uriOf(options)
     this.kinds = kinds
     this.redirects = options.links && {
       whenCached: options.redirectWhenCached,
@@ -85,21 +87,26 @@ class S3Datastore implements Datastore {
     return key
   }
 
+  async adopt(bytes: ForeignBytes): Promise<string | undefined> {
+    return 'uri' in bytes && bytes.uri === this.uri ? asAdopted(bytes.key) : undefined
+  }
+
   open(location: string, part?: ByteRange): Promise<OpenObject> {
-    return openObject(this.#bucket, location, part)
+    return openObject(this.#bucket, keyOf(location), part)
   }
 
   sizeOf(location: string): Promise<number | undefined> {
-    return sizeOfObject(this.#bucket, location)
+    return sizeOfObject(this.#bucket, keyOf(location))
   }
 
   async link(location: string, presented: Presented): Promise<URL | undefined> {
-    const url = await this.#parts.link?.(location, presented)
+    const url = await this.#parts.link?.(keyOf(location), presented)
     if (url) this.#bucket.parts.called('RedirectGetObject')
     return url
   }
 
   async delete(location: string): Promise<void> {
+    if (isAdopted(location)) return
     const { client, sdk, options, parts } = this.#bucket
     parts.called('RemoveObject')
     const command = () => new sdk.DeleteObjectCommand({ Bucket: options.bucket, Key: location })
@@ -148,6 +155,12 @@ class S3Datastore implements Datastore {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#bucket[Symbol.asyncDispose]()
   }
+}
+
+/** Buckets of Amazon have one name each, whatever the endpoint is called that leads to them. */
+function uriOf({ endpoint, bucket }: S3Options): string {
+  const host = /\.amazonaws\.com(\.cn)?$/.exec(endpoint.host)
+  return `s3://${host ? `s3${host[0]}` : endpoint.host}/${bucket}`
 }
 
 /** With 2: `3f/a8c0…`. */

@@ -4,9 +4,8 @@ import { formatMxc, type Mxc } from '../../matrix/ids.ts'
 import { auditedWrite } from '../../media/audit.ts'
 import { json } from '../answers.ts'
 import { described } from '../described.ts'
-import { jsonBody } from '../json-body.ts'
 import { object } from '../json-schema.ts'
-import { mediaId, serverName } from '../parameters.ts'
+import { mediaId, oneOf, serverName } from '../parameters.ts'
 import type { HttpParts } from '../parts.ts'
 import { refuseOtherServers } from './bulk.ts'
 import { actorOf, administratorOf } from './moderator.ts'
@@ -15,13 +14,8 @@ const path = {
   server: serverName({ description: 'The server name in the MXC URI.' }),
   mediaId: mediaId({ description: 'The media id in the MXC URI.' }),
 }
-const attributes = object({
-  purpose: {
-    type: 'string',
-    enum: ['none', 'pinned'],
-    description: '`pinned`: kept from quarantine, purges and expiry.',
-  },
-})
+const purpose = oneOf(['none', 'pinned'], { description: '`pinned`: kept from quarantine, purges and expiry.' })
+const attributes = object({ purpose: { ...purpose.schema, description: purpose.description } })
 const mxcOf = (given: { readonly server: string; readonly mediaId: string }): Mxc => ({
   origin: given.server,
   mediaId: given.mediaId,
@@ -50,22 +44,21 @@ export const set = described(
     details: 'What is quarantined when it is pinned stays so.',
     chapter: 'Attributes',
     path,
-    body: attributes,
+    body: { purpose },
+    example: { purpose: 'pinned' },
     answer: attributes,
-    refusals: ['not_found', 'bad_request'],
+    refusals: ['not_found'],
   },
   async (parts, call, given) => {
     const mxc = mxcOf(given.path)
     const moderator = administratorOf(call)
     refuseOtherServers(moderator, mxc.origin)
-    const { purpose } = await jsonBody(call)
-    if (purpose !== 'none' && purpose !== 'pinned')
-      throw new Refused('bad_request', 'unknown purpose: use none or pinned')
-    const change = { ...mxc, at: purpose === 'pinned' ? parts.clock.now() : null, by: moderator.userId ?? null }
-    const what = { action: 'set_media_attributes', subject: formatMxc(mxc), details: { purpose } }
+    const wish = await given.body()
+    const change = { ...mxc, at: wish.purpose === 'pinned' ? parts.clock.now() : null, by: moderator.userId ?? null }
+    const what = { action: 'set_media_attributes', subject: formatMxc(mxc), details: wish }
     const found = await auditedWrite(parts, actorOf(call), what, setProtection, change, (is) => (is ? 1 : 0))
     if (!found) throw notFound()
-    return json({ purpose })
+    return json(wish)
   },
 )
 

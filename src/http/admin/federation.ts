@@ -9,6 +9,7 @@ export const test = described(
   {
     summary: 'Tries to reach another server, and shows each step',
     chapter: 'Federation',
+    example: { serverName: '$OTHER_SERVER' },
     path: { serverName: serverName({ description: 'The other server.' }) },
     answer: anyObject("MMR's `base_url`, `hostname` and `versions_response`, and the steps on the way."),
   },

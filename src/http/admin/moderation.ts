@@ -20,6 +20,7 @@ export const quarantineMedia = described(
     summary: 'Quarantines the content of some media, under all its names',
     chapter: 'Quarantine',
     path,
+    serves: ['homeserver where allowed'],
     answer: object({ num_quarantined: integer('How many names were not quarantined before.') }),
   },
   async (parts, call, given) => {
@@ -34,6 +35,7 @@ export const releaseMedia = described(
     summary: 'Ends the quarantine of the content of some media, under all its names',
     chapter: 'Quarantine',
     path,
+    serves: [],
     answer: object({ num_released: integer('How many names were quarantined.') }),
   },
   async (parts, call, given) => {
@@ -46,9 +48,9 @@ export const releaseMedia = described(
 export const purgeMedia = described(
   {
     summary: 'Deletes some media',
-    details: 'Users may delete what they uploaded, administrators of a homeserver what belongs to it.',
     chapter: 'Purge',
     path,
+    serves: ['owner', 'homeserver'],
     answer: object({ purged: boolean('Always true, also when there was nothing.') }),
   },
   async (parts, call, given) => {

@@ -65,6 +65,7 @@ export const purge = described(
     details: 'At least one of the parameters is needed. Once it is answered, no instance answers with them any more.',
     chapter,
     query: which,
+    example: { host: 'example.org' },
     answer: object({
       removed: integer('How many were removed.'),
       pictures_removed: integer('How many pictures went with them.'),

@@ -33,6 +33,7 @@ export const purgeRemote = described(
     details,
     chapter,
     query: { before_ts: moment({ description: 'Not used since, in ms since 1970.' }), dry_run: dryRun },
+    example: { dry_run: 'true' },
     answer: totals,
   },
   (parts, call, { query: { before_ts: before, dry_run } }) =>
@@ -59,6 +60,7 @@ export const purgeOld = described(
       }),
       dry_run: dryRun,
     },
+    example: { dry_run: 'true' },
     answer: names,
   },
   (parts, call, { query: { before_ts: before, include_local: local, dry_run } }) =>
@@ -81,6 +83,7 @@ export const purgeQuarantined = described(
       before_ts: moment({ description: 'Only what was quarantined before, in ms since 1970.', fallback: null }),
       dry_run: dryRun,
     },
+    example: { dry_run: 'true' },
     answer: names,
   },
   (parts, call, { query: { before_ts: before, dry_run } }) =>
@@ -97,10 +100,12 @@ export const purgeQuarantined = described(
 export const purgeUser = described(
   {
     summary: 'Deletes what a user uploaded',
-    details: `Users may do this for themselves. ${details}`,
+    details,
+    serves: ['owner', 'homeserver'],
     chapter,
     path: { userId: userId({ description: 'The user.' }) },
     query: wanted,
+    example: { dry_run: 'true' },
     answer: names,
   },
   async (parts, call, { path, query: { before_ts: before, dry_run } }) => {
@@ -125,8 +130,9 @@ export const purgeRoom = described(
     chapter,
     path: { roomId: roomId({ description: 'The room.' }) },
     query: wanted,
+    example: { dry_run: 'true' },
     answer: names,
-    refusals: ['bad_request'],
+    refusals: ['bad_request', 'not_found', 'leads_back'],
   },
   async (parts, call, { path, query: { before_ts: before, dry_run } }) => {
     const selection = await ofRoom(parts, call, path.roomId)
@@ -149,6 +155,7 @@ export const purgeServer = described(
     chapter,
     path: { serverName: serverName({ description: 'The server.' }) },
     query: wanted,
+    example: { dry_run: 'true' },
     answer: names,
   },
   async (parts, call, { path, query: { before_ts: before, dry_run } }) => {

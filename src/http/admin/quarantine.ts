@@ -1,4 +1,4 @@
-import { Refused } from '../../lib/errors.ts'
+import { type Reason, Refused } from '../../lib/errors.ts'
 import type { Selection } from '../../media/bulk-selection.ts'
 import type { Answer } from '../answers.ts'
 import type { Call } from '../call.ts'
@@ -30,6 +30,7 @@ interface Subject<Name extends string> {
   readonly name: string
   readonly what: string
   readonly details?: string
+  readonly refusals?: readonly Reason[]
   readonly select: (parts: HttpParts, call: Call, named: Readonly<Record<Name, string>>) => Promise<Selection>
 }
 
@@ -42,7 +43,7 @@ function pairOf<Name extends string>(
     details: [details, subject.details].filter((text) => text !== undefined).join(' '),
     chapter,
     path,
-    refusals: ['bad_request'],
+    ...(subject.refusals ? { refusals: subject.refusals } : {}),
   } as const
   const act = async (
     verb: 'quarantine' | 'release',
@@ -55,10 +56,13 @@ function pairOf<Name extends string>(
     return await quarantineOrRelease(parts, call, verb, { action: `${verb}_${name}`, selection, moderator })
   }
   return {
-    quarantine: described({ ...shared, summary: `Quarantines ${what}`, answer: quarantined }, (parts, call, given) => {
-      refuseLocalAdmins(call)
-      return act('quarantine', parts, call, given.path as Record<Name, string>)
-    }),
+    quarantine: described(
+      { ...shared, summary: `Quarantines ${what}`, serves: ['homeserver where allowed'], answer: quarantined },
+      (parts, call, given) => {
+        refuseLocalAdmins(call)
+        return act('quarantine', parts, call, given.path as Record<Name, string>)
+      },
+    ),
     release: described(
       { ...shared, summary: `Ends the quarantine of ${what}`, answer: released },
       (parts, call, given) => act('release', parts, call, given.path as Record<Name, string>),
@@ -99,5 +103,6 @@ export const ofRooms = pairOf({
   name: 'room',
   what: 'the media that the unencrypted events of a room name',
   details: 'The homeserver is asked which these are, with the token of the caller: only Synapse can tell.',
+  refusals: ['bad_request', 'not_found', 'leads_back'],
   select: (parts, call, { roomId: id }) => ofRoom(parts, call, id),
 })

@@ -41,7 +41,6 @@ export const listAll = described(
       },
       { next_batch: string('To go on with; absent: there are no more.') },
     ),
-    refusals: ['bad_parameter'],
   },
   async ({ db }, _, { query: { state, limit, from } }) => {
     const reports = await listReports(db.read, { state, after: placeOf(from), limit })
@@ -65,6 +64,7 @@ export const reportMedia = described(
       server: serverName({ description: 'The server name in the MXC URI.' }),
       mediaId: mediaId({ description: 'The media id in the MXC URI.' }),
     },
+    example: { reason: 'spam' },
     query: { reason: text({ description: 'Why.', fallback: '' }) },
     answer: object({ reported: boolean('False: administrators have an open report of it already.') }),
     refusals: ['not_found'],

@@ -7,8 +7,11 @@ import { described } from '../described.ts'
 import { boolean, integer, list, object, orNull, string } from '../json-schema.ts'
 import { each, text, whole } from '../parameters.ts'
 
+/** So that times in ms stay numbers that databases have. */
+const MOST_DAYS = 100_000
+
 const days = (of: string) =>
-  whole({ description: `${of}, in days; 0: never. Not given: as configured.`, fallback: null })
+  whole({ description: `${of}, in days; 0: never. Not given: as configured.`, fallback: null, max: MOST_DAYS })
 
 const query = {
   remote_days: days('`downloads.expireAfterDays`'),
@@ -18,6 +21,7 @@ const query = {
     description: 'With this, one rule for local media is tried in place of those of `retention.local`.',
     fallback: null,
     min: 1,
+    max: MOST_DAYS,
   }),
   larger_than_bytes: whole({ description: 'Of that rule.', fallback: 0 }),
   type: each(text({ description: 'Of that rule; may be given several times.' })),

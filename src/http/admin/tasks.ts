@@ -28,13 +28,13 @@ const task = object(
 export const listAll = described(
   {
     summary: 'Lists the last tasks, oldest first',
-    details: 'Where there are older ones, a `Link` header with `rel="next"` has the address of those.',
     chapter,
     query: {
       limit: whole({ description: 'How many.', min: 1, max: 10_000, fallback: 1000 }),
       before: whole({ description: 'Only tasks with smaller numbers.', fallback: null }),
     },
     answer: list(task),
+    linksToMore: true,
   },
   async ({ db }, call, { query }) => {
     const found = await lastTasks(db.read, query)

@@ -20,7 +20,6 @@ const bytesAndCounts = (members: Readonly<Record<string, string>>) => ({
     Object.fromEntries(Object.entries(members).map(([name, what]) => [name, integer(`Number of ${what}.`)])),
   ),
 })
-const NEXT = 'Where there are more, a `Link` header with `rel="next"` has the address that goes on.'
 const LISTED = 1000
 
 /** MMR's: what a server's media and their thumbnails use. */
@@ -56,7 +55,7 @@ const user = object(
 export const ofUsers = described(
   {
     summary: "Says what users have of a server's media, and lists it",
-    details: `Users who have nothing are left out. ${NEXT} One answer has at most 10,000 uploads.`,
+    details: 'Users who have nothing are left out. One answer has at most 10,000 uploads.',
     chapter,
     path,
     query: {
@@ -70,6 +69,7 @@ export const ofUsers = described(
       }),
     },
     answer: map(user),
+    linksToMore: true,
   },
   async ({ db }, call, given) => {
     const { user_id: userIds, limit, from, uploaded_limit: most, uploaded_from: place } = given.query
@@ -157,7 +157,7 @@ export const usersStats = described(
 export const ofUploads = described(
   {
     summary: 'Shows what is known of media of a server, oldest first',
-    details: `Media that there are none of are left out. ${NEXT}`,
+    details: 'Media that there are none of are left out.',
     chapter,
     path,
     query: {
@@ -178,6 +178,7 @@ export const ofUploads = described(
         created_ts: integer('When it was uploaded or fetched, in ms since 1970.'),
       }),
     ),
+    linksToMore: true,
   },
   async ({ db }, call, given) => {
     const { mxc: named, limit, from } = given.query

@@ -25,6 +25,7 @@ export const quarantineMedia = described(
   {
     summary: 'Quarantines the content of some media, under all its names',
     details: 'What is protected stays. What is not known here is passed over.',
+    serves: ['homeserver where allowed'],
     chapter,
     path,
     answer: object({}),
@@ -40,6 +41,7 @@ export const quarantineMedia = described(
 export const releaseMedia = described(
   {
     summary: 'Ends the quarantine of the content of some media, under all its names',
+    serves: [],
     chapter,
     path,
     answer: object({}),
@@ -55,6 +57,7 @@ export const quarantineUserMedia = described(
   {
     summary: 'Quarantines what a user has uploaded, under all names of the contents',
     details: 'What is protected stays.',
+    serves: ['homeserver where allowed'],
     chapter,
     path: { userId: userId({ description: 'A user of a homeserver of this repository.' }) },
     answer: object({ num_quarantined: integer('How many names were not quarantined before.') }, unfinished),

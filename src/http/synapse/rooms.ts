@@ -33,6 +33,7 @@ export const quarantineRoom = described(
   {
     summary: 'Quarantines the media of a room, under all names of their contents',
     details: 'Administrators of a homeserver quarantine what is of theirs. What is protected stays.',
+    serves: ['homeserver where allowed'],
     chapter: 'Synapse: quarantine',
     path,
     answer: object({ num_quarantined: integer('How many names were not quarantined before.') }, unfinished),

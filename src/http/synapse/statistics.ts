@@ -28,7 +28,11 @@ export const usersMedia = described(
       }),
       from_ts: moment({ description: 'Only media uploaded from then on, in ms since 1970.', fallback: null }),
       until_ts: moment({ description: 'Only media uploaded until then, in ms since 1970.', fallback: null }),
-      search_term: text({ description: 'Only users whose id has this in its local part.', fallback: null }),
+      search_term: text({
+        description: 'Only users whose id has this in its local part.',
+        fallback: null,
+        refusesEmpty: true,
+      }),
     },
     answer: object(
       {
@@ -46,7 +50,6 @@ export const usersMedia = described(
     ),
   },
   async (parts, call, { query }) => {
-    if (call.query.get('search_term') === '') throw new Refused('bad_parameter', 'search_term must not be empty')
     const { from_ts: fromTs, until_ts: untilTs } = query
     if (untilTs !== null && untilTs <= (fromTs ?? 0)) {
       throw new Refused('bad_parameter', 'until_ts must be greater than from_ts')
