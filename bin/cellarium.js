@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import * as nodeModule from 'node:module'
 import { Socket } from 'node:net'
+import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import * as v8 from 'node:v8'
 
@@ -19,6 +20,7 @@ if (!existsSync(fileURLToPath(new URL('../build/kysely.js', import.meta.url)))) 
   // Syncs to disk wait in libuv's pool; four threads (its default) would make uploads wait for each other's disk.
   if (!process.env.UV_THREADPOOL_SIZE) process.env.UV_THREADPOOL_SIZE = '16'
   endWithLauncher()
+  endOnSignals()
   hideSqliteNotice()
   keepCompiled()
   // What loading the program leaves behind would blow the young generation up for good; requests may grow it again.
@@ -51,6 +53,19 @@ function endWithLauncher() {
   pipe.on('error', () => {})
   pipe.on('close', () => process.kill(process.pid, 'SIGTERM'))
   pipe.resume().unref()
+}
+
+/**
+ * As a container's first process: the kernel has no defaults for its signals, and drops what nobody handles yet. Elsewhere, and where
+ * a command has handlers of its own, this does nothing.
+ */
+function endOnSignals() {
+  if (process.pid !== 1) return
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    process.on(signal, () => {
+      if (process.listenerCount(signal) === 1) process.exit(128 + constants.signals[signal])
+    })
+  }
 }
 
 /**

@@ -7,13 +7,11 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import sharp from 'sharp'
-import { stringify } from 'yaml'
-import { runProgram, startProgram, untilReady } from '../test/support/processes.ts'
+import { runProgram } from '../test/support/processes.ts'
 import { temporaryFolder } from '../test/support/folder.ts'
-import { freePort } from '../test/support/services.ts'
+import { toolNames } from '../src/cli/program.ts'
+import { checkServer } from './check-server.ts'
 
-const SECRET = 'secret-of-this-one-check'
 const CHECKOUT = fileURLToPath(new URL('..', import.meta.url))
 
 await main()
@@ -28,7 +26,8 @@ async function main(): Promise<void> {
   const cellarium = join(folder, 'node_modules', '.bin', 'cellarium')
   await checkVersion(cellarium, folder, environment)
   await checkKeys(folder, environment)
-  await checkServer(cellarium, folder, environment)
+  await checkTools(folder, environment)
+  await checkServer({ cellarium: [cellarium], folder, environment })
 }
 
 /** Without our node_modules in PATH: the machine's own Node has to find the one that comes with the package. */
@@ -66,52 +65,14 @@ async function checkKeys(folder: string, environment: NodeJS.ProcessEnv): Promis
   console.log('generate_signing_key, combine_signing_keys: wrote a key')
 }
 
-async function checkServer(cellarium: string, folder: string, environment: NodeJS.ProcessEnv): Promise<void> {
-  const port = await freePort()
-  const config = join(folder, 'cellarium.yaml')
-  await writeFile(config, stringify(configuration(folder, port)))
-  const started = Date.now()
-  await using server = await startProgram({ command: [cellarium, 'serve', '--config', config], folder, environment })
-  await untilReady(server, async () => (await fetch(`http://127.0.0.1:${port}/healthz`)).status === 200, 30_000)
-  console.log(`cellarium serve: healthy after ${Date.now() - started} ms`)
-  await checkThumbnail(`http://localhost:${port}`)
-  const { code, signal } = await server.stop('SIGTERM')
-  if (code !== 0) throw new Error(`cellarium ended with ${code ?? signal} on SIGTERM:\n${server.lines.join('\n')}`)
-  console.log('cellarium serve: ended with 0 on SIGTERM')
-}
-
-function configuration(folder: string, port: number): object {
-  return {
-    repo: { port, dataPath: join(folder, 'data'), logDirectory: '-' },
-    // The shared secret spares a homeserver.
-    homeservers: [{ name: 'localhost', csApi: 'http://127.0.0.1:1' }],
-    sharedSecretAuth: { enabled: true, token: SECRET },
-    datastores: [{ type: 'file', id: 'files', forKinds: ['all'], opts: { path: join(folder, 'media') } }],
+/** Every name of MMR's starts, as JavaScript, by its bare name. */
+async function checkTools(folder: string, environment: NodeJS.ProcessEnv): Promise<void> {
+  for (const name of toolNames) {
+    const command = [join(folder, 'node_modules', '.bin', name), '-help']
+    const printed = await runProgram({ command, folder, environment })
+    if (!printed.includes(`Usage: cellarium ${name}`)) throw new Error(`${name} -help printed ${printed}`)
   }
-}
-
-async function checkThumbnail(url: string): Promise<void> {
-  const headers = { Authorization: `Bearer ${SECRET}`, 'Content-Type': 'image/png' }
-  const background = { r: 200, g: 80, b: 40 }
-  const picture = await sharp({ create: { width: 400, height: 300, channels: 3, background } })
-    .png()
-    .toBuffer()
-  const upload = await fetch(`${url}/_matrix/media/v3/upload`, {
-    method: 'POST',
-    headers,
-    body: new Uint8Array(picture),
-  })
-  const answer = await upload.text()
-  const mxc = /mxc:\/\/(?<id>[^"]+)/.exec(answer)?.groups?.['id']
-  if (!mxc) throw new Error(`the upload was answered with ${upload.status} ${answer}`)
-  const address = `${url}/_matrix/client/v1/media/thumbnail/${mxc}?width=96&height=96&method=crop`
-  const thumbnail = await fetch(address, { headers })
-  const bytes = await thumbnail.bytes()
-  if (!thumbnail.ok)
-    throw new Error(`the thumbnail was answered with ${thumbnail.status} ${String(Buffer.from(bytes))}`)
-  const { width, height } = await sharp(bytes).metadata()
-  if (width !== 96 || height !== 96) throw new Error(`the thumbnail has ${width} × ${height} pixels, not 96 × 96`)
-  console.log('cellarium serve: took a picture and made a thumbnail of it')
+  console.log(`${toolNames.join(', ')}: start`)
 }
 
 async function ownVersion(): Promise<string> {

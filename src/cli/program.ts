@@ -9,24 +9,34 @@ const serve: LoadCommand = async () => (await import('./serve.ts')).serveCommand
 const commands: Readonly<Record<string, LoadCommand>> = {
   serve,
   audit: async () => (await import('./audit.ts')).auditCommand(),
+  backup: async () => (await import('./backup.ts')).backupCommand(),
   config: async () => (await import('./config.ts')).configCommand(),
   datastores: async () => (await import('./datastores.ts')).datastoresCommand(),
+  healthy: async () => (await import('./healthy.ts')).healthyCommand(),
   import: async () => (await import('./import.ts')).importCommands(),
   keys: async () => (await import('./keys.ts')).keysCommand(),
+  restore: async () => (await import('./restore.ts')).restoreCommand(),
   retention: async () => (await import('./retention.ts')).retentionCommand(),
   tasks: async () => (await import('./tasks.ts')).tasksCommand(),
   thumbnail: async () => (await import('./thumbnail.ts')).thumbnailCommand(),
 }
 
-/** Tools that MMR's users know by name; the help does not list them. */
+/**
+ * Tools that MMR's users know by name; the help does not list them. A new one is a line here: `node scripts/generate-tools.ts`
+ * then makes its program in `bin/` and names it in `package.json`.
+ */
 const aliases: Readonly<Record<string, LoadCommand>> = {
   combine_signing_keys: async () => (await import('./keys-aliases.ts')).combineSigningKeysCommand(),
   generate_signing_key: async () => (await import('./keys-aliases.ts')).generateSigningKeyCommand(),
   import_dendrite: async () => (await import('./import-aliases.ts')).importDendriteCommand(),
   import_synapse: async () => (await import('./import-aliases.ts')).importSynapseCommand(),
+  media_repo: async () => (await import('./media-repo.ts')).mediaRepoCommand(),
   s3_consistency_check: async () => (await import('./s3-consistency-check.ts')).s3ConsistencyCheckCommand(),
   thumbnailer: async () => (await import('./thumbnailer.ts')).thumbnailerCommand(),
 }
+
+/** The names of those tools. */
+export const toolNames: readonly string[] = Object.keys(aliases)
 
 /** Runs the command that `argv` names. A configuration that cannot be used ends with status 2, whatever the command. */
 export async function run(argv: readonly string[]): Promise<void> {

@@ -30,7 +30,8 @@ export function serveCommand(): Command {
     .action(serve)
 }
 
-async function serve(flags: Flags): Promise<void> {
+/** Serves until it is told to stop. */
+export async function serve(flags: Flags): Promise<void> {
   const source = await sourceOf(flags)
   // Another process reads the configuration; what the server is made of is loaded meanwhile.
   const loading = import('../app.ts')

@@ -20,7 +20,8 @@ const legacy = (...paths: readonly string[]) =>
   paths.flatMap((path) => ['r0', 'v1', 'v3'].map((version) => `/_matrix/media/${version}/${path}`))
 const client = (...paths: readonly string[]) => paths.map((path) => `/_matrix/client/v1/media/${path}`)
 const federation = (path: string) => [`/_matrix/federation/v1/media/${path}`]
-const session = (path: string) => ['r0', 'v1', 'v3'].map((version) => `/_matrix/client/${version}/${path}`)
+/** All that proxies send here as logouts: matrix-docker-ansible-deploy's `unstable`, too, which Synapse knows. */
+const session = (path: string) => ['r0', 'v1', 'v3', 'unstable'].map((version) => `/_matrix/client/${version}/${path}`)
 
 const DOWNLOAD = ['download/:server/:mediaId', 'download/:server/:mediaId/:fileName'] as const
 const THUMBNAIL = 'thumbnail/:server/:mediaId'

@@ -6,6 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startApache } from '../support/apache.ts'
 import { startCaddy } from '../support/caddy.ts'
+import { startHaproxy } from '../support/haproxy.ts'
 import { startNginx, type Nginx } from '../support/nginx.ts'
 import type { PlainProxy, ProxyOptions } from '../support/plain-proxy.ts'
 import { describeWith, type Service } from '../support/services.ts'
@@ -28,6 +29,7 @@ const PROXIES: readonly Proxy[] = [
   { needs: ['nginx', 'openssl'], start: startNginx },
   { needs: ['caddy'], start: startCaddy },
   { needs: ['apache2'], start: startApache },
+  { needs: ['haproxy'], start: startHaproxy },
 ]
 
 for (const { needs, start } of PROXIES) {

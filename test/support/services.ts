@@ -16,6 +16,7 @@ export const SERVICES = [
   'nginx',
   'caddy',
   'apache2',
+  'haproxy',
   'openssl',
   'strace',
   'mount',
@@ -45,6 +46,7 @@ export const HOW_TO_GET: Readonly<Record<Service, string>> = {
   nginx: 'install nginx (Debian: nginx-light)',
   caddy: 'install caddy',
   apache2: 'install Apache with mod_xsendfile (Debian: apache2, libapache2-mod-xsendfile)',
+  haproxy: 'install haproxy',
   openssl: 'install openssl',
   strace: 'install strace',
   versitygw:
