@@ -11,6 +11,7 @@ export const perSecond = (series: string, by = '') => `sum${by && ` by (${by}) `
 export const inRange = (series: string, by = '') => `sum${by && ` by (${by}) `}(increase(${series}[$__range]))`
 export const quantile = (share: number, metric: string, by = '') =>
   `histogram_quantile(${share}, sum by (le${by && `, ${by}`}) (${rate(metric)}))`
-export const mean = (series: (suffix: string) => string, by: string) =>
-  `${perSecond(series('sum'), by)} / ${perSecond(series('count'), by)}`
+/** Since the start: what runs once an hour has no rate over minutes. */
+export const mean = (metric: string, by: string) =>
+  `sum by (${by}) (${of(`${metric}_sum`)}) / sum by (${by}) (${of(`${metric}_count`)})`
 export const line = (expr: string, legend: string): Query => ({ expr, legend })

@@ -41,7 +41,7 @@ export const storage: Row = {
     {
       title: 'Objects lost, damaged, found again',
       help: 'In the time shown. Uploading the same file again heals one; the log names them.',
-      kind: 'lines',
+      kind: 'bars',
       unit: 'none',
       queries: [
         line(inRange(of('cellarium_objects_lost_total'), 'datastore'), 'lost: {{datastore}}'),
@@ -115,42 +115,32 @@ export const background: Row = {
     {
       title: 'Tasks ended',
       help: 'In the time shown.',
-      kind: 'lines',
+      kind: 'bars',
       unit: 'none',
       queries: [line(inRange(of('cellarium_tasks_total'), 'task, outcome'), '{{task}}: {{outcome}}')],
       isOftenEmpty: true,
     },
     {
       title: 'Time of a task',
-      help: 'The mean, of what an instance did of it.',
-      kind: 'lines',
+      help: 'The mean since the start of the instances, of what each did of it.',
+      kind: 'bars',
       unit: 's',
-      queries: [
-        line(
-          mean((suffix) => of(`cellarium_task_seconds_${suffix}`), 'task'),
-          '{{task}}',
-        ),
-      ],
+      queries: [line(mean('cellarium_task_seconds', 'task'), '{{task}}')],
       isOftenEmpty: true,
     },
     {
       title: 'Runs of jobs',
       help: 'In the time shown; docs/tasks.md says what each does.',
-      kind: 'lines',
+      kind: 'bars',
       unit: 'none',
       queries: [line(inRange(of('cellarium_job_runs_total'), `${JOB}, outcome`), `{{${JOB}}}: {{outcome}}`)],
     },
     {
       title: 'Time of a job',
-      help: 'The mean.',
-      kind: 'lines',
+      help: 'The mean since the start of the instances.',
+      kind: 'bars',
       unit: 's',
-      queries: [
-        line(
-          mean((suffix) => of(`cellarium_job_seconds_${suffix}`), JOB),
-          `{{${JOB}}}`,
-        ),
-      ],
+      queries: [line(mean('cellarium_job_seconds', JOB), `{{${JOB}}}`)],
     },
     {
       title: 'Time since a job last ended well',

@@ -7,7 +7,7 @@ export const moderation: Row = {
     {
       title: 'Quarantined and deleted',
       help: 'Names of media, in the time shown.',
-      kind: 'lines',
+      kind: 'bars',
       unit: 'none',
       queries: [
         line(inRange(of('cellarium_quarantined_total')), 'quarantined'),
@@ -17,7 +17,7 @@ export const moderation: Row = {
     {
       title: 'Reports',
       help: 'Made, and decided about, in the time shown.',
-      kind: 'lines',
+      kind: 'bars',
       unit: 'none',
       queries: [
         line(inRange(of('cellarium_reports_total'), 'source'), 'from {{source}}'),
@@ -28,7 +28,7 @@ export const moderation: Row = {
     {
       title: 'What administrators do',
       help: 'Lines of the audit log, and requests that only administrators may make, by others; in the time shown.',
-      kind: 'lines',
+      kind: 'bars',
       unit: 'none',
       queries: [
         line(inRange(of('cellarium_admin_actions_total'), 'action, outcome'), '{{action}}: {{outcome}}'),
@@ -129,7 +129,7 @@ export const others: Row = {
     {
       title: 'Troubles with Redis',
       help: 'Connections lost, and wrong values, in the time shown.',
-      kind: 'lines',
+      kind: 'bars',
       unit: 'none',
       queries: [
         line(inRange(of('cellarium_redis_failures_total'), 'shard, use'), 'lost: {{shard}} {{use}}'),
