@@ -89,7 +89,7 @@ function panelOf(panel: Panel): object {
     title,
     description: help,
     datasource: DATASOURCE,
-    ...typeOf(panel),
+    ...TYPES[panel.kind],
     fieldConfig: {
       defaults: { unit, noValue: panel.isOftenEmpty ? 'none' : '–', ...colours(panel), min: 0 },
       overrides: [],
@@ -98,24 +98,15 @@ function panelOf(panel: Panel): object {
   }
 }
 
-function typeOf({ kind }: Panel): object {
-  const legend = { displayMode: 'list', placement: 'bottom', showLegend: true }
-  switch (kind) {
-    case 'number':
-      return {
-        type: 'stat',
-        options: { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'value', graphMode: 'area' },
-      }
-    case 'lines':
-      return { type: 'timeseries', options: { legend, tooltip: { mode: 'multi', sort: 'desc' } } }
-    case 'ages':
-      return { type: 'heatmap', options: { calculate: false, yAxis: { unit: 's' }, legend: { show: true } } }
-    case 'bars':
-      return {
-        type: 'bargauge',
-        options: { displayMode: 'basic', orientation: 'horizontal', reduceOptions: { calcs: ['lastNotNull'] } },
-      }
-  }
+const LEGEND = { displayMode: 'list', placement: 'bottom', showLegend: true }
+const LAST = { calcs: ['lastNotNull'] }
+
+/** Grafana's type of panel for each kind of ours. */
+const TYPES: Readonly<Record<Panel['kind'], object>> = {
+  number: { type: 'stat', options: { reduceOptions: LAST, colorMode: 'value', graphMode: 'none' } },
+  lines: { type: 'timeseries', options: { legend: LEGEND, tooltip: { mode: 'multi', sort: 'desc' } } },
+  ages: { type: 'heatmap', options: { calculate: false, yAxis: { unit: 's' }, legend: { show: true } } },
+  bars: { type: 'bargauge', options: { displayMode: 'basic', orientation: 'horizontal', reduceOptions: LAST } },
 }
 
 function colours({ redFrom, redBelow }: Panel): object {
