@@ -123,7 +123,7 @@ describeWith('promtool', 'promtool', () => {
   test('sees each alert fire when it should, and none for a healthy server', async () => {
     const command = [requireService('promtool'), 'test', 'rules', 'alerts.test.yaml']
     expect(await runProgram({ command, folder: MONITORING })).toContain('SUCCESS')
-  })
+  }, 180_000)
 })
 
 /** What MMR has besides figures of the Go runtime, and its dashboards ask for; `media_cache_evictions_total` it had no more itself. */

@@ -28,7 +28,7 @@ export interface Prometheus extends AsyncDisposable {
   readonly alerts: () => Promise<readonly Alert[]>
 }
 
-/** Starts Prometheus, which scrapes this port of 127.0.0.1 every second. Needs `describeWith('prometheus', …)`. */
+/** Starts Prometheus, which scrapes this port of 127.0.0.1 every two seconds. Needs `describeWith('prometheus', …)`. */
 export async function startPrometheus(metricsPort: number): Promise<Prometheus> {
   await using cleanup = new AsyncDisposableStack()
   const folder = cleanup.use(await temporaryFolder()).path
@@ -62,7 +62,7 @@ export async function configuration(metricsPort: number): Promise<string> {
   const block = /^```yaml\n(?<text>rule_files:.*?)^```$/ms.exec(page)?.groups?.['text']
   if (!block) throw new Error('docs/monitoring.md has no block that begins with rule_files')
   const text = adapt(block, [[/127\.0\.0\.1:9000/, `127.0.0.1:${metricsPort}`]])
-  return `global: {scrape_interval: 1s, evaluation_interval: 1s}\n${text}`
+  return `global: {scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 1s}\n${text}`
 }
 
 async function ask(url: string): Promise<unknown> {
