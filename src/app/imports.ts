@@ -87,7 +87,7 @@ async function nameInDatabase(kind: HomeserverKind, db: ForeignDatabase): Promis
 }
 
 /** Media under a wrong name would be lost to everybody who has a link to them. */
-function refuseOther(found: string | undefined, { serverName, db }: { serverName: string; db: ForeignDatabase }): void {
+export function refuseOther(found: string | undefined, { serverName, db }: { serverName: string; db: Pick<ForeignDatabase, 'name'> }): void {
   if (found === undefined || found === serverName) return
   throw new ConfigError([
     `the database ${db.name} is of ${found}, not of ${serverName}: give the right server name or database`,

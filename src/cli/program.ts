@@ -12,6 +12,7 @@ const commands: Readonly<Record<string, LoadCommand>> = {
   backup: async () => (await import('./backup.ts')).backupCommand(),
   config: async () => (await import('./config.ts')).configCommand(),
   datastores: async () => (await import('./datastores.ts')).datastoresCommand(),
+  export: async () => (await import('./export.ts')).exportCommands(),
   healthy: async () => (await import('./healthy.ts')).healthyCommand(),
   import: async () => (await import('./import.ts')).importCommands(),
   keys: async () => (await import('./keys.ts')).keysCommand(),
