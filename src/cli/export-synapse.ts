@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import type { ExportTo } from '../app/exports.ts'
 import type { Tools } from '../app/tools.ts'
 import type { OutgoingSource } from '../exports/records.ts'
+import type { SynapseStore } from '../exports/synapse-judge.ts'
 import { exportedIn, problemsIn, type Tally } from '../exports/tally.ts'
 import type { ExportParts } from '../exports/to-synapse.ts'
 import type { SynapseConfig } from '../interop/synapse/config.ts'
@@ -33,7 +34,8 @@ export async function exportSynapse(flags: ExportFlags, style: Style): Promise<v
       const { ourMedia } = await import('../exports/our-media.ts')
       const isOurs = (origin: string) => tools.snapshot.homeservers.some(({ name }) => name === origin)
       const source = ourMedia({ ...tools, serverName, isOurs, localOnly: flags.localOnly ?? false })
-      await fillSynapse({ to, source, flags, style, log, signal, main: tools.main, noted: noting(tools, source) })
+      const noted = noting(tools, source)
+      await fillSynapse({ to, source: () => source, flags, style, log, signal, main: tools.main, noted })
     }),
   )
 }
@@ -82,22 +84,24 @@ function folderOf({ mediaDirectory }: ExportFlags, theirs: SynapseConfig | undef
 
 export interface Filling {
   readonly to: ExportTo
-  readonly source: OutgoingSource
+  readonly source: (store: SynapseStore) => OutgoingSource
   readonly flags: ExportFlags
   readonly style: Style
   readonly log: Log
   readonly signal: AbortSignal
-  readonly main: Tools['main']
+  readonly main: Pick<Tools['main'], 'thumbnails'>
   /** Writes down that it is done. */
   readonly noted: (work: () => Promise<Tally>) => Promise<Tally>
 }
 
 /** Opens the Synapse, does what the flags say, and tells what came of it. */
-export async function fillSynapse({ to, source, flags, style, log, signal, main, noted }: Filling): Promise<void> {
+export async function fillSynapse(filling: Filling): Promise<void> {
+  const { to, flags, style, log, signal, main, noted } = filling
   await using opened = new AsyncDisposableStack()
   const { openSynapseStore, openSynapseThumbnails } = await import('../app/exports.ts')
   const workers = workersIn(flags.workers)
   const store = await openSynapseStore(opened, to)
+  const source = filling.source(store)
   log.info({ from: source.name, database: store.db.name, folder: to.folder }, 'Exporting media to Synapse')
   await using list = new ProblemList(flags.list, (line) => console.log(line))
   const display = new ImportDisplay({ output: process.stderr, now: () => performance.now(), log, verb: 'exported' })

@@ -50,7 +50,10 @@ export async function readTheirs(file: string): Promise<SynapseConfig> {
 }
 
 /** The homeserver of this name, or the only one. */
-export function homeserverOf(name: string | undefined, { homeservers, spell }: Pick<Around, 'homeservers' | 'spell'>): HomeserverConfig {
+export function homeserverOf(
+  name: string | undefined,
+  { homeservers, spell }: Pick<Around, 'homeservers' | 'spell'>,
+): HomeserverConfig {
   const names = homeservers.map((homeserver) => homeserver.name).join(', ')
   const [only, ...others] = homeservers.filter((homeserver) => name === undefined || homeserver.name === name)
   if (only && others.length === 0) return only
@@ -127,10 +130,7 @@ function noFiles(kind: HomeserverKind, { csApi }: HomeserverConfig, { spell }: A
   ])
 }
 
-export type DatabaseFlags = Pick<
-  ImportFlags,
-  'database' | 'dbHost' | 'dbPort' | 'dbUsername' | 'dbPassword' | 'dbName'
->
+export type DatabaseFlags = Pick<ImportFlags, 'database' | 'dbHost' | 'dbPort' | 'dbUsername' | 'dbPassword' | 'dbName'>
 
 /** Where the homeserver's database is. */
 export async function databaseOf(

@@ -28,9 +28,12 @@ const commands: Readonly<Record<string, LoadCommand>> = {
  */
 const aliases: Readonly<Record<string, LoadCommand>> = {
   combine_signing_keys: async () => (await import('./keys-aliases.ts')).combineSigningKeysCommand(),
+  export_dendrite_for_import: async () => (await import('./export-for-import.ts')).exportDendriteForImportCommand(),
+  export_synapse_for_import: async () => (await import('./export-for-import.ts')).exportSynapseForImportCommand(),
   generate_signing_key: async () => (await import('./keys-aliases.ts')).generateSigningKeyCommand(),
   import_dendrite: async () => (await import('./import-aliases.ts')).importDendriteCommand(),
   import_synapse: async () => (await import('./import-aliases.ts')).importSynapseCommand(),
+  import_to_synapse: async () => (await import('./import-to-synapse.ts')).importToSynapseCommand(),
   media_repo: async () => (await import('./media-repo.ts')).mediaRepoCommand(),
   s3_consistency_check: async () => (await import('./s3-consistency-check.ts')).s3ConsistencyCheckCommand(),
   thumbnailer: async () => (await import('./thumbnailer.ts')).thumbnailerCommand(),

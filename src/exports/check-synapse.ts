@@ -25,7 +25,9 @@ export async function checkSynapse(parts: ExportParts, source: OutgoingSource): 
     const records = page.flatMap((row) => ('record' in row ? [row.record] : []))
     for (const row of page) if ('passed' in row) tally = counted(tally, row.passed)
     const wanted = records.map((record) => synapseRowOf(record, store.serverName))
-    const there = new Map((await synapseNamed(store.db, store.target, wanted)).map((row) => [nameOf(row), row] as const))
+    const there = new Map(
+      (await synapseNamed(store.db, store.target, wanted)).map((row) => [nameOf(row), row] as const),
+    )
     const compared = await inTurn(parts, records, (record) =>
       compare({ store, hashes }, record, there.get(nameOf(synapseRowOf(record, store.serverName)))),
     )
@@ -59,11 +61,14 @@ async function compare(
   if (differs !== undefined) return wrong(record, 'differs', differs)
   // There only so that nobody gets it.
   if (!record.bytes) return { outcome: 'verified' }
-  if (there.length !== record.size || (there.sha256 ?? record.sha256).toLowerCase() !== record.sha256) {
+  if (there.length !== record.size || isOther(there.sha256?.toLowerCase(), record)) {
     return wrong(record, 'other_content', `there ${there.length} bytes, SHA-256 ${there.sha256}`)
   }
   return await compareFile({ store, hashes }, record, there)
 }
+
+const isOther = (sha256: string | undefined, record: OutgoingRecord) =>
+  sha256 !== undefined && record.sha256 !== '' && sha256 !== record.sha256
 
 function lessProtected(record: OutgoingRecord, there: SynapseMedia): string | undefined {
   const lost = [
@@ -88,7 +93,7 @@ async function compareFile({ store, hashes }: Comparing, record: OutgoingRecord,
     const hashing = hashes.get(key) ?? hashOf(path)
     hashes.set(key, hashing)
     const sha256 = await hashing
-    if (sha256 === record.sha256) return { outcome: 'verified', size: record.size }
+    if (!isOther(sha256, record)) return { outcome: 'verified', size: record.size }
     return wrong(record, 'damaged', `${path} has other bytes: their SHA-256 is ${sha256}`)
   } catch (error) {
     return wrong(record, 'unreadable', messagesOf(error).join(': '))

@@ -6,7 +6,7 @@ import { ObjectMissing } from '../datastores/datastore.ts'
 import { linkFile } from '../datastores/link-file.ts'
 import { stage, sweepStaging } from '../datastores/staging.ts'
 import { syncFolder } from '../lib/durable.ts'
-import { messagesOf, Unavailable } from '../lib/errors.ts'
+import { messagesOf, Refused, Unavailable } from '../lib/errors.ts'
 import type { OutgoingBytes, OutgoingRecord } from './records.ts'
 
 const STAGING = '.cellarium-staging'
@@ -70,7 +70,8 @@ export class MediaFolder implements AsyncDisposable {
       return await this.#copyTo(target, record, bytes)
     } catch (error) {
       if (error instanceof ObjectMissing || isMissing(error)) return { problem: 'lost', details: '' }
-      if (error instanceof Unavailable || isFull(error)) throw error
+      // An archive that breaks off is of no more use.
+      if (error instanceof Unavailable || error instanceof Refused || isFull(error)) throw error
       return { problem: 'unreadable', details: messagesOf(error).join(': ') }
     }
   }
@@ -94,6 +95,13 @@ export class MediaFolder implements AsyncDisposable {
     await rm(join(this.path, place), { force: true })
   }
 
+  /** Gives a folder for what is on its way, on the same disk. */
+  async staging(): Promise<string> {
+    const path = join(this.path, STAGING)
+    await mkdir(path, { recursive: true, mode: 0o700 })
+    return path
+  }
+
   async #compare(target: string, record: OutgoingRecord, { path }: OutgoingBytes): Promise<Put | undefined> {
     const found = await lstat(target).catch(unlessMissing)
     if (!found) return undefined
@@ -113,9 +121,7 @@ export class MediaFolder implements AsyncDisposable {
   }
 
   async #copyTo(target: string, record: OutgoingRecord, bytes: OutgoingBytes): Promise<Put> {
-    const staging = join(this.path, STAGING)
-    await mkdir(staging, { recursive: true, mode: 0o700 })
-    await using staged = await stage(staging, bytes.read(), { maxBytes: 0 })
+    await using staged = await stage(await this.staging(), bytes.read(), { maxBytes: 0 })
     if (staged.size !== record.size || staged.sha256 !== record.sha256) {
       return { problem: 'damaged', details: `${staged.size} bytes, SHA-256 ${staged.sha256}` }
     }

@@ -15,7 +15,7 @@ export interface OutgoingRecord extends MediaName {
   readonly isProtected: boolean
   /** Bytes. */
   readonly size: number
-  /** Lower-case hex. */
+  /** Lower-case hex; empty: an old archive does not tell, and has not been read. */
   readonly sha256: string
   /** Absent: there are no bytes any more, only the word that nobody may have them. */
   readonly bytes?: OutgoingBytes

@@ -102,7 +102,9 @@ async function judgeThere(store: SynapseStore, record: OutgoingRecord, there: Sy
 function otherContent({ sha256, size }: OutgoingRecord, there: SynapseMedia): string | undefined {
   if (there.isPreview) return 'a picture of a URL preview is there'
   if (there.length === null) return 'the id is reserved there, and nothing was uploaded to it'
-  if (there.sha256 !== null && there.sha256.toLowerCase() !== sha256) return `here ${sha256}, there ${there.sha256}`
+  if (there.sha256 !== null && sha256 !== '' && there.sha256.toLowerCase() !== sha256) {
+    return `here ${sha256}, there ${there.sha256}`
+  }
   return there.length === size ? undefined : `here ${size} bytes, there ${there.length}`
 }
 

@@ -75,7 +75,9 @@ async function judgePage(store: SynapseStore, page: readonly OutgoingRow[]): Pro
 async function judgeDeleted({ db, target, serverName }: SynapseStore, page: readonly OutgoingRow[]): Promise<Told[]> {
   const deleted = page.flatMap((row) => ('deleted' in row ? [row.deleted] : []))
   const names = deleted.map(({ origin, mediaId }) => ({ origin: origin === serverName ? null : origin, mediaId }))
-  const there = new Set((await synapseNamed(db, target, names)).map((row) => `${row.origin ?? serverName}/${row.mediaId}`))
+  const there = new Set(
+    (await synapseNamed(db, target, names)).map((row) => `${row.origin ?? serverName}/${row.mediaId}`),
+  )
   return deleted.map(({ origin, mediaId }): Told => {
     if (!there.has(`${origin}/${mediaId}`)) return { outcome: 'gone' }
     return { outcome: 'deleted', problem: { origin, mediaId, problem: 'deleted', details: '' } }

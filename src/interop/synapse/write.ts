@@ -39,7 +39,6 @@ export async function synapseTarget(db: WritableDatabase): Promise<SynapseTarget
   return { ...tables, tellsQuarantine: columns.has('stream_id'), quarantineIds: await quarantineIdsOf(db) }
 }
 
-/** In SQLite Synapse counts by itself, from the highest id that it finds when it starts. */
 async function quarantineIdsOf(db: WritableDatabase): Promise<string | undefined> {
   if (db.engine === 'sqlite') return undefined
   const rows = await db.query(
@@ -136,9 +135,7 @@ export async function insertSynapseThumbnails(
 ): Promise<void> {
   const { origin, mediaId, filesystemId } = media
   const name: Values =
-    origin === null
-      ? { media_id: mediaId }
-      : { media_id: mediaId, media_origin: origin, filesystem_id: filesystemId }
+    origin === null ? { media_id: mediaId } : { media_id: mediaId, media_origin: origin, filesystem_id: filesystemId }
   const rows = thumbnails.map(({ width, height, type, method, length }) => ({
     ...name,
     thumbnail_width: width,
@@ -186,9 +183,18 @@ async function tellQuarantine(query: Query, target: SynapseTarget, names: readon
   }
 }
 
+/**
+ * In SQLite Synapse counts by itself, from the highest id that it finds when it starts. One that runs would come to ids that were taken
+ * meanwhile, and then could quarantine nothing: so ours are far from its own.
+ */
+const FAR = 1_000_000
+
+const nextFar = `
+  SELECT CASE WHEN COALESCE(MAX(stream_id), 0) < ${FAR} THEN ${FAR} ELSE MAX(stream_id) END + 1 AS id FROM ${CHANGES}`
+
 async function nextQuarantineId(query: Query, { quarantineIds }: SynapseTarget): Promise<number> {
   const [row] = await (quarantineIds === undefined
-    ? query(`SELECT COALESCE(MAX(stream_id), 1) + 1 AS id FROM ${CHANGES}`)
+    ? query(nextFar)
     : query('SELECT nextval($1::regclass) AS id', [quarantineIds]))
   return (row && numberOrNull(row, 'id')) ?? 1
 }
