@@ -13,9 +13,6 @@ const NAMES = new Set(['cellarium', ...toolNames])
 /** What stands before it: variables, and who runs it. */
 const BEFORE = /^(?:[A-Z_]+=\S+|npx|sudo|-u|-it|docker|exec|[a-z-]+)$/
 
-/** Commands that guides name already, and that are still being written: looked at as soon as they are there. */
-const COMING: ReadonlySet<string | undefined> = new Set(['export'])
-
 /** All of a page, without those that say `…` for what is left out. */
 export function commandsIn(page: string): readonly Documented[] {
   const blocks = [...page.matchAll(/^ *```sh\n(?<text>.*?)^ *```$/gms)].map(({ groups }) => groups?.['text'] ?? '')
@@ -42,8 +39,6 @@ export async function refusalOf({ words, isWhole }: Documented): Promise<string 
   const [name, ...args] = words
   const given = name === 'cellarium' ? args : words
   const program = await programFor(given)
-  const isThere = program.commands.some((command) => command.name() === given[0])
-  if (!isThere && COMING.has(given[0])) return undefined
   withoutDoing(program)
   try {
     await program.parseAsync(['node', 'cellarium', ...given])
