@@ -1,13 +1,17 @@
 /**
  * Another Matrix server, with every file there could be: a media ID begins with how many bytes its file has, and no two files
- * are alike. Answers from memory, in pieces as from a disk, in multipart/mixed without a length of its own for the file, as most
+ * are alike. Answers from a disk, piece by piece, in multipart/mixed without a length of its own for the file, as most
  * servers do. `/asked/PREFIX` says how many requests there have been for media IDs that begin so. Prints its port. Arguments, for TLS: the
  * files of a certificate and its key, and `close` to end each connection after its answer.
  */
 import { readFileSync } from 'node:fs'
+import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises'
 import { createServer, type RequestListener, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 
 const DOWNLOAD = '/_matrix/federation/v1/media/download/'
 const ASKED = '/asked/'
@@ -15,11 +19,12 @@ const BOUNDARY = 'bench0boundary0bench'
 const HEAD = Buffer.from(
   `\r\n--${BOUNDARY}\r\nContent-Type: application/json\r\n\r\n{}\r\n--${BOUNDARY}\r\nContent-Type: video/mp4\r\n\r\n`,
 )
+const MIB = 1024 * 1024
 const TAIL = Buffer.from(`\r\n--${BOUNDARY}--\r\n`)
 
 const asked: string[] = []
-/** All files are of the same bytes but for their first ones: only the kernel copies them. Given in one write, TLS would encrypt all before any leaves. */
-const PIECE = Buffer.alloc(64 * 1024, '.')
+/** One file for all of a size. Given in one write from memory, TLS would encrypt all of it before any leaves. */
+const contents = new Map<number, Promise<FileHandle>>()
 
 const [certificate = '', key = '', after = ''] = process.argv.slice(2)
 const end = after === 'close' ? { Connection: 'close' } : {}
@@ -46,18 +51,28 @@ function sendFile(response: ServerResponse, mediaId: string): void {
     ...end,
   })
   response.write(Buffer.concat([HEAD, first]))
-  sendRest(response, size - first.length)
+  void sendRest(response, size, first.length)
 }
 
-/** One piece after the other, as fast as they are taken. */
-function sendRest(response: ServerResponse, bytes: number): void {
-  let left = bytes
-  while (left > 0) {
-    const piece = PIECE.subarray(0, Math.min(left, PIECE.length))
-    left -= piece.length
-    if (!response.write(piece)) return void response.once('drain', () => sendRest(response, left))
-  }
+async function sendRest(response: ServerResponse, size: number, start: number): Promise<void> {
+  const content = contents.get(size) ?? makeFile(size)
+  contents.set(size, content)
+  const pieces = (await content).createReadStream({ start, autoClose: false })
+  // Who asked may have left.
+  await pipeline(pieces, response, { end: false }).catch(() => {})
   response.end(TAIL)
+}
+
+/** Without a name: it ends with this process. */
+async function makeFile(size: number): Promise<FileHandle> {
+  const folder = await mkdtemp(join(tmpdir(), 'cellarium-bench-origin-'))
+  try {
+    const file = await open(join(folder, 'content'), 'w+')
+    for (let left = size; left > 0; left -= MIB) await file.write(Buffer.alloc(Math.min(left, MIB), '.'))
+    return file
+  } finally {
+    await rm(folder, { recursive: true })
+  }
 }
 
 function countOf(prefix: string): number {
