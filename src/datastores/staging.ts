@@ -80,7 +80,7 @@ class Staged implements StagedFile {
 
   async [Symbol.asyncDispose](): Promise<void> {
     // What cannot be deleted is swept by a later start; it must not hide how the upload ended.
-    if (this.#left) await rm(this.path, { force: true }).catch(() => {})
+    if (this.#left) await unlink(this.path).catch(() => {})
     this.#left = false
   }
 }

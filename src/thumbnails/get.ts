@@ -1,8 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { createReadStream, readFileSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { createReadStream, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
 import type { ByteRange, OpenObject } from '../datastores/datastore.ts'
 import type { MediaRecord } from '../db/media.ts'
 import type { OfferedObject, StoredObject } from '../db/objects.ts'
@@ -134,8 +132,9 @@ async function make(
 ): Promise<ThumbnailRecord> {
   const began = parts.clock.now()
   const target = join(parts.scratch, randomUUID())
-  await using cleanUp = new AsyncDisposableStack()
-  cleanUp.defer(() => rm(target, { force: true }))
+  using cleanUp = new DisposableStack()
+  // Whoever waits for the thumbnail waits for this, too: it takes less than the ways to another thread and back.
+  cleanUp.defer(() => rmSync(target, { force: true }))
   const generated = await generate(parts, ctx, media, { ...making, target, signal })
   const { sourceSha256, width, height, method } = making.wanted
   const variant = variantOf(ctx.homeserver.thumbnails, generated, making.stillAs)
@@ -206,7 +205,11 @@ async function store(
 /** Nearly all are small, and were written a moment ago: reading one takes less than the ways to another thread and back. */
 function bytesOf(target: string, generated: Generated): AsyncIterable<Uint8Array> {
   const isSmall = generated.kind === 'thumbnail' && generated.bytes <= SMALL_BYTES
-  return isSmall ? Readable.from([readFileSync(target)]) : createReadStream(target)
+  return isSmall ? inOnePiece(target) : createReadStream(target)
+}
+
+async function* inOnePiece(path: string): AsyncGenerator<Uint8Array> {
+  yield readFileSync(path)
 }
 
 /** The original is its own thumbnail; that is written down too, so that it is not decoded again to find out. */
