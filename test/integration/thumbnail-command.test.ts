@@ -82,6 +82,7 @@ describe('cellarium thumbnail', { timeout: PATIENT }, () => {
     expect((await place.command('in.png', '-o', 'there', '--force')).code).toBe(0)
     expect(await place.look('there')).toBe('png 512x341')
     expect(await place.command('missing.png')).toMatchObject({ code: 1, text: expect.stringContaining('ENOENT') })
+    expect(await place.command('.')).toMatchObject({ code: 1, text: 'Cannot make a thumbnail: . is no file' })
     expect(await place.command('in.png', '-w', '0')).toMatchObject({ code: 1, text: expect.stringContaining('pixels') })
   })
 })
