@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { copyFile, mkdtemp, rm, stat } from 'node:fs/promises'
+import { access, copyFile, mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
@@ -89,7 +89,7 @@ function tell(error: Error): string {
 const isAboutFiles = (error: unknown): error is Error => error instanceof Error && 'syscall' in error
 
 async function make({ thumbnails }: MainConfig, wanted: Wanted): Promise<string> {
-  const { size } = await stat(wanted.input)
+  const size = await bytesIn(wanted.input)
   await using cleanUp = new AsyncDisposableStack()
   const folder = await mkdtemp(join(tmpdir(), 'cellarium-'))
   cleanUp.defer(() => rm(folder, { recursive: true, force: true }))
@@ -104,6 +104,14 @@ async function make({ thumbnails }: MainConfig, wanted: Wanted): Promise<string>
   const made = generated.kind === 'original' ? wanted.input : target
   await copyFile(made, output, wanted.replace ? 0 : constants.COPYFILE_EXCL)
   return await reportOf(output, generated)
+}
+
+/** Decoders run elsewhere, where it would show late that there is no file, or none that may be read. */
+async function bytesIn(path: string): Promise<number> {
+  const found = await stat(path)
+  if (!found.isFile()) throw new Refused('not_thumbnailable', `Cannot make a thumbnail: ${path} is no file`)
+  await access(path, constants.R_OK)
+  return found.size
 }
 
 async function generate(job: ThumbnailJob): Promise<Generated> {

@@ -21,6 +21,9 @@ const NAMES: ReadonlyMap<string, string> = new Map(
   ]),
 )
 
+/** Larger than any picture; more digits would not be computed with exactly. */
+const LARGEST_SIDE = 999_999_999
+
 /** What the queries that come again and again ask for, by the options that they were asked under. */
 const KNOWN = new WeakMap<Query, { readonly options: Options; readonly asked: AskedThumbnail }>()
 
@@ -93,10 +96,11 @@ async function answerThumbnail(
 function side(call: Call, name: 'width' | 'height'): number {
   const text = call.query.get(name)
   if (text === null || text === '') throw new Refused('bad_request', 'Width and height are required')
-  if (!/^\d{1,6}$/.test(text) || Number(text) === 0) {
+  if (!/^\d+$/.test(text) || Number(text) === 0) {
     throw new Refused('bad_request', `${name} must be a whole number of pixels greater than zero`)
   }
-  return Number(text)
+  // As much as that means: the largest there is.
+  return Math.min(Number(text), LARGEST_SIDE)
 }
 
 function method(call: Call): 'crop' | 'scale' {

@@ -7,6 +7,7 @@ import { formatMxc, isMediaId } from '../matrix/ids.ts'
 import * as pending from '../media/pending.ts'
 import * as uploads from '../media/upload.ts'
 import { describe } from '../thumbnails/describe.ts'
+import type { BlurhashOptions } from '../thumbnails/job.ts'
 import { type Answer, json } from './answers.ts'
 import type { Call } from './call.ts'
 import { blurhashOptions } from './info.ts'
@@ -16,10 +17,11 @@ import type { HttpParts } from './parts.ts'
 export async function upload(parts: HttpParts, call: Call): Promise<Answer> {
   const began = parts.clock.now()
   const received = incoming(call)
+  const blurhash = blurhashWanted(call)
   const stored = await uploads.receive(parts, call, received)
   tell(parts, call, stored, { contentType: received.contentType, began })
   thumbnailsAfterAnswer(parts, call, stored)
-  return json({ content_uri: formatMxc(stored), ...(await blurhashFor(parts, call, stored)) })
+  return json({ content_uri: formatMxc(stored), ...(await blurhashFor(parts, call, stored, blurhash)) })
 }
 
 /** `POST create`: a media id now, its content later. Source: MSC2246. */
@@ -37,10 +39,11 @@ export async function fill(parts: HttpParts, call: Call): Promise<Answer> {
   }
   if (!isMediaId(mediaId)) throw new Refused('not_found', 'Media expired or not found.')
   const began = parts.clock.now()
+  const blurhash = blurhashWanted(call)
   const stored = await uploads.fill(parts, call, mediaId, () => incoming(call))
   tell(parts, call, stored, { contentType: mediaTypeOf(call.request.headers['content-type']), began })
   thumbnailsAfterAnswer(parts, call, stored)
-  return json(await blurhashFor(parts, call, stored))
+  return json(await blurhashFor(parts, call, stored, blurhash))
 }
 
 /** Makes thumbnails in advance, where that is wanted, once the uploader has its answer. */
@@ -54,6 +57,12 @@ function thumbnailsAfterAnswer(parts: HttpParts, call: Call, { origin, mediaId }
   })
 }
 
+/** How a blurhash is to be made of what comes; undefined for none. Read before it comes: what is refused for it must not be stored. */
+function blurhashWanted(call: Call): BlurhashOptions | undefined {
+  const options = blurhashOptions(call)
+  return options && call.flag('xyz.amorgan.generate_blurhash', false) ? options : undefined
+}
+
 /**
  * The blurhash of what was uploaded, for senders that ask for it. The upload has succeeded by then, whatever comes of this.
  * Source: MSC2448, under its unstable name, as in MMR 1.2.
@@ -62,9 +71,9 @@ async function blurhashFor(
   parts: HttpParts,
   call: Call,
   { origin, mediaId }: uploads.Uploaded,
+  options: BlurhashOptions | undefined,
 ): Promise<{ 'xyz.amorgan.blurhash'?: string }> {
-  const options = blurhashOptions(call)
-  if (!options || !call.flag('xyz.amorgan.generate_blurhash', false)) return {}
+  if (!options) return {}
   try {
     const record = await parts.records.find(origin, mediaId)
     const { blurhash } = record ? await describe(parts, call, record, options) : { blurhash: null }

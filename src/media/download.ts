@@ -188,7 +188,9 @@ export async function findBytes(
   } catch (error) {
     if (!(error instanceof ObjectMissing)) throw error
     const now = await findObject(parts.db.read, object.sha256)
-    const isElsewhere = now && (now.datastore !== object.datastore || now.location !== object.location)
+    // Deleted a moment ago: nobody lost it.
+    if (!now) throw new Refused('not_found', 'Not found', { cause: error })
+    const isElsewhere = now.datastore !== object.datastore || now.location !== object.location
     if (isElsewhere) return await findBytes(parts, ctx, now, part)
     if (!isMarkedLost(object)) {
       ctx.log.error({ err: error, sha256: object.sha256 }, 'an object is lost; uploading the same file again heals it')

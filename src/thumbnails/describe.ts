@@ -5,9 +5,9 @@ import { commitDescription, type DescriptionRecord, findDescription } from '../d
 import type { MediaRecord } from '../db/media.ts'
 import type { SharedWork } from '../lib/shared-work.ts'
 import type { Context } from '../media/context.ts'
-import { findBytes } from '../media/download.ts'
 import type { ThumbnailParts } from './get.ts'
 import type { BlurhashOptions, Generated } from './job.ts'
+import { decodeStored } from './source.ts'
 
 export interface DescribeParts extends Omit<ThumbnailParts, 'records'> {
   /** Media being described, by their content. */
@@ -53,17 +53,15 @@ async function decode(
   signal: AbortSignal,
   blurhash: BlurhashOptions | undefined,
 ): Promise<Generated> {
-  const { object, opened } = await findBytes(parts, ctx, media)
-  await using _ = opened
-  await using source = await parts.datastores.localFile(object, opened)
   const target = join(parts.scratch, randomUUID())
   await using cleanUp = new AsyncDisposableStack()
   cleanUp.defer(() => rm(target, { force: true }))
   const { maxSourceBytes, maxPixels, types, stillFrame } = ctx.homeserver.thumbnails
   const size = { width: blurhash?.thumbWidth ?? side, height: blurhash?.thumbHeight ?? side, method: 'scale' } as const
   const limits = { maxSourceBytes, maxPixels }
-  const job = { source: source.path, target, ...size, limits, types, stillFrame, sound: true } as const
-  return await parts.thumbnailPool.generate(blurhash ? { ...job, blurhash } : job, signal)
+  const job = { target, ...size, limits, types, stillFrame, sound: true } as const
+  const wanted = blurhash ? { ...job, blurhash } : job
+  return await decodeStored(parts, ctx, media, (source) => parts.thumbnailPool.generate({ source, ...wanted }, signal))
 }
 
 function descriptionOf(generated: Generated): DescriptionRecord {

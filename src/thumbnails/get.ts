@@ -10,7 +10,7 @@ import { Refused } from '../lib/errors.ts'
 import { type EventParts, thumbnailGenerated } from '../lib/events.ts'
 import { chooseDatastore } from '../media/choose.ts'
 import type { Context } from '../media/context.ts'
-import { type DownloadParts, findBytes, type OpeningParts, openObject } from '../media/download.ts'
+import { type DownloadParts, type OpeningParts, openObject } from '../media/download.ts'
 import { isMarkedLost } from '../media/lost.ts'
 import { type ObjectParts, storeObject } from '../media/objects.ts'
 import type { Records } from '../media/records.ts'
@@ -18,6 +18,7 @@ import type { AnimationType, Generated, StillType } from './job.ts'
 import type { ThumbnailMaking } from './once.ts'
 import type { ThumbnailPool } from './pool.ts'
 import { type AskedThumbnail, type Plan, planFor } from './plan.ts'
+import { decodeStored } from './source.ts'
 import { variantOf } from './variants.ts'
 
 const ASK_AGAIN_MS = 1000
@@ -161,15 +162,10 @@ async function generate(
   media: MediaRecord,
   { wanted, animateAs, stillAs, target, signal }: Making & { readonly target: string; readonly signal: AbortSignal },
 ): Promise<Generated> {
-  // Opened for what opening finds out: a lost object is the server's trouble, not the picture's.
-  const { object, opened } = await findBytes(parts, ctx, media)
-  await using _ = opened
-  await using source = await parts.datastores.localFile(object, opened)
   const { maxSourceBytes, maxPixels, types, stillFrame } = ctx.homeserver.thumbnails
   const { width, height } = wanted
   const method = wanted.method === 'crop' ? 'crop' : 'scale'
   const job = {
-    source: source.path,
     target,
     width,
     height,
@@ -180,7 +176,7 @@ async function generate(
     ...(animateAs ? { animateAs } : {}),
     ...(stillAs ? { stillAs } : {}),
   } as const
-  return await parts.thumbnailPool.generate(job, signal)
+  return await decodeStored(parts, ctx, media, (source) => parts.thumbnailPool.generate({ source, ...job }, signal))
 }
 
 /** Which thumbnail, and for whose media. */

@@ -22,6 +22,8 @@ export interface ThumbnailPoolOptions {
   readonly programs?: Promise<Programs>
   /** By how much workers give way to the server, as `nice` has it: 0 to 19; not at all if not given. */
   readonly niceness?: number
+  /** How long a worker may take until it is ready, in ms; 15 s if not given. */
+  readonly startTimeoutMs?: number
   readonly log: Log
   /** How long a worker without work is kept; a minute if not given. */
   readonly idleMs?: number
@@ -105,11 +107,13 @@ export class ThumbnailPool {
       jobTimeoutMs,
       log,
       niceness = 0,
+      startTimeoutMs,
       memoryLimitBytes = defaultMemoryLimitBytes,
       workerFile: file = ownWorkerFile(),
     } = this.#options
     const programs = (await this.#options.programs) ?? {}
-    const worker = await WorkerProcess.start({ file, jobTimeoutMs, memoryLimitBytes, programs, niceness, log })
+    const usual = { file, jobTimeoutMs, memoryLimitBytes, programs, niceness, log }
+    const worker = await WorkerProcess.start(startTimeoutMs === undefined ? usual : { ...usual, startTimeoutMs })
     this.#workers.add(worker)
     void worker.ended.then(() => this.#forget(worker))
     if (!this.#closed) return worker

@@ -18,11 +18,14 @@ export interface WorkerOptions {
   readonly programs: Programs
   /** By how much it gives way to the server, 0 to 19; not at all if not given. */
   readonly niceness?: number
+  /** How long it may take until it is ready, in ms. */
+  readonly startTimeoutMs?: number
   readonly log: Log
 }
 
 /** A machine under load needs seconds for what usually takes a quarter of one. */
-const startTimeoutMs = 15_000
+const usualStartTimeoutMs = 15_000
+const askAgainMs = 10_000
 /** A caller that leaves lets its worker finish within this time: starting another one costs as much. */
 const graceMs = 250
 const stderrKept = 2000
@@ -45,7 +48,10 @@ export class WorkerProcess {
   #how: string | undefined
   #residentBytes = 0
 
-  /** @throws Error when the process cannot be started: a defect of the installation, not of a file. */
+  /**
+   * @throws Refused `limited` when the process is not ready in time: the machine has too much to do
+   * @throws Error when it cannot be started: a defect of the installation, not of a file
+   */
   static async start(options: WorkerOptions): Promise<WorkerProcess> {
     const worker = new WorkerProcess(options, await mkdtemp(join(tmpdir(), 'cellarium-worker-')))
     await worker.#started()
@@ -117,11 +123,22 @@ export class WorkerProcess {
   }
 
   async #started(): Promise<void> {
-    const timer = setTimeout(() => this.#end(new Error(`no answer within ${startTimeoutMs} ms`)), startTimeoutMs)
+    const { startTimeoutMs = usualStartTimeoutMs, log } = this.#options
+    const late = new Refused('limited', 'Thumbnails are made too slowly at the moment; try again later', {
+      retryAfterMs: askAgainMs,
+    })
+    const timer = setTimeout(() => this.#end(late), startTimeoutMs)
     const answer = await this.#nextAnswer()
     clearTimeout(timer)
     if (answer.kind === 'ready') return
     await this.ended
+    if (this.#endedBy === late) {
+      log.error(
+        { pid: this.pid, waitedMs: startTimeoutMs, stderr: this.#stderr },
+        'a thumbnail worker is not ready in time',
+      )
+      throw late
+    }
     const why = this.#endedBy?.message ?? (answer.kind === 'gone' ? answer.how : answer.kind)
     throw new Error(`the thumbnail worker ${this.#options.file.pathname} does not start: ${why} ${this.#stderr}`.trim())
   }

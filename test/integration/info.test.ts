@@ -134,6 +134,14 @@ describe('A blurhash', () => {
     await app.reload(ON)
   })
 
+  test('that is asked for in words that mean nothing is refused before anything is stored', async () => {
+    const asked = { token: ALICE.token, method: 'POST', body: 'not stored' }
+    const before = app.sql('SELECT count(*) AS count FROM media')
+    const answer = await app.ask('/_matrix/media/v3/upload?xyz.amorgan.generate_blurhash=perhaps', asked)
+    expect(answer).toMatchObject({ status: 400, json: { errcode: 'M_INVALID_PARAM' } })
+    expect(app.sql('SELECT count(*) AS count FROM media')).toEqual(before)
+  })
+
   test('is made anew when it is to have more detail, or was not asked for before', async () => {
     const bytes = await (await quarters({ width: 90, height: 80 })).png().toBuffer()
     const { [BLURHASH]: before = '' } = await uploadAsking(bytes)

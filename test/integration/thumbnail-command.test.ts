@@ -82,6 +82,7 @@ describe('cellarium thumbnail', { timeout: PATIENT }, () => {
     expect((await place.command('in.png', '-o', 'there', '--force')).code).toBe(0)
     expect(await place.look('there')).toBe('png 512x341')
     expect(await place.command('missing.png')).toMatchObject({ code: 1, text: expect.stringContaining('ENOENT') })
+    expect(await place.command('.')).toMatchObject({ code: 1, text: 'Cannot make a thumbnail: . is no file' })
     expect(await place.command('in.png', '-w', '0')).toMatchObject({ code: 1, text: expect.stringContaining('pixels') })
   })
 })
@@ -93,6 +94,13 @@ describe("matrix-media-repo's thumbnailer", { timeout: PATIENT }, () => {
     const flags = ['-i', 'in.png', '-o=out.png', '-w', '96', '-h=64', '-m', 'crop', '-f', 'image/png']
     for (let time = 0; time < 2; time++) expect((await run(path, 'thumbnailer', ...flags)).code).toBe(0)
     expect(await place.look('out.png')).toBe('png 96x64')
+    for (const [said, code] of [
+      ['-a=true', 0],
+      ['-a=false', 0],
+      ['-a=perhaps', 1],
+    ] as const) {
+      expect(await run(path, 'thumbnailer', ...flags, said)).toMatchObject({ code })
+    }
     const help = await run(path, 'thumbnailer', '-help')
     expect([help.code, help.text]).toEqual([0, expect.stringContaining('--h <pixels>')])
     expect(await run(path, 'thumbnailer', '-o', 'x')).toMatchObject({ code: 1, text: expect.stringContaining('--i') })

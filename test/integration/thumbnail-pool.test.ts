@@ -178,6 +178,15 @@ describe('thumbnails are made by a process of their own', () => {
   })
 })
 
+test('A process that is not ready in time is a machine with too much to do: callers are told to come back', async () => {
+  const before = await workerFolders()
+  // It starts no sooner than Node does.
+  const pool = openPool({ startTimeoutMs: 1 })
+  await expect(pool.generate(job(good), stays)).rejects.toEqual(refusal('limited', /try again later/))
+  expect(workersRunning()).toBe(0)
+  expect(await workerFolders()).toEqual(before)
+})
+
 describe('a bad file costs one answer', () => {
   test('when it is damaged, cut off, empty or a decompression bomb, and the worker goes on', async () => {
     const pool = openPool()
