@@ -1,18 +1,26 @@
 import type { Log } from '../lib/log.ts'
-import { problemsIn, type Tally } from '../imports/tally.ts'
 import { bytes, count } from './amounts.ts'
 import { bar, type ProgressOutput } from './progress-line.ts'
 
 const LINE_EVERY_MS = 10_000
+
+/** How far it is. */
+export interface Progress {
+  readonly rows: number
+  readonly bytes: number
+  readonly problems: number
+}
 
 interface DisplayParts {
   readonly output: ProgressOutput
   /** In ms that only go up. */
   readonly now: () => number
   readonly log: Log
+  /** What is being done to them: `imported`. */
+  readonly verb: string
 }
 
-/** Shows how far an import is: one line that changes on a terminal, now and then a line of the log elsewhere. */
+/** Shows how far an import or an export is: one line that changes on a terminal, now and then a line of the log elsewhere. */
 export class ImportDisplay implements Disposable {
   readonly #parts: DisplayParts
   readonly #began: number
@@ -26,21 +34,20 @@ export class ImportDisplay implements Disposable {
     this.#shownAt = this.#began
   }
 
-  show(tally: Tally, rows: number): void {
-    const { output, now, log } = this.#parts
+  show({ rows, bytes: size, problems }: Progress, all: number): void {
+    const { output, now, log, verb } = this.#parts
     // What a broken-off run did was not done now.
-    this.#first ??= tally.rows
-    const perSecond = Math.round(((tally.rows - this.#first) * 1000) / Math.max(1, now() - this.#began))
-    const share = rows === 0 ? 1 : Math.min(1, tally.rows / rows)
-    const problems = problemsIn(tally)
+    this.#first ??= rows
+    const perSecond = Math.round(((rows - this.#first) * 1000) / Math.max(1, now() - this.#began))
+    const share = all === 0 ? 1 : Math.min(1, rows / all)
     if (output.isTTY) {
-      const wrong = problems > 0 ? `, ${count(problems)} could not be imported` : ''
-      const text = `${count(tally.rows)} of ${count(rows)} records, ${bytes(tally.bytes)}, ${count(perSecond)}/s${wrong}`
+      const wrong = problems > 0 ? `, ${count(problems)} could not be ${verb}` : ''
+      const text = `${count(rows)} of ${count(all)} records, ${bytes(size)}, ${count(perSecond)}/s${wrong}`
       output.write(`\r${bar(share)} ${Math.floor(share * 100)} %, ${text}\u001b[K`)
       this.#isOpen = true
     } else if (now() - this.#shownAt >= LINE_EVERY_MS) {
       this.#shownAt = now()
-      log.info({ problems, perSecond }, `${tally.rows}/${rows} imported (${Math.floor(share * 100)}%)`)
+      log.info({ problems, perSecond }, `${rows}/${all} ${verb} (${Math.floor(share * 100)}%)`)
     }
   }
 
