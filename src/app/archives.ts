@@ -81,7 +81,8 @@ export async function openArchiveFiles(
   { files, only, ...hearing }: FolderImport,
 ): Promise<OpenedArchive> {
   const manifest = await manifestIn(files)
-  if (!manifest) throw new Refused('bad_request', 'none of the files has a manifest.json: that is in the archive’s last file')
+  if (!manifest)
+    throw new Refused('bad_request', 'none of the files has a manifest.json: that is in the archive’s last file')
   const plan = await planArchive(manifest, files)
   const homeserver = homeserverOf(tools, manifest.entity)
   const named = (name: string) => tools.snapshot.homeservers.find((one) => isSameServer(one.name, name))

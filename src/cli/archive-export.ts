@@ -41,7 +41,9 @@ function exportCommand(name: string, argument: string, description: string, isRi
 /** `gdpr_export` with MMR's flags. */
 export function gdprExportCommand(): Command {
   const command: Command = new Command('gdpr_export')
-    .description('export the media of a user or a server (MMR’s name for `export user` and `export server`, with its flags)')
+    .description(
+      'export the media of a user or a server (MMR’s name for `export user` and `export server`, with its flags)',
+    )
     .option('--config <path>', 'file or folder (else REPO_CONFIG, else the defaults)')
     .option('--entity <id>', 'the user id or server name')
     .option('--destination <folder>', 'where to put the archive', './gdpr-data')

@@ -57,13 +57,18 @@ export function gdprImportCommand(): Command {
 async function importFolder({ directory, verify, onlyEntity, list, ...source }: ArchiveFlags): Promise<void> {
   const work = async (tools: Tools, signal: AbortSignal) => {
     await using problems = new ProblemList(list, (line) => console.log(line))
-    using display = new ImportDisplay({ output: process.stderr, now: () => performance.now(), log: tools.log })
+    using display = new ImportDisplay({
+      output: process.stderr,
+      now: () => performance.now(),
+      log: tools.log,
+      verb: 'imported',
+    })
     const { openArchiveFiles } = await import('../app/archives.ts')
     const archive = await openArchiveFiles(tools, {
       files: await filesIn(directory),
       only: onlyEntity,
       signal,
-      onProgress: (tally, rows) => display.show(tally, rows),
+      onProgress: (tally, rows) => display.show({ ...tally, problems: problemsIn(tally) }, rows),
       onProblem: (problem) => problems.add(problem),
     })
     if (archive.plan.manifest.media.length === 0) {

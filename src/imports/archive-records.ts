@@ -13,11 +13,6 @@ export interface ArchiveOwners {
   readonly only: string | undefined
 }
 
-/** What the archive says of a media, and where it is. */
-export interface ArchiveRecord extends ImportedRecord {
-  readonly planned: PlannedMedia
-}
-
 /** The records of an archive, in the order in which its bytes are read. `name`: the same each time it is imported. */
 export function archiveRecords(plan: ArchivePlan, name: string, owners: ArchiveOwners): RecordSource {
   const wanted = plan.media.filter(({ media }) => isOf(media, owners.only))
@@ -39,16 +34,14 @@ const isOf = ({ uploader, origin }: PlannedMedia['media'], only: string | undefi
   only === undefined || only === uploader || only === origin
 
 function readPlanned(
-  planned: PlannedMedia,
+  { media }: PlannedMedia,
   { isOurs, isFrozen }: ArchiveOwners,
-): { readonly record: ArchiveRecord } | { readonly passed: Passed } {
-  const { media } = planned
+): { readonly record: ImportedRecord } | { readonly passed: Passed } {
   const uploader = isUserId(media.uploader) ? media.uploader : null
   // As MMR: nobody uploads to a server that is not theirs.
   if (uploader !== null && serverOf(uploader) !== media.origin) return { passed: 'invalid' }
   return {
     record: {
-      planned,
       origin: media.origin,
       mediaId: media.mediaId,
       kind: isOurs(media.origin) ? 'upload' : 'remote',

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Datastores } from '../datastores/datastores.ts'
 import { formatMxc } from '../matrix/ids.ts'
-import { archiveBytes, s3UrlBytes } from './archive-bytes.ts'
+import { archiveBytes, plannedByName, s3UrlBytes } from './archive-bytes.ts'
 import type { ArchivePlan } from './archive-plan.ts'
 import { type ArchiveOwners, archiveRecords } from './archive-records.ts'
 import type { RecordSource } from './records.ts'
@@ -19,8 +19,9 @@ export async function importArchive(
   plan: ArchivePlan,
   owners: ArchiveOwners,
 ): Promise<Tally> {
-  await using bytes = archiveBytes()
-  const sources = [bytes, s3UrlBytes(parts.datastores.all)]
+  const byName = plannedByName(plan)
+  await using bytes = archiveBytes(byName)
+  const sources = [bytes, s3UrlBytes(byName, parts.datastores.all)]
   // One: a tar is read from its beginning to its end.
   return await runImport({ ...parts, sources, copy: true, workers: 1 }, recordsOf(plan, owners))
 }
