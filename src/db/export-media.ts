@@ -126,7 +126,7 @@ export async function insertExported(
       .expression((of) =>
         of
           .selectFrom(given(tx, rows, COLUMNS).as('row'))
-          .select(({ val }) => [val(exportId).as('export_id'), val(part).as('part')])
+          .select((is) => [is.val(exportId).as('export_id'), is.val(part).as('part')])
           .select(columns),
       )
       .execute()
@@ -174,7 +174,7 @@ export async function countExported(db: Queryable, exportId: string): Promise<Re
     .where('export_id', '=', exportId)
     .groupBy('left_out')
     .execute()
-  return new Map(rows.map(({ leftOut, count }) => [leftOut, Number(count)]))
+  return new Map(rows.map(({ leftOut, count }) => [leftOut, count]))
 }
 
 /** Which parts of an export hold something that is quarantined by now, or was when it was deleted. */
@@ -205,17 +205,19 @@ const quarantinedIn = (db: Queryable, exportId: string) =>
     .selectFrom('export_media')
     .where('export_media.export_id', '=', exportId)
     .where('export_media.file_name', '!=', '')
-    .where(({ or, exists, selectFrom }) =>
-      or([
-        exists(
-          selectFrom('media')
+    .where((is) =>
+      is.or([
+        is.exists(
+          is
+            .selectFrom('media')
             .select('media.sha256')
             .whereRef('media.origin', '=', 'export_media.origin')
             .whereRef('media.media_id', '=', 'export_media.media_id')
             .where('media.quarantined_at', 'is not', null),
         ),
-        exists(
-          selectFrom('deleted_media')
+        is.exists(
+          is
+            .selectFrom('deleted_media')
             .select('deleted_media.sha256')
             .whereRef('deleted_media.origin', '=', 'export_media.origin')
             .whereRef('deleted_media.media_id', '=', 'export_media.media_id')

@@ -37,9 +37,11 @@ function readPlanned(
   { media }: PlannedMedia,
   { isOurs, isFrozen }: ArchiveOwners,
 ): { readonly record: ImportedRecord } | { readonly passed: Passed } {
-  const uploader = isUserId(media.uploader) ? media.uploader : null
+  // `@sharedsecret` is nobody of a server.
+  const uploader = /^@[^:\0]+$/.test(media.uploader) || isUserId(media.uploader) ? media.uploader : null
+  const server = serverOf(uploader ?? '')
   // As MMR: nobody uploads to a server that is not theirs.
-  if (uploader !== null && serverOf(uploader) !== media.origin) return { passed: 'invalid' }
+  if (server !== undefined && server !== media.origin) return { passed: 'invalid' }
   return {
     record: {
       origin: media.origin,

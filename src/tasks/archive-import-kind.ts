@@ -10,7 +10,9 @@ const DAY_MS = 24 * 3_600_000
 /** An import whose next file does not come for so long is given up. */
 export const PATIENCE_MS = 7 * DAY_MS
 
-export const idOf = ({ params }: Pick<Task, 'params'>) => String(params['import_id'])
+/** Only a task that somebody wrote by hand has none. */
+const textOf = (value: unknown) => (typeof value === 'string' ? value : '')
+export const idOf = ({ params }: Pick<Task, 'params'>) => textOf(params['import_id'])
 
 /** How far an import is while its files come. */
 export interface Coming {

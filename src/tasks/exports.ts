@@ -15,7 +15,8 @@ export interface ExportTaskParts extends PlaceParts, Omit<ExportSourceParts, 'si
 
 /** Writes an archive part by part. A run that is broken off is gone on with behind the last part that was kept. */
 export async function runExport(parts: ExportTaskParts, task: RunningTask): Promise<string> {
-  const exportId = String(task.params['export_id'])
+  const { export_id: exportId } = task.params
+  if (typeof exportId !== 'string') return 'the task names no export'
   const found = await findExport(parts.db.read, exportId)
   if (!found || found.finishedAt !== null) return ''
   const { homeservers } = parts.config()

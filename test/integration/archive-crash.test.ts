@@ -15,13 +15,14 @@ import { type Server, startServer } from '../support/server.ts'
 
 const SECRET = 'shared_secret_Zk3m'
 const CELLARIUM = fileURLToPath(new URL('../../bin/cellarium.js', import.meta.url))
-const KILLS = 3
+const KILLS = 2
 const PATIENT = { timeout: 240_000 }
 const random = seededRandom()
 console.log(`archive-crash.test.ts: seed ${random.seed}; CELLARIUM_TEST_SEED=${random.seed} has the same moments again`)
 
+/** Found by the address at which it is asked. */
 const config = {
-  homeservers: [{ name: 'example.org', csApi: 'http://127.0.0.1:1' }],
+  homeservers: [{ name: '127.0.0.1', csApi: 'http://127.0.0.1:1' }],
   sharedSecretAuth: { enabled: true, token: SECRET },
   archiving: { targetBytesPerPart: 60_000 },
   uploads: { minBytes: 0 },
@@ -33,7 +34,7 @@ const sent = new Map<string, string>()
 beforeAll(async () => {
   ;[here, there] = await Promise.all([temporaryFolder(), temporaryFolder()])
   await using server = await startServer({ config, folder: here.path })
-  for (let n = 0; n < 60; n++) {
+  for (let n = 0; n < 40; n++) {
     const body = randomBytes(10_000 + n)
     const { content_uri: uri } = await ask(server, '/_matrix/media/v3/upload', body)
     sent.set(String(uri), sha256(body))
@@ -45,7 +46,7 @@ afterAll(async () => {
 })
 
 async function ask(server: Server, path: string, body?: Buffer, method = 'POST'): Promise<Record<string, unknown>> {
-  const headers = { authorization: `Bearer ${SECRET}`, host: 'example.org', 'content-type': 'image/png' }
+  const headers = { authorization: `Bearer ${SECRET}`, 'content-type': 'image/png' }
   const answer = await fetch(`${server.url}${path}`, {
     method,
     headers,
@@ -95,22 +96,25 @@ async function expectAll(files: readonly Buffer[]): Promise<void> {
   for (const [uri, hash] of sent) expect(bytes.get(media.get(uri)?.fileName ?? '')).toBe(hash)
 }
 
+const of = (where: Folder) => ['-config', join(where.path, 'cellarium.yaml')]
+const run = (name: string, args: readonly string[]) => [process.execPath, CELLARIUM, name, ...args]
+
 let archive: Buffer[]
 
 test('An export by the API', PATIENT, async () => {
   let id = ''
   await using server = await killedOver(here, async (first) => {
-    const begun = await ask(first, `${BASE}/server/example.org/export`)
+    const begun = await ask(first, `${BASE}/server/127.0.0.1/export`)
     id = String(begun['export_id'])
     return Number(begun['task_id'])
   })
   const { parts } = await ask(server, `${BASE}/export/${id}/metadata`, undefined, 'GET')
   archive = []
   for (const { index } of parts as { index: number }[]) {
-    const answer = await fetch(`${server.url}${BASE}/export/${id}/part/${index}`, { headers: { host: 'example.org' } })
+    const answer = await fetch(`${server.url}${BASE}/export/${id}/part/${index}`)
     archive.push(Buffer.from(await answer.arrayBuffer()))
   }
-  expect(archive.length).toBeGreaterThan(8)
+  expect(archive.length).toBeGreaterThan(6)
   await expectAll(archive)
 })
 
@@ -125,7 +129,7 @@ test('An import by the API', PATIENT, async () => {
   const objects = 'SELECT count(*) AS count FROM objects'
   expect(sql(there, objects)).toEqual(sql(here, objects))
   const usage =
-    "SELECT sum(files) AS files, sum(bytes) AS bytes FROM (SELECT * FROM usage_totals UNION ALL SELECT subject, bytes, files FROM usage_changes) WHERE subject = 'server:example.org'"
+    "SELECT sum(files) AS files, sum(bytes) AS bytes FROM (SELECT * FROM usage_totals UNION ALL SELECT subject, bytes, files FROM usage_changes) WHERE subject = 'server:127.0.0.1'"
   expect(sql(there, usage)).toEqual(sql(here, usage))
   expect(sql(there, 'SELECT * FROM archive_import_parts')).toEqual([])
 })
@@ -133,9 +137,7 @@ test('An import by the API', PATIENT, async () => {
 test('gdpr_export and gdpr_import', PATIENT, async () => {
   await using folder = await temporaryFolder()
   const destination = join(folder.path, 'archive')
-  const of = (where: Folder) => ['-config', join(where.path, 'cellarium.yaml')]
-  const run = (name: string, args: readonly string[]) => [process.execPath, CELLARIUM, name, ...args]
-  const exporting = run('gdpr_export', [...of(here), '-entity', 'example.org', '-destination', destination])
+  const exporting = run('gdpr_export', [...of(here), '-entity', '127.0.0.1', '-destination', destination])
   for (let kill = 0; kill < KILLS; kill++) await killAfter(exporting, 400 + random.below(900))
   const left: string[] = await readdir(destination).catch(() => [])
   if (!left.includes('export-manifest.tgz')) await runProgram({ command: exporting })

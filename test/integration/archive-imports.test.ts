@@ -183,7 +183,10 @@ describe('An import', () => {
     ['a path', async () => [await archiveOf([one(0), one(1, { file: '../../x' })])], /file 1: .* is no name of a file/],
     [
       'a link',
-      async () => [await archiveOf([one(0), one(1, { file: 'another' })]), await tarOf([{ name: 'a', type: 'symlink', linkname: '/etc/passwd' }])],
+      async () => [
+        await archiveOf([one(0), one(1, { file: 'another' })]),
+        await tarOf([{ name: 'a', type: 'symlink', linkname: '/etc/passwd' }]),
+      ],
       /is no file but a symlink/,
     ],
     ['no archive at all', async () => [Buffer.from('hello')], /file 1: The archive is refused/],

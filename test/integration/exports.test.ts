@@ -145,12 +145,12 @@ test('The files of exports have their names in the records, so that no sweep tak
   expect(files.length).toBeGreaterThan(1)
 })
 
-describe('Self-service', () => {
-  const settings = (archiving: object) => ({
-    admins: [ADMIN.userId],
-    archiving: { targetBytesPerPart: 60_000, ...archiving },
-  })
+const settings = (archiving: object) => ({
+  admins: [ADMIN.userId],
+  archiving: { targetBytesPerPart: 60_000, ...archiving },
+})
 
+describe('Self-service', () => {
   test('is off at first, on where archiving.selfService says so, and nobody gets at others’ media by it', async () => {
     expect((await order(`user/${BOB.userId}`, BOB.token)).status).toBe(403)
     await app.reload(settings({ selfService: true }))
