@@ -46,16 +46,22 @@ export const toolNames: readonly string[] = Object.keys(aliases)
 
 /** Runs the command that `argv` names. A configuration that cannot be used ends with status 2, whatever the command. */
 export async function run(argv: readonly string[]): Promise<void> {
-  const program = new Command('cellarium').description('A Matrix media repository.').version(VERSION)
-  for (const load of wanted(argv.slice(2))) {
-    const command = await load()
-    program.addCommand(command, { isDefault: command.name() === 'serve' })
-  }
+  const program = await programFor(argv.slice(2))
   try {
     await program.parseAsync(argv)
   } catch (error) {
     reportUnusable(error)
   }
+}
+
+/** The program with the command that these arguments name, or with all of them. */
+export async function programFor(args: readonly string[]): Promise<Command> {
+  const program = new Command('cellarium').description('A Matrix media repository.').version(VERSION)
+  for (const load of wanted(args)) {
+    const command = await load()
+    program.addCommand(command, { isDefault: command.name() === 'serve' })
+  }
+  return program
 }
 
 /** The command that is named; all of them where the help may be asked for. */

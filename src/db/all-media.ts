@@ -55,7 +55,7 @@ const pageOfMedia = compiled((db, from: { origin: string; mediaId: string; limit
 /** How many there are. */
 export const countAllMedia = async (db: Queryable): Promise<number> => (await mediaCounted(db, {}))[0]?.media ?? 0
 
-const mediaCounted = compiled((db, _: object) =>
+const mediaCounted = compiled((db, _none: object) =>
   db.selectFrom('media').select((is) => is.fn.countAll<number>().as('media')),
 )
 

@@ -113,11 +113,18 @@ export class MediaFolder implements AsyncDisposable {
 
   async #link(target: string, record: OutgoingRecord, { path }: OutgoingBytes): Promise<boolean> {
     if (path === undefined || this.#copy) return false
+    const found = await stat(path)
     // What looks damaged is read, so that it can be said what is wrong with it.
-    if ((await stat(path)).size !== record.size) return false
+    if (found.size !== record.size || !this.#mayRead(found)) return false
     if (!(await linkFile(path, { to: target, readersOf: this.path }))) return false
     await syncFolder(dirname(target))
     return true
+  }
+
+  /** A link has the owner and the mode of our file, and the homeserver may run as somebody else. */
+  #mayRead({ uid, gid, mode }: Owner): boolean {
+    const { uid: owner, gid: group } = this.#owner
+    return owner === 0 || owner === uid || (mode & 0o004) !== 0 || (group === gid && (mode & 0o040) !== 0)
   }
 
   async #copyTo(target: string, record: OutgoingRecord, bytes: OutgoingBytes): Promise<Put> {

@@ -57,9 +57,9 @@ export async function judgeForSynapse(store: SynapseStore, records: readonly Out
     (await synapseNamed(store.db, store.target, rowsOf(wanted))).map((row) => [nameOf(row), row] as const),
   )
   const judged = await Promise.all(
-    wanted.map(({ record, row }) => {
+    wanted.map(async ({ record, row }) => {
       const found = there.get(nameOf(row))
-      return found ? judgeThere(store, record, found) : judgeNew(store, record, row)
+      return found ? await judgeThere(store, record, found) : judgeNew(store, record, row)
     }),
   )
   return {

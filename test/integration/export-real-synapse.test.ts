@@ -47,8 +47,10 @@ describeWith(['synapse', 'nginx', 'openssl', 'postgres'], 'Going back to a real 
       const rehearsed = await runOurs('export', ...by, '--dry-run')
       const all = filled.served.size + filled.quarantined.length
       expect([rehearsed.code, countsIn(rehearsed.text)]).toEqual([0, { 'would be brought there': all }])
-      const ran = await fresh.whileStopped(() => runOurs('export', ...by))
+      const ran = await runOurs('export', ...by)
       expect([ran.code, countsIn(ran.text)]).toEqual([0, { [LINKED]: all }])
+      await expectQuarantines(fresh)
+      await fresh.whileStopped(async () => {})
       await expectServed(fresh)
       const checked = await runOurs('export', ...by, '--verify')
       expect([checked.code, checked.text]).toEqual([0, expect.stringContaining('All is there')])
@@ -105,7 +107,7 @@ describeWith(['synapse', 'nginx', 'openssl', 'postgres'], 'Going back to a real 
     expect(answer.headers.get('content-disposition')).toContain(encodeURIComponent('naïve ✓ 画像.png'))
     for (const size of ['width=96&height=96&method=crop', 'width=320&height=240&method=scale']) {
       const thumbnail = await get(`/_matrix/client/v1/media/thumbnail/${picture}?${size}`)
-      const { width = 0 } = await sharp(Buffer.from(await thumbnail.arrayBuffer())).metadata()
+      const { width } = await sharp(Buffer.from(await thumbnail.arrayBuffer())).metadata()
       expect([thumbnail.status, width]).toEqual([200, size.startsWith('width=96') ? 96 : 300])
     }
     await expectRecorded(get)
@@ -127,9 +129,22 @@ describeWith(['synapse', 'nginx', 'openssl', 'postgres'], 'Going back to a real 
     const { changes: told } = (await changes.json()) as { changes: { media_id: string; quarantined: boolean }[] }
     const ids = quarantined.map((name) => name.split('/')[1] ?? '')
     expect(changes.status).toBe(200)
-    expect(told.map(({ media_id }) => media_id).toSorted()).toEqual(ids.toSorted())
+    expect(told.map(({ media_id }) => media_id)).toEqual(expect.arrayContaining(ids))
   }
 })
+
+/** It can quarantine what it has, although rows were brought under it. */
+async function expectQuarantines(fresh: Synapse): Promise<void> {
+  const { accessToken } = await fresh.register('carol', 'a password for tests', { admin: true })
+  const headers = { authorization: `Bearer ${accessToken}` }
+  const post = (path: string) => fetch(`${fresh.url}${path}`, { method: 'POST', headers, body: `{"by":"${path}"}` })
+  for (let some = 0; some < 3; some++) {
+    const uploaded = await post(`/_matrix/media/v3/upload?filename=${some}`)
+    const { content_uri: uri } = (await uploaded.json()) as { readonly content_uri: string }
+    const path = `/_synapse/admin/v1/media/quarantine/${uri.slice('mxc://'.length)}`
+    expect((await post(path)).status, path).toBe(200)
+  }
+}
 
 interface Info {
   readonly media_info: Readonly<Record<string, unknown>>

@@ -118,11 +118,12 @@ function plain(row: object): object {
   return Object.fromEntries(values)
 }
 
+const local = (files: ReadonlyMap<string, string>) =>
+  Object.fromEntries([...files].filter(([path]) => path.startsWith('local_content/')))
+
 /** The same bytes; local ones at the same places. */
 async function expectFiles(from: SynapseScene, to: SynapseScene): Promise<void> {
   const [before, after] = [await from.files(), await to.files()]
-  const local = (files: ReadonlyMap<string, string>) =>
-    [...files].filter(([path]) => path.startsWith('local_content/')).toSorted()
   expect(local(after)).toEqual(local(before))
   for (const { origin = '', media_id: mediaId, filesystem_id: fs } of (await to.query(
     'SELECT media_origin AS origin, media_id, filesystem_id FROM remote_media_cache',

@@ -96,7 +96,7 @@ describeWith(['synapse', 'nginx', 'openssl', 'postgres', 'versitygw'], 'Moving i
     })
     const by = ['--homeserver-config', stack.synapse.configFile]
     const ran = await importInto(server, ...by)
-    expect([ran.code, countsIn(ran.text)]).toMatchObject([
+    expect([ran.code, countsIn(ran.text)], ran.text).toMatchObject([
       0,
       { [ADOPTED]: filled.served.size + filled.quarantined.length },
     ])
