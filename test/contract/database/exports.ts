@@ -41,6 +41,8 @@ const file = (part: number) => ({
   location: `part ${part}`,
 })
 
+const uploaded = (location: string) => ({ size: 5, sha256: 'c', datastore: 'main', location })
+
 const exported = (mediaId: string, changes: Partial<ExportedMedia> = {}): ExportedMedia => ({
   origin: 'example.org',
   mediaId,
@@ -158,14 +160,12 @@ export function exportsContract(open: OpenDatabase): void {
   })
 
   describe('An archive that is uploaded', () => {
-    const part = (location: string) => ({ size: 5, sha256: 'c', datastore: 'main', location })
-
     test('has its files in the order in which they came, until it is closed or over', async () => {
       await using under = await open()
       const { db } = under
       const task = { name: 'import_data', params: { import_id: 'i' } }
-      const id = await db.write(addArchiveImport, { importId: 'i', at: NOW, first: part('first'), task })
-      const second = { importId: 'i', at: NOW + 1, file: part('second') }
+      const id = await db.write(addArchiveImport, { importId: 'i', at: NOW, first: uploaded('first'), task })
+      const second = { importId: 'i', at: NOW + 1, file: uploaded('second') }
       expect(await db.write(addUploadedPart, second)).toBe('added')
       expect(await db.write(addUploadedPart, { ...second, importId: 'other' })).toBe('not_found')
       expect((await uploadedParts(db.read, 'i')).map(({ part, location }) => [part, location])).toEqual([

@@ -55,7 +55,8 @@ export function runnersContract(open: OpenDatabase): void {
         ...copying(async ({ held, progress, save }) => {
           if (held.id === other || progress['done'] === 1) return ''
           isReady = false
-          return void (await save({ done: 1 }))
+          await save({ done: 1 })
+          return undefined
         }),
         isReady: async ({ id }) => id === other || isReady,
       }
