@@ -72,7 +72,14 @@ function operationOf(route: Route, description: Description, operationId: string
     ...(route.who === 'anyone' ? { security: [] } : {}),
     parameters: [...parametersIn('path', path), ...parametersIn('query', query)],
     ...(body ? { requestBody: { required: true, content: { 'application/json': { schema: bodyOf(body) } } } } : {}),
-    ...(sends ? { requestBody: { required: true, content: { [sends]: { schema: { type: 'string' } } } } } : {}),
+    ...(sends
+      ? {
+          requestBody: {
+            required: true,
+            content: { [sends]: { schema: { type: 'string', format: 'binary', minLength: 1 } } },
+          },
+        }
+      : {}),
     responses: {
       200: answerOf(description),
       ...Object.fromEntries(refusalsByStatus(reasonsOf(route))),

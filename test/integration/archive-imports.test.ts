@@ -207,6 +207,12 @@ describe('An import', () => {
     expect(to.sql(NONE_LEFT)).toEqual([])
   })
 
+  test('begins with a file, not with nothing', async () => {
+    const { status, json } = await to.ask(`${BASE}/import`, { method: 'POST', token: ADMIN.token })
+    expect([status, json['error']]).toEqual([400, 'The body is empty: send a file of an archive'])
+    expect(to.sql(NONE_LEFT)).toEqual([])
+  })
+
   test('stands in the audit log', async () => {
     const { importId } = await uploadArchive(to, [await archiveOf([one(0)])], ADMIN.token)
     const [line] = to.sql('SELECT actor, action FROM audit WHERE subject = ?', importId)

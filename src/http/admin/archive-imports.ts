@@ -9,7 +9,7 @@ import { actorOf } from './moderator.ts'
 
 const chapter = 'Imports'
 const path = { importId: text({ description: 'The id that the first file got.' }) }
-const sends = 'application/gzip'
+const sends = 'application/octet-stream'
 
 /** MMR's. */
 export const start = described(
@@ -23,7 +23,7 @@ export const start = described(
       import_id: string('For the other files.'),
       task_id: integer('The task that imports it; its progress says what came of each media.'),
     }),
-    refusals: ['length_mismatch'],
+    refusals: ['bad_request', 'length_mismatch'],
   },
   async (parts, call) => {
     refuseUnlessEnabled(call)

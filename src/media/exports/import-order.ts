@@ -100,6 +100,7 @@ async function withFile<Result>(
   const datastore = await chooseDatastore(parts, 'archives', homeserver.datastores)
   await using staged = await datastore.stage(body, { maxBytes: 0, expectedBytes })
   const { size, sha256 } = staged
+  if (size === 0) throw new Refused('bad_request', 'The body is empty: send a file of an archive')
   const location = await datastore.put(staged, { contentType: 'application/gzip' })
   try {
     return await commit({ size, sha256, datastore: datastore.id, location })
