@@ -32,7 +32,6 @@ describe('cellarium config check', () => {
     expect(out.replaceAll(`${folder.path}/`, '').split('\n')).toEqual([
       'warning: a.yaml:3: foo: is not a known option and has no effect; the nearest is pgo',
       'warning: b.yaml:2: admins: is ignored: only the main configuration may set it, no per-domain file',
-      'note: a.yaml: archiving: no effect in this version, its feature comes later: archiving.enabled, archiving.selfService',
       'note: a.yaml: pgo: measures MMR’s Go program; accepted and ignored for good: pgo.enabled',
       'The configuration can be used: 1 homeserver, 1 datastore.',
     ])

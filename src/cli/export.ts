@@ -1,13 +1,16 @@
 import { Command } from 'commander'
+import { archiveExportCommands } from './archive-export.ts'
 import { type ExportFlags, exportSynapseCommand } from './export-flags.ts'
 import { exportSynapse } from './export-synapse.ts'
 import { archiveToSynapse } from './import-to-synapse.ts'
 
 /** `cellarium export …`: media to elsewhere. What each goes to is one line. */
 export function exportCommands(): Command {
-  return new Command('export')
+  const command = new Command('export')
     .description('take what is here to a homeserver or into an archive')
     .addCommand(exportSynapseCommand(toSynapse))
+  for (const archive of archiveExportCommands()) command.addCommand(archive)
+  return command
 }
 
 async function toSynapse(flags: ExportFlags): Promise<void> {

@@ -1,3 +1,5 @@
+import { uploadedAt } from './archive-imports.ts'
+import { exportedAt } from './exports.ts'
 import { ofOthers } from './foreign-places.ts'
 import { placesOfMmr } from './mmr/places.ts'
 import { objectsAt } from './object-care.ts'
@@ -18,6 +20,8 @@ const namers: readonly Named[] = [
   placesOfMmr,
   // A homeserver's own, in a bucket that we share with it.
   ofOthers,
+  exportedAt,
+  uploadedAt,
 ]
 
 /** Those of `locations` that any record names. For some hundreds at a time. */

@@ -295,6 +295,68 @@ export interface ForeignPlacesTable {
   prefix: string
 }
 
+/** Exports of all media of a user or a server. */
+export interface ExportsTable {
+  export_id: string
+  /** A user id or a server name. */
+  entity: string
+  task_id: number
+  /** Null: the archive does not say where buckets have the files. */
+  with_s3_urls_since: number | null
+  created_at: number
+  finished_at: number | null
+  /** Null: never. */
+  expires_at: number | null
+  /** JSON; null: nothing was looked at yet. */
+  after: string | null
+}
+
+/** Files that exports or imports are made of. */
+interface ArchivePart {
+  /** From 1. */
+  part: number
+  size: number
+  sha256: string
+  datastore: string
+  location: string
+}
+
+export interface ExportPartsTable extends ArchivePart {
+  export_id: string
+  file_name: string
+}
+
+export interface ExportMediaTable {
+  export_id: string
+  number: number
+  part: number
+  origin: string
+  media_id: string
+  sha256: string
+  size: number
+  content_type: string
+  name: string
+  uploader: string
+  created_at: number
+  s3_url: string
+  /** Empty: it was left out, for the reason of `left_out`. */
+  file_name: string
+  left_out: string
+}
+
+/** Archives that are uploaded to be imported. */
+export interface ArchiveImportsTable {
+  import_id: string
+  task_id: number
+  created_at: number
+  touched_at: number
+  closed_at: number | null
+}
+
+export interface ArchiveImportPartsTable extends ArchivePart {
+  import_id: string
+}
+
 export interface Schema {
   objects: ObjectsTable
   media: MediaTable
@@ -322,4 +384,9 @@ export interface Schema {
   mmr_problems: MmrProblemsTable
   import_problems: ImportProblemsTable
   foreign_places: ForeignPlacesTable
+  exports: ExportsTable
+  export_parts: ExportPartsTable
+  export_media: ExportMediaTable
+  archive_imports: ArchiveImportsTable
+  archive_import_parts: ArchiveImportPartsTable
 }

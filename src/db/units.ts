@@ -1,6 +1,9 @@
+import * as archiveImports from './archive-imports.ts'
 import * as audit from './audit.ts'
 import * as deletion from './deletion.ts'
 import * as descriptions from './descriptions.ts'
+import * as exportMedia from './export-media.ts'
+import * as exports from './exports.ts'
 import * as foreignPlaces from './foreign-places.ts'
 import * as importProblems from './import-problems.ts'
 import * as imports from './imports.ts'
@@ -38,10 +41,13 @@ import * as usage from './usage.ts'
 /** Every write unit by its name, for the thread that runs them. A new file of queries gets its line here. */
 export const units: ReadonlyMap<string, Unit<never, unknown>> = new Map(
   [
+    archiveImports,
     audit,
     care,
     deletion,
     descriptions,
+    exportMedia,
+    exports,
     foreignPlaces,
     importProblems,
     imports,

@@ -58,7 +58,15 @@ export interface MixedAnswer {
   readonly admit: (bytes: number) => Promise<void>
 }
 
-export type Answer = JsonAnswer | FileAnswer | GrowingAnswer | MixedAnswer
+/** A page for people. */
+export interface PageAnswer {
+  readonly kind: 'page'
+  readonly html: string
+  /** Its `Content-Security-Policy`, in place of that which all other answers have. */
+  readonly policy: string
+}
+
+export type Answer = JsonAnswer | PageAnswer | FileAnswer | GrowingAnswer | MixedAnswer
 
 export const json = (body: unknown, status = 200): JsonAnswer => ({ kind: 'json', status, body })
 

@@ -19,8 +19,12 @@ export interface Description<Path extends Shape = Shape, Query extends Shape = S
   readonly body?: Body
   /** Whom it serves beside administrators of the repository, where the route's `who` does not say all of it. */
   readonly serves?: readonly Served[]
+  /** The type of a body that is no JSON. */
+  readonly sends?: string
   /** Of the answer with status 200. */
   readonly answer: JsonSchema
+  /** The type of that answer, where it is no JSON. */
+  readonly answerType?: string
   /** Where there is more, the answer has a `Link` header with `rel="next"`. */
   readonly linksToMore?: true
   readonly deprecated?: true

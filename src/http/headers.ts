@@ -20,6 +20,15 @@ export const COMMON_HEADERS: readonly string[] = pairs({
   Server: 'Cellarium',
 })
 
+/** The same, with another `Content-Security-Policy`. */
+export function withPolicy(policy: string): readonly string[] {
+  const names = COMMON_HEADERS.flatMap((name, index) =>
+    index % 2 === 0 ? [[name, COMMON_HEADERS[index + 1] ?? '']] : [],
+  )
+  const others = names.filter(([name = '']) => !name.endsWith('Content-Security-Policy'))
+  return [...others.flat(), 'Content-Security-Policy', policy]
+}
+
 /** Three days, as MMR. Content under a media id never changes; shared caches must not hold what may need authentication. */
 export const MEDIA_CACHE_CONTROL = 'private, max-age=259200, immutable'
 

@@ -12,8 +12,13 @@ export const PLACES: Readonly<Record<string, string>> = {
   target: 'OTHER_DATASTORE',
   taskId: 'TASK_ID',
   reportId: 'REPORT_ID',
+  exportId: 'EXPORT_ID',
+  importId: 'IMPORT_ID',
+  part: 'PART',
+  number: 'NUMBER',
 }
 
+export const SELF_SERVICE = 'with `archiving.selfService`'
 export const LIMITED = 'yes, unless `quarantine.allowLocalAdmins` is false'
 
 export const INTRODUCTION = `# The administration API
@@ -40,6 +45,9 @@ ROOM_ID='!abc:example.org'
 OTHER_SERVER=matrix.org
 DATASTORE=main OTHER_DATASTORE=new    # ids of datastores
 TASK_ID=1 REPORT_ID=…                 # as lists of them say
+EXPORT_ID=… IMPORT_ID=…               # as the request that began it was answered
+PART=1 NUMBER=1                       # of a file of an export, of a media in it
+FILE=export-manifest.tgz              # a file of an archive
 \`\`\`
 
 ## Refusals

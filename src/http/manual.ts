@@ -1,5 +1,5 @@
 import type { Description } from './described.ts'
-import { INTRODUCTION, LIMITED, PLACES } from './manual-text.ts'
+import { INTRODUCTION, LIMITED, PLACES, SELF_SERVICE } from './manual-text.ts'
 import { ownRefusals } from './openapi.ts'
 import type { JsonSchema, Parameter, Shape } from './parameters.ts'
 import { callersOf, servedBy } from './rights.ts'
@@ -29,8 +29,11 @@ function overview(entries: readonly Entry[]): string {
   const rows = entries.map(({ route }) => {
     const served = servedBy(route)
     const of = (...kinds: readonly string[]) => (served.some((one) => kinds.includes(one)) ? 'yes' : 'no')
+    if (route.who === 'anyone') return `| \`${nameOf(route)}\` | yes | yes | yes | yes |`
     const homeserver = served.includes('homeserver where allowed') ? LIMITED : of('everybody', 'homeserver')
-    return `| \`${nameOf(route)}\` | ${of('everybody')} | ${of('everybody', 'owner')} | ${homeserver} | yes |`
+    const own = served.includes('owner by self-service') ? SELF_SERVICE : of('everybody', 'owner')
+    const ofTheirs = served.includes('homeserver by self-service') ? SELF_SERVICE : homeserver
+    return `| \`${nameOf(route)}\` | ${of('everybody')} | ${own} | ${ofTheirs} | yes |`
   })
   const head =
     '| request | users, for what others uploaded | users, for their own uploads | administrators of the homeserver, for its media | administrators of the repository |\n|---|---|---|---|---|'
@@ -95,7 +98,7 @@ function kindOf(schema: JsonSchema): string {
 
 /** A line for the shell, with the variables of the introduction. */
 function exampleOf({ methods, paths }: Route, description: Description): string {
-  const { query = {}, body, example = {} } = description
+  const { query = {}, body, sends, answerType, example = {} } = description
   const path = (paths[0] ?? '').replaceAll(/:(\w+)/g, (_, name: string) => example[name] ?? `$${placeOf(name)}`)
   const wanted = Object.entries(query).flatMap(([name, { fallback }]: [string, Parameter<unknown>]) => {
     const value = example[name] ?? (fallback ? undefined : '1767225600000')
@@ -105,8 +108,10 @@ function exampleOf({ methods, paths }: Route, description: Description): string 
   const sent = body
     ? ` \\\n  -d '${JSON.stringify(Object.fromEntries(Object.keys(body).map((name) => [name, example[name]])))}'`
     : ''
+  const given = sends ? ` \\\n  --data-binary @"$FILE"` : sent
+  const kept = answerType ? ' -o downloaded' : ''
   const address = `"$CELLARIUM${path}${wanted.length > 0 ? `?${wanted.join('&')}` : ''}"`
-  return `curl -sS${method} -H "Authorization: Bearer $TOKEN"${sent} \\\n  ${address}`
+  return `curl -sS${method} -H "Authorization: Bearer $TOKEN"${kept}${given} \\\n  ${address}`
 }
 
 function placeOf(name: string): string {

@@ -62,7 +62,7 @@ const ERROR: JsonSchema = {
 }
 
 function operationOf(route: Route, description: Description, operationId: string): JsonSchema {
-  const { summary, details, chapter, path = {}, query = {}, body, deprecated } = description
+  const { summary, details, chapter, path = {}, query = {}, body, sends, deprecated } = description
   return {
     operationId,
     summary,
@@ -72,6 +72,14 @@ function operationOf(route: Route, description: Description, operationId: string
     ...(route.who === 'anyone' ? { security: [] } : {}),
     parameters: [...parametersIn('path', path), ...parametersIn('query', query)],
     ...(body ? { requestBody: { required: true, content: { 'application/json': { schema: bodyOf(body) } } } } : {}),
+    ...(sends
+      ? {
+          requestBody: {
+            required: true,
+            content: { [sends]: { schema: { type: 'string', format: 'binary', minLength: 1 } } },
+          },
+        }
+      : {}),
     responses: {
       200: answerOf(description),
       ...Object.fromEntries(refusalsByStatus(reasonsOf(route))),
@@ -80,12 +88,12 @@ function operationOf(route: Route, description: Description, operationId: string
   }
 }
 
-function answerOf({ answer, linksToMore }: Description): JsonSchema {
+function answerOf({ answer, answerType = 'application/json', linksToMore }: Description): JsonSchema {
   const link = { description: 'Where there is more: the address that goes on, with `rel="next"` (RFC 8288).' }
   return {
     description: 'Done',
     ...(linksToMore ? { headers: { Link: { ...link, schema: { type: 'string' } } } } : {}),
-    content: { 'application/json': { schema: answer } },
+    content: { [answerType]: { schema: answer } },
   }
 }
 

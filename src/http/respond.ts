@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Answer, JsonAnswer } from './answers.ts'
+import type { Answer, JsonAnswer, PageAnswer } from './answers.ts'
 import type { Call } from './call.ts'
-import { COMMON_HEADERS } from './headers.ts'
+import { COMMON_HEADERS, withPolicy } from './headers.ts'
 import { sendFile } from './send-file.ts'
 import { sendGrowing } from './send-growing.ts'
 import { sendMixed } from './send-mixed.ts'
@@ -12,7 +12,29 @@ export function respond(call: Call, answer: Answer, connection: readonly string[
   if (answer.kind === 'file') return sendFile(call, answer, connection)
   if (answer.kind === 'growing') return sendGrowing(call, answer, connection)
   if (answer.kind === 'mixed') return sendMixed(call, answer, connection)
+  if (answer.kind === 'page') return sendPage(call, answer, connection)
   return sendJson(call, answer, connection)
+}
+
+/** Pages are few and small. Theirs is a policy of its own: the usual one forbids forms. */
+async function sendPage(
+  { response, turn }: Pick<Call, 'response' | 'turn'>,
+  { html, policy }: PageAnswer,
+  connection: readonly string[],
+): Promise<void> {
+  const body = Buffer.from(html)
+  await turn.wait()
+  response.writeHead(200, [
+    ...connection,
+    ...withPolicy(policy),
+    'Content-Type',
+    'text/html; charset=UTF-8',
+    'Content-Length',
+    String(body.length),
+    'Cache-Control',
+    'no-store',
+  ])
+  response.end(body)
 }
 
 const SMALL_REST = 64 * 1024

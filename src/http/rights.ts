@@ -11,6 +11,10 @@ export type Served =
   | 'homeserver'
   /** The same, unless `quarantine.allowLocalAdmins` is false. */
   | 'homeserver where allowed'
+  /** Users, for what they uploaded themselves, with `archiving.selfService`. */
+  | 'owner by self-service'
+  /** Administrators of the homeserver addressed, for what is of theirs, with `archiving.selfService`. */
+  | 'homeserver by self-service'
 
 interface Callable {
   readonly who: Who
@@ -29,6 +33,9 @@ const WORDS: Readonly<Record<Served, string>> = {
   homeserver: 'administrators of the homeserver, for what is of theirs',
   'homeserver where allowed':
     'administrators of the homeserver, for what is of theirs (unless `quarantine.allowLocalAdmins` is false)',
+  'owner by self-service': 'users, for what they uploaded (with `archiving.selfService`)',
+  'homeserver by self-service':
+    'administrators of the homeserver, for what is of theirs (with `archiving.selfService`)',
 }
 
 /** Who may call it, in words. */

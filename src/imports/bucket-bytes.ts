@@ -27,7 +27,8 @@ export function bucketBytes(bucket: Bucket, prefix: string, { mayAdopt }: { read
   }
 }
 
-async function* readWhole(bucket: Bucket, key: string): AsyncGenerator<Uint8Array> {
+/** All bytes of an object. */
+export async function* readWhole(bucket: Pick<Datastore, 'open'>, key: string): AsyncGenerator<Uint8Array> {
   await using opened = await bucket.open(key)
   if (opened.size > 0) yield* opened.read({ start: 0, end: opened.size - 1 })
 }

@@ -13,9 +13,12 @@ export interface TaskKind {
   /**
    * Works on a task, from the beginning (also where its progress is `{}`: it was begun again) or from where somebody left it.
    * Gives what went wrong, in a sentence or two, or ''.
-   * What it throws is tried again a few times, unless it is `Refused`.
+   * What it throws is tried again a few times, unless it is `Refused`. Undefined: it has to wait for something, and is taken up again
+   * when `isReady` says so.
    */
-  readonly run: (task: RunningTask) => Promise<string>
+  readonly run: (task: RunningTask) => Promise<string | undefined>
+  /** Whether there is something to do about a task now. Absent: always. Asked every few seconds. */
+  readonly isReady?: (task: Task) => Promise<boolean>
 }
 
 /** A task that is this instance's for now. */
@@ -85,6 +88,7 @@ async function runToItsEnd(parts: TaskParts, kind: TaskKind, held: HeldTask, sig
     try {
       const save = (progress: JsonObject) => saveOrStop(parts, held, progress)
       const problem = await kind.run({ ...task, held, signal, save })
+      if (problem === undefined) return
       return await end(parts, task, held, problem)
     } catch (error) {
       if (isCancelled(error, signal)) return await end(parts, task, held, CANCELLED)

@@ -54,6 +54,7 @@ export class TaskRunner implements AsyncDisposable {
       // Tasks of other names are a newer version's: its instances do them.
       const kind = this.#kinds.get(task.name)
       if (!kind || this.#running.has(kind.name)) continue
+      if (task.cancelledAt === null && (await kind.isReady?.(task)) === false) continue
       // Only a hint, which spares the database the writes of those who ask in vain.
       if (await isLeased(this.#parts.db.read, leaseOf(kind.name))) continue
       this.#running.set(kind.name, this.#run(kind, task))

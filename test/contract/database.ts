@@ -5,6 +5,7 @@ import { auditContract } from './database/audit.ts'
 import { candidatesContract } from './database/candidates.ts'
 import { datastoresContract } from './database/datastores.ts'
 import { careContract } from './database/care.ts'
+import { exportsContract } from './database/exports.ts'
 import { importsContract } from './database/imports.ts'
 import { leasesContract } from './database/leases.ts'
 import { mediaContract } from './database/media.ts'
@@ -66,6 +67,7 @@ export function databaseContract(title: string, open: OpenDatabase): void {
     reportsContract(openEmpty)
     mmrContract(openEmpty)
     importsContract(openEmpty)
+    exportsContract(openEmpty)
   })
 }
 
@@ -75,6 +77,7 @@ async function empty(under: DatabaseUnderTest): Promise<void> {
   tables.push('previews', 'leases', 'jobs', 'tasks', 'unused_objects', 'repository', 'care_progress', 'reports')
   tables.push('mmr_take_over', 'mmr_media', 'mmr_places', 'mmr_problems')
   tables.push('import_problems', 'foreign_places')
+  tables.push('exports', 'export_parts', 'export_media', 'archive_imports', 'archive_import_parts')
   for (const name of tables) await under.execute(`DELETE FROM ${table(under.db, name)}`)
   await under.execute(`DELETE FROM ${table(under.db, 'migrations')} WHERE name LIKE '9999%'`)
 }

@@ -1,9 +1,11 @@
 /** The examples of docs/admin-api.md, pasted into a shell. */
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startApp, type TestApp } from '../support/app.ts'
+import { exported, tarOf } from '../support/archives.ts'
 import { expectAsDescribed } from '../support/as-described.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { startProgram } from '../support/processes.ts'
@@ -30,12 +32,16 @@ beforeAll(async () => {
   const config = { admins: [ADMIN.userId], datastores: [store('main'), store('new')] }
   app = await startApp({ config, homeserver: { adminApiKind: 'synapse' } })
   app.homeserver.addUser(ADMIN)
+  await writeFile(join(folder.path, 'export-part-1.tgz'), EMPTY_PART)
   app.homeserver.addRoom('!abc:example.org', { local: [], remote: [] })
 })
 afterAll(async () => {
   await app[Symbol.asyncDispose]()
   await folder[Symbol.asyncDispose]()
 })
+
+/** A file of an archive, and no reason to import anything. */
+const EMPTY_PART = await tarOf()
 
 const post = async (path: string) => (await app.ask(`${BASE}/${path}`, { method: 'POST', token: ADMIN.token })).json
 
@@ -62,6 +68,13 @@ async function variables(): Promise<Record<string, string>> {
     OTHER_DATASTORE: 'new',
     TASK_ID: String(task?.['id']),
     REPORT_ID: reports.at(-1)?.report_id ?? '',
+    EXPORT_ID: await exported(app, '@alice:example.org', ADMIN.token),
+    IMPORT_ID: String(
+      (await app.ask(`${BASE}/import`, { method: 'POST', token: ADMIN.token, body: EMPTY_PART })).json['import_id'],
+    ),
+    PART: '1',
+    NUMBER: '1',
+    FILE: 'export-part-1.tgz',
   }
 }
 
@@ -72,13 +85,14 @@ describeWith('curl', 'The manual of the administration API', () => {
     'has an example that works: %s',
     async (_, command) => {
       const environment = { PATH: process.env['PATH'], CURL_HOME: folder.path, ...(await variables()) }
-      await using run = await startProgram({ command: ['bash', '-euc', command], environment })
+      await using run = await startProgram({ command: ['bash', '-euc', command], folder: folder.path, environment })
       const { code } = await run.ended
       const printed = run.lines.join('\n')
       if (toOtherServers(command)) return expect([0, 22], printed).toContain(code)
       expect(code, printed).toBe(0)
-      const [, body = '', method = '', url = ''] = /^(.*)\n([A-Z]+) (\S+)$/s.exec(printed) ?? []
-      expectAsDescribed({ method, path: url.slice(app.url.length), status: 200, json: JSON.parse(body) })
+      const [, body = '', method = '', url = ''] = /^(.*?)\n?([A-Z]+) (\S+)$/s.exec(printed) ?? []
+      const json: unknown = body === '' ? undefined : JSON.parse(body)
+      expectAsDescribed({ method, path: url.slice(app.url.length), status: 200, json })
     },
   )
 })

@@ -29,8 +29,6 @@ const TOOLS = [
   's3_consistency_check',
   'thumbnailer',
 ]
-/** Whose commands are still being written: whoever adds one takes its name away here. */
-const COMING = ['gdpr_export', 'gdpr_import']
 
 function environment(more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
   const { CELLARIUM_DATA: _data, REPO_CONFIG: _config, ...ours } = process.env
@@ -45,8 +43,8 @@ async function run(folder: string, name: string, args: readonly string[], more =
 }
 
 describe("matrix-media-repo's tools", () => {
-  test('are those that are there, and those that are coming', () => {
-    expect([...toolNames, ...COMING].toSorted()).toEqual(TOOLS)
+  test('are all there', () => {
+    expect([...toolNames].toSorted()).toEqual(TOOLS)
   })
 
   test('are programs of the package, and none else', async () => {

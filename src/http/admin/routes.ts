@@ -1,5 +1,6 @@
 import { DELETE, GET, own, POST, type Route } from '../route.ts'
 import { bulkRoutes } from './bulk-routes.ts'
+import { archiveRoutes } from './archive-routes.ts'
 import * as audit from './audit.ts'
 import * as datastores from './datastores.ts'
 import * as federation from './federation.ts'
@@ -45,6 +46,7 @@ const usageRoutes: readonly Route[] = [
 /** The administrators' part of the API: MMR's, and what it lacks. */
 export const adminRoutes: readonly Route[] = [
   ...bulkRoutes,
+  ...archiveRoutes,
   ...usageRoutes,
   {
     action: 'quarantine_media',

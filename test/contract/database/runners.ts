@@ -16,7 +16,7 @@ import { close, many, NOW, type OpenDatabase, table } from './support.ts'
 const log = pino({ level: 'silent' })
 const STEPS = 5
 
-const copying = (run: (task: RunningTask) => Promise<string>): TaskKind => ({ name: 'copying', run })
+const copying = (run: (task: RunningTask) => Promise<string | undefined>): TaskKind => ({ name: 'copying', run })
 
 /** An instance that knows these tasks. */
 function runner(db: Database, kind: TaskKind) {
@@ -46,6 +46,33 @@ const doneOf = (task: Pick<Task, 'progress'>) => Number(task.progress['done'])
 
 export function runnersContract(open: OpenDatabase): void {
   describe('Task runners', () => {
+    test('leave a task that has to wait, do others of its kind meanwhile, and go on with it when it is ready', async () => {
+      await using under = await open()
+      const waiting = await add(under.db)
+      const other = await add(under.db)
+      let isReady = true
+      const kind: TaskKind = {
+        ...copying(async ({ held, progress, save }) => {
+          if (held.id === other || progress['done'] === 1) return ''
+          isReady = false
+          await save({ done: 1 })
+          return undefined
+        }),
+        isReady: async ({ id }) => id === other || isReady,
+      }
+      await using _ = runner(under.db, kind)
+      await untilEnded(under.db, other)
+      expect(await findTask(under.db.read, waiting)).toMatchObject({ endedAt: null, progress: { done: 1 } })
+      isReady = true
+      expect(await untilEnded(under.db, waiting)).toMatchObject({ error: '' })
+      const third = await add(under.db)
+      isReady = false
+      await under.db.write(cancelTask, { id: third, at: NOW })
+      expect(await untilEnded(under.db, third), 'what is cancelled waits for nothing').toMatchObject({
+        error: 'cancelled',
+      })
+    })
+
     test('work on a task on one instance only, and on one of a kind after the other', async () => {
       await using under = await open()
       const dbs = [under.db, await under.another(), await under.another()]
