@@ -11,7 +11,7 @@ export function configJsonSchema(): Record<string, unknown> {
     ...z.toJSONSchema(mainSchema, {
       unrepresentable: 'any',
       override: ({ jsonSchema }) => {
-        for (const key of ['scope', 'secret', 'example', 'known', 'reload', 'planned'])
+        for (const key of ['scope', 'secret', 'example', 'known', 'reload', 'noEffect'])
           Reflect.deleteProperty(jsonSchema, key)
         const { required, properties = {} } = jsonSchema
         if (required === undefined) return

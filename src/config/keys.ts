@@ -5,11 +5,10 @@ import { shapeOf } from './shape.ts'
 import type { MapNode, Node, Path, Place } from './tree.ts'
 import { isUnset, located, mapNode, pathName } from './tree.ts'
 
-/** An option that was set although its feature comes later. */
+/** An option that was set although it does nothing. */
 export interface WithoutEffect {
   readonly place: Place
   readonly path: Path
-  /** Why, where there is more to say than that it comes later. */
   readonly reason: string
 }
 
@@ -19,8 +18,6 @@ export interface KeyFindings {
   readonly warnings: readonly string[]
   readonly withoutEffect: readonly WithoutEffect[]
 }
-
-export const LATER = 'no effect in this version, its feature comes later'
 
 /** What a per-domain file may hold: its homeserver's keys at the top, and every option for which the scope is `any`. */
 export function domainShape(main: SectionShape): SectionShape {
@@ -38,13 +35,11 @@ export function checkKeys(tree: MapNode, shape: SectionShape, scope: 'main' | 'd
   const withoutEffect: WithoutEffect[] = []
 
   function visit(node: Node, here: Shape, path: Path): Node {
-    const { planned } = here.notes
-    if (planned !== undefined && !isEmpty(node)) {
-      withoutEffect.push({ place: node.place, path, reason: planned === true ? LATER : planned })
-    }
+    const { noEffect } = here.notes
+    if (noEffect !== undefined && !isEmpty(node)) withoutEffect.push({ place: node.place, path, reason: noEffect })
     if (node.kind === 'map' && here.kind === 'section') return visitSection(node, here, path)
     if (node.kind === 'map' && here.kind === 'open') visitOpen(node, here, path)
-    if (node.kind !== 'list' || here.kind !== 'list' || planned === true) return node
+    if (node.kind !== 'list' || here.kind !== 'list') return node
     return { ...node, items: node.items.map((item, index) => visit(item, here.item, [...path, index])) }
   }
 
@@ -71,7 +66,6 @@ export function checkKeys(tree: MapNode, shape: SectionShape, scope: 'main' | 'd
       const where = [...path, key]
       if (known[key] === undefined)
         warnings.push(located(value.place, where, unknownKey(key, path, Object.keys(known))))
-      else if (known[key].planned) withoutEffect.push({ place: value.place, path: where, reason: LATER })
     }
   }
 

@@ -17,7 +17,7 @@ export function configManual(): string {
 const TABLE_HEAD = '| key | type | default | change | per domain | meaning |\n|---|---|---|---|---|---|'
 
 const LEGEND = `*change*: \`live\` is followed while running, \`restart\` after a restart; a reload logs which of the changed options are which.
-*per domain*: may stand in a per-domain file. *(later)*: accepted, but its feature comes in a later version; \`cellarium config
+*per domain*: may stand in a per-domain file. Options that are accepted for MMR's sake and do nothing say why; \`cellarium config
 check\` lists those that you have set. Sizes are in bytes.`
 
 function optionRows(path: string, shape: Shape): string[] {
@@ -27,17 +27,17 @@ function optionRows(path: string, shape: Shape): string[] {
   if (shape.kind === 'list' && shape.item.kind === 'section') {
     return [own, ...[...shape.item.children].flatMap(([key, child]) => optionRows(`${path}[].${key}`, child))]
   }
-  const known = Object.entries(shape.notes.known ?? {}).map(([key, { description, default: value = '', planned }]) =>
-    cells(`${path}.${key}`, 'text', value, shape, description + (planned ? ' *(later)*' : '')),
+  const known = Object.entries(shape.notes.known ?? {}).map(([key, { description, default: value = '' }]) =>
+    cells(`${path}.${key}`, 'text', value, shape, description),
   )
   return [own, ...known]
 }
 
 function row(path: string, shape: Shape): string {
-  const { planned } = shape.notes
-  const later = planned === true ? ' *(later)*' : planned === undefined ? '' : ` *(${planned})*`
+  const { noEffect } = shape.notes
+  const why = noEffect === undefined ? '' : ` *(${noEffect})*`
   const value = shape.default === undefined ? '' : JSON.stringify(shape.default)
-  return cells(path, typeName(shape), value === '""' ? '' : value, shape, shape.description + later)
+  return cells(path, typeName(shape), value === '""' ? '' : value, shape, shape.description + why)
 }
 
 function cells(path: string, type: string, value: string, shape: Shape, meaning: string): string {

@@ -14,8 +14,8 @@ export interface OptionNotes {
   readonly scope: 'main' | 'any'
   /** Never shown by `config print`, nor repeated in an error. */
   readonly secret?: true
-  /** Accepted, but the feature comes in a later version (or, as a sentence, what to know about it). */
-  readonly planned?: true | string
+  /** Why it does nothing, though it is accepted. */
+  readonly noEffect?: string
   /** What the sample shows where the default would teach nothing. */
   readonly example?: unknown
   /** For open maps: the keys that are known, with their meaning. */
@@ -26,7 +26,6 @@ export interface KnownKey {
   readonly description: string
   readonly default?: string
   readonly secret?: true
-  readonly planned?: true
 }
 
 /** Where and when: the four combinations that occur, to be spread into an option's notes. */

@@ -62,9 +62,8 @@ function sectionOfItem(section: SectionShape, indent: number, off: string): stri
 }
 
 function remark(shape: Shape): string {
-  const { planned, reload } = shape.notes
-  if (typeof planned === 'string') return ` (${planned}.)`
-  if (planned === true) return ' (Comes in a later version.)'
+  const { noEffect, reload } = shape.notes
+  if (noEffect !== undefined) return ` (${noEffect}.)`
   return reload === 'restart' ? ' (Restart to change.)' : ''
 }
 

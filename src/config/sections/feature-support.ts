@@ -1,6 +1,6 @@
 import { anywhere, decimal, flag, option, section, whole } from '../option.ts'
 
-const ignored = { ...anywhere, planned: 'accepted for files of MMR 1.2; without effect' } as const
+const ignored = { ...anywhere, noEffect: 'accepted for files of MMR 1.2; without effect' } as const
 
 const blurhash = section('Blurhashes (MSC2448): a few characters that clients show as a blurred picture.', {
   enabled: option(flag(), false, {

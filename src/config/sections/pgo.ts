@@ -1,6 +1,6 @@
 import { atStart, flag, option, section, text } from '../option.ts'
 
-const never = { ...atStart, planned: 'measures MMR’s Go program; accepted and ignored for good' } as const
+const never = { ...atStart, noEffect: 'measures MMR’s Go program; accepted and ignored for good' } as const
 
 export const pgo = section('Profiles of MMR’s Go program. Accepted and ignored.', {
   enabled: option(flag(), false, { ...never, description: 'Ignored.' }),

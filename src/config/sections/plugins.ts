@@ -1,16 +1,16 @@
 import { z } from 'zod'
 import { mainOnly, needed, option, text } from '../option.ts'
 
-const planned = 'plugins of matrix-media-repo cannot run here; use moderation.hooks instead (docs/moderation.md)'
+const noEffect = 'plugins of matrix-media-repo cannot run here; use moderation.hooks instead (docs/moderation.md)'
 
 const plugin = z.object({
-  exec: needed(text(), { ...mainOnly, planned, example: '/plugins/antispam', description: 'The program.' }),
+  exec: needed(text(), { ...mainOnly, noEffect, example: '/plugins/antispam', description: 'The program.' }),
   config: option(
     z.record(z.string(), z.unknown()),
     {},
     {
       ...mainOnly,
-      planned,
+      noEffect,
       description: 'Its own settings, whatever they are.',
     },
   ),
@@ -18,6 +18,6 @@ const plugin = z.object({
 
 export const plugins = option(z.array(plugin), [], {
   ...mainOnly,
-  planned,
+  noEffect,
   description: 'Programs of matrix-media-repo’s plugin interface that judge uploads. Accepted, and never started.',
 })
