@@ -15,6 +15,7 @@ import { fieldsOf, ProblemList, summaryOf } from './import-report.ts'
 import { importFrom, PasswordMissing } from './import-request.ts'
 import { ask, isAtTerminal } from './prompt.ts'
 import { commandLine, withTools } from './tools.ts'
+import { allowYoungGenerationToGrow } from './young-generation.ts'
 
 const FAILED = 1
 const PAGE = 500
@@ -24,6 +25,7 @@ type Style = 'dashed' | 'go'
 
 /** `cellarium import synapse` and its like: everything from the command line to the report. */
 export async function importHomeserver(kind: HomeserverKind, flags: ImportFlags, style: Style): Promise<void> {
+  allowYoungGenerationToGrow()
   if (style === 'go') await ignoreMachineId()
   await using logging = openLog({ logDirectory: '-', logColors: false, jsonLogs: false, logLevel: 'info' })
   const run = async (tools: Tools, signal: AbortSignal) => {

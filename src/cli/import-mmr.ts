@@ -18,6 +18,7 @@ import type { SourceOptions } from './config-source.ts'
 import { listProblems, listUploaded, showStatus, showVerified, TakeOverDisplay } from './import-mmr-report.ts'
 import { withTools } from './tools.ts'
 import { watchTask } from './watch-task.ts'
+import { allowYoungGenerationToGrow } from './young-generation.ts'
 
 interface ImportOptions extends SourceOptions {
   readonly database?: string
@@ -51,6 +52,7 @@ export function importMmrCommand(): Command {
     .option('--anyway', 'finish although not everything is here')
     .option('--json', 'for programs')
     .action(async (options: ImportOptions) => {
+      allowYoungGenerationToGrow()
       const mayBeNew = options.database !== undefined
       await withTools(options, (tools, signal) => run(tools, options, signal), { mayBeNew })
     })
