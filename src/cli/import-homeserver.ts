@@ -9,7 +9,7 @@ import { type Log, openLog } from '../lib/log.ts'
 import { Refused } from '../lib/errors.ts'
 import { audited } from '../media/audit.ts'
 import { count } from './amounts.ts'
-import { ImportDisplay } from './import-display.ts'
+import { ImportDisplay, terminalOrLog } from './import-display.ts'
 import type { ImportFlags } from './import-flags.ts'
 import { fieldsOf, ProblemList, summaryOf } from './import-report.ts'
 import { importFrom, PasswordMissing } from './import-request.ts'
@@ -84,7 +84,7 @@ async function work({ tools, signal, from, flags, workers, log }: Work): Promise
   const { records, ...found } = await openImport(opened, tools, from, signal)
   log.info({ source: records.name, files: found.sources.map(({ name }) => name).join(', then ') }, 'Importing media')
   await using list = new ProblemList(flags.list, (line) => console.log(line))
-  const display = new ImportDisplay({ output: process.stderr, now: () => performance.now(), log })
+  const display = new ImportDisplay(terminalOrLog(process.stderr, log), () => performance.now())
   const parts: LookingParts = {
     ...tools,
     ...found,

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { HomeserverConfig } from '../config/schema.ts'
 import type { Database } from '../db/connect.ts'
+import { isPlaceOfMmr } from '../db/mmr/places.ts'
 import { findObject, type KnownObject, type OfferedObject } from '../db/objects.ts'
 import type { Datastore } from '../datastores/datastore.ts'
 import { ConfigError, messagesOf, Unavailable } from '../lib/errors.ts'
@@ -121,7 +122,8 @@ async function findKnown(
   const known = await findObject(db.read, sha256)
   if (!known) return {}
   const { datastore, location } = known
-  if (await isWhole(known, size, datastores)) return { whole: { sha256, size, datastore, location, fresh: false } }
+  const isSafe = (await isWhole(known, size, datastores)) && !(await isPlaceOfMmr(db.read, known))
+  if (isSafe) return { whole: { sha256, size, datastore, location, fresh: false } }
   return { replaces: { datastore, location } }
 }
 

@@ -3,7 +3,7 @@ import { noteQuarantineChanges } from '../quarantine-changes.ts'
 import { given, type Queryable, unit } from '../query.ts'
 import { addUsage, usageChangesOf } from '../usage.ts'
 import { applyDifferences } from './differences.ts'
-import { addObjects, addPlaces, lockSizes, MEDIA_COLUMNS, quarantinedOf } from './objects.ts'
+import { addObjects, addPlaces, lockSizes, MEDIA_COLUMNS, type PlacedObject, quarantinedOf } from './objects.ts'
 import { noteStep, type TakeOverStep } from './state.ts'
 import { MMR_FLAGS, type TakenMedia } from './taken.ts'
 
@@ -16,16 +16,26 @@ export interface TakenOver {
 
 /**
  * Brings names here that were never seen before, and of the others what MMR changed since. Names that were brought here and are gone stay
- * gone; names that we have of our own stay as they are. Undefined: the lease is lost, nothing was done.
+ * gone; names that we have of our own stay as they are. The places of `kept` are only kept. Undefined: the lease is lost, nothing was done.
  */
 export const takeOverMedia = unit(
   'takeOverMedia',
   async (
     tx,
-    { media, now, step }: { media: readonly TakenMedia[]; now: number; step?: TakeOverStep | undefined },
+    {
+      media,
+      kept = [],
+      now,
+      step,
+    }: {
+      media: readonly TakenMedia[]
+      kept?: readonly PlacedObject[]
+      now: number
+      step?: TakeOverStep | undefined
+    },
   ): Promise<TakenOver | undefined> => {
     if (!(await noteStep(tx, step))) return undefined
-    await addPlaces(tx, media)
+    await addPlaces(tx, [...media, ...kept])
     const changed = await applyDifferences(tx, media, now)
     const unseen = new Set((await addToLedger(tx, media)).map(keyOf))
     const coming = media.filter((one) => unseen.has(keyOf(one)) && (one.flags & MMR_FLAGS.thumbnail) === 0)

@@ -83,7 +83,10 @@ const COUNT = sql<number>`cast(count(*) as bigint)`
 
 /** How many rows of MMR's `media` were seen, copies of thumbnails too. */
 export async function countSeen(db: Queryable): Promise<number> {
-  const { all } = await db.selectFrom('mmr_media').select([COUNT.as('all')]).executeTakeFirstOrThrow()
+  const { all } = await db
+    .selectFrom('mmr_media')
+    .select([COUNT.as('all')])
+    .executeTakeFirstOrThrow()
   return all
 }
 
