@@ -107,8 +107,9 @@ async function served(mmr: MmrPlace): Promise<Target> {
   const configFile = await configured(mmr, 'server', config)
   const start = () => startProgram({ command: [process.execPath, CELLARIUM, 'serve', '--config', configFile] })
   const finish = async () => {
-    await using _server = await start()
+    await using server = await start()
     await untilCopied(mmr)
+    await server.stop('SIGTERM')
   }
   return { ...(await inPostgres(mmr.url)), start, finish }
 }
