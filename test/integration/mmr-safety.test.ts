@@ -5,7 +5,16 @@ import { stringify } from 'yaml'
 import { expect, test } from 'vitest'
 import { type HomeserverDouble, startHomeserver } from '../support/homeserver.ts'
 import { mediaClient } from '../support/media-client.ts'
-import { cellarium, configOf, expectedOfMmr, type MmrPlace, mmrOfFixture, untilCopied } from '../support/mmr.ts'
+import {
+  cellarium,
+  configOf,
+  emptyMmr,
+  expectedOfMmr,
+  fillMmr,
+  type MmrPlace,
+  mmrOfFixture,
+  untilCopied,
+} from '../support/mmr.ts'
 import { type Server, startServer } from '../support/server.ts'
 import { describeWith } from '../support/services.ts'
 
@@ -86,6 +95,20 @@ describeWith('postgres', 'Nothing is lost between matrix-media-repo and Cellariu
     expect(finished).toMatchObject({ code: 0, text: expect.stringMatching(/^Finished\. 0 files/) })
     await start()
     expect(await mmr.query('SELECT count(*)::int AS rows FROM public.media')).not.toEqual([{ rows: 0 }])
+  }, 120_000)
+
+  test('a command that lost its lease over the copy goes on with it', async () => {
+    await using mmr = await emptyMmr()
+    await fillMmr(mmr, 8000)
+    const repo = { dataPath: join(mmr.folder, 'data'), logDirectory: '-' }
+    const configFile = join(mmr.folder, 'config.yaml')
+    await writeFile(configFile, stringify({ ...configOf(mmr, 'http://127.0.0.1:9'), repo }))
+    const command = cellarium('import', 'mmr', '--config', configFile)
+    const taken = `UPDATE cellarium.leases SET token = 'another', expires_at = 0 WHERE name = 'task mmr_take_over' RETURNING 1`
+    await expect.poll(() => mmr.query(taken).catch(() => []), { timeout: 60_000, interval: 50 }).toHaveLength(1)
+    const { code, text } = await command
+    expect(text.match(/it is done here/g)).toHaveLength(2)
+    expect([code, text]).toEqual([0, expect.stringContaining('everything is here since')])
   }, 120_000)
 
   test('is compared in place too: --verify names what is lost, and takes what lies elsewhere from there', async () => {
