@@ -1,4 +1,4 @@
-# The container image: docs/deploy/container.md says how to run it. What matrix-media-repo's image promises holds here, too:
+# The container image: docs/deploy/README.md says how to run it. What matrix-media-repo's image promises holds here, too:
 # the same programs in /usr/local/bin, REPO_CONFIG, /data, ports 8000 and 9000, run.sh with UID and GID.
 ARG BUILD_IMAGE=docker.io/library/node:24-bookworm-slim
 ARG BASE_IMAGE=docker.io/library/debian:bookworm-slim

@@ -7,6 +7,7 @@ import { makeAuthority } from '../test/support/authority.ts'
 import { runProgram } from '../test/support/processes.ts'
 import { LOAD_CORE, pinned, SERVER_CORE } from './cores.ts'
 import type { FetchFigures, FetchJob } from './load/fetcher.ts'
+import { startNginx } from './references/nginx.ts'
 import { MEGABYTE } from './row.ts'
 import { newSeed, openStage, type Stage, type StageOptions, startOnLoadCore } from './stage.ts'
 
@@ -19,6 +20,8 @@ export interface RemoteStage extends AsyncDisposable {
   fetchMany(fetches: Fetches): Promise<FetchFigures>
   /** The same without Cellarium in between. */
   askOrigin(fetches: Fetches): Promise<FetchFigures>
+  /** The same with nginx in between, which only passes on what it gets. */
+  askThroughNginx(fetches: Fetches): Promise<FetchFigures>
   /** How many requests the origin got for media IDs that begin so. */
   asked(mediaIds: string): Promise<number>
   /** What undici alone gets onto the same disk, on the server's core. */
@@ -65,6 +68,13 @@ export async function openRemoteStage(
       env: tls ? { NODE_EXTRA_CA_CERTS: tls.authority } : { MEDIA_REPO_HTTP_ONLY_FEDERATION: 'true' },
     }),
   )
+  const nginx = cleanup.use(
+    await startNginx(setting.folder, {
+      scheme: tls ? 'https' : 'http',
+      port: origin.port,
+      keepsConnections: connections !== 'new',
+    }),
+  )
   const path = `/_matrix/client/v1/media/download/${origin.name}/`
   const owned = cleanup.move()
   return {
@@ -72,20 +82,17 @@ export async function openRemoteStage(
     origin,
     fetchMany: (fetches) =>
       runFetcher({ seed: newSeed(), ...fetches, port: stage.server.port, path, headers: stage.headers }),
-    askOrigin: (fetches) =>
-      runFetcher({
-        seed: newSeed(),
-        ...fetches,
-        port: origin.port,
-        path: SIGNED,
-        headers: {},
-        authority: tls?.authority,
-      }),
+    askOrigin: (fetches) => runFetcher({ ...asked(fetches, origin.port), authority: tls?.authority }),
+    askThroughNginx: (fetches) => runFetcher(asked(fetches, nginx.port)),
     asked: async (mediaIds) => Number(await (await fetch(`http://${origin.name}/asked/${mediaIds}`)).text()),
     undiciAlone: async ({ bytes, connections, seconds }) =>
       await undiciAlone([`http://${origin.name}${SIGNED}`, bytes, connections, seconds, stage.folder]),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
+}
+
+function asked(fetches: Fetches, port: number): FetchJob {
+  return { seed: newSeed(), ...fetches, port, path: SIGNED, headers: {} }
 }
 
 async function certify(cleanup: AsyncDisposableStack, folder: string) {

@@ -42,6 +42,10 @@ async function installDependencies(lib: string, platform: Platform): Promise<voi
   const quiet = ['--no-audit', '--no-fund', '--loglevel=error']
   await runProgram({ command: ['npm', 'ci', '--omit=dev', '--ignore-scripts', ...where, ...quiet], folder: lib })
   await rm(join(lib, 'package-lock.json'))
+  // For another JavaScript runtime, in builds for all platforms; in Node nothing loads them (tar-stream names them).
+  for (const name of await readdir(join(lib, 'node_modules'))) {
+    if (name.startsWith('bare-')) await rm(join(lib, 'node_modules', name), { recursive: true })
+  }
   for (const name of NOT_OF_NODE) {
     await rm(join(lib, 'node_modules', `node-${platform}`, name), { recursive: true, force: true })
   }

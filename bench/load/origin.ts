@@ -1,6 +1,6 @@
 /**
  * Another Matrix server, with every file there could be: a media ID begins with how many bytes its file has, and no two files
- * are alike. Answers from memory, as cheaply as can be, in multipart/mixed without a length of its own for the file, as most
+ * are alike. Answers from memory, in pieces as from a disk, in multipart/mixed without a length of its own for the file, as most
  * servers do. `/asked/PREFIX` says how many requests there have been for media IDs that begin so. Prints its port. Arguments, for TLS: the
  * files of a certificate and its key, and `close` to end each connection after its answer.
  */
@@ -18,8 +18,8 @@ const HEAD = Buffer.from(
 const TAIL = Buffer.from(`\r\n--${BOUNDARY}--\r\n`)
 
 const asked: string[] = []
-/** One memory for all files of a size: only the kernel copies it. */
-const contents = new Map<number, Buffer>()
+/** All files are of the same bytes but for their first ones: only the kernel copies them. Given in one write, TLS would encrypt all before any leaves. */
+const PIECE = Buffer.alloc(64 * 1024, '.')
 
 const [certificate = '', key = '', after = ''] = process.argv.slice(2)
 const end = after === 'close' ? { Connection: 'close' } : {}
@@ -46,14 +46,18 @@ function sendFile(response: ServerResponse, mediaId: string): void {
     ...end,
   })
   response.write(Buffer.concat([HEAD, first]))
-  response.write(contentOf(size).subarray(first.length))
-  response.end(TAIL)
+  sendRest(response, size - first.length)
 }
 
-function contentOf(size: number): Buffer {
-  const content = contents.get(size) ?? Buffer.alloc(size, '.')
-  contents.set(size, content)
-  return content
+/** One piece after the other, as fast as they are taken. */
+function sendRest(response: ServerResponse, bytes: number): void {
+  let left = bytes
+  while (left > 0) {
+    const piece = PIECE.subarray(0, Math.min(left, PIECE.length))
+    left -= piece.length
+    if (!response.write(piece)) return void response.once('drain', () => sendRest(response, left))
+  }
+  response.end(TAIL)
 }
 
 function countOf(prefix: string): number {

@@ -59,7 +59,10 @@ export interface FirstByteRow extends Pick<FetchRow, 'name' | 'bytes' | 'aim'> {
 
 const OVER = { plain: '', kept: ' over TLS', new: ' over TLS, each on a new connection' } as const
 
-/** From the request to the first byte of a file that has to be fetched, one at a time, next to its origin's own answer. */
+/**
+ * From the request to the first byte of a file that has to be fetched, one at a time, next to its origin's own answer. nginx, which
+ * only passes it on, says what of the difference is the way through one more process on this machine.
+ */
 export function firstByte({ name, bytes, over, aim }: FirstByteRow): Row {
   return {
     name,
@@ -71,12 +74,19 @@ export function firstByte({ name, bytes, over, aim }: FirstByteRow): Row {
       await using remote = await openRemoteStage(setting, over)
       const fetches = { bytes, connections: 1, pauseMs: PAUSE_MS }
       await remote.fetchMany({ ...fetches, bytes: 100_000, pauseMs: 1, until: { seconds: 10 } })
-      return await inTurn({
+      const timed = { ...fetches, until: { seconds } }
+      const ratios: number[] = []
+      const compared = await inTurn({
         rounds,
         ...pidsOf(remote),
-        own: async () => firstByteOf(await remote.fetchMany({ ...fetches, until: { seconds } })),
-        reference: async () => firstByteOf(await remote.askOrigin({ ...fetches, until: { seconds } })).value,
+        own: async () => firstByteOf(await remote.fetchMany(timed)),
+        reference: async () => {
+          const { value } = firstByteOf(await remote.askOrigin(timed))
+          ratios.push(firstByteOf(await remote.askThroughNginx(timed)).value / value)
+          return value
+        },
       })
+      return { ...compared, note: `through nginx ${median(ratios).toFixed(2)} of its origin` }
     },
   }
 }

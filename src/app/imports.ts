@@ -10,7 +10,7 @@ import { dendriteRecords } from '../imports/dendrite-records.ts'
 import { folderBytes } from '../imports/folder-bytes.ts'
 import { type HomeserverAddress, httpBytes } from '../imports/http-bytes.ts'
 import type { RecordSource } from '../imports/records.ts'
-import { synapseRecords } from '../imports/synapse-records.ts'
+import { type HomeserverNames, synapseRecords } from '../imports/synapse-records.ts'
 import { checkDendriteTables, someOrigin } from '../interop/dendrite/rows.ts'
 import { type ForeignAddress, type ForeignDatabase, openForeignDatabase } from '../interop/foreign-database.ts'
 import type { ProviderBucket } from '../interop/synapse/config.ts'
@@ -51,7 +51,9 @@ export async function openImport(
   from: ImportFrom,
   signal: AbortSignal,
 ): Promise<OpenedImport> {
-  const records = await openRecords(parts, tools, from)
+  const isOurs = (origin: string) => tools.snapshot.homeservers.some(({ name }) => name === origin)
+  const { kind, database, homeserver } = from
+  const records = await openRecords(parts, { kind, database, names: { serverName: homeserver.name, isOurs } })
   const folders = await Promise.all(from.folders.map((folder) => openFolder(folder)))
   const buckets = from.buckets.map((bucket) => openBucket(parts, tools, bucket))
   return {
@@ -61,14 +63,24 @@ export async function openImport(
   }
 }
 
-async function openRecords(parts: AsyncDisposableStack, tools: Tools, from: ImportFrom): Promise<RecordSource> {
-  const { kind, homeserver } = from
-  const serverName = homeserver.name
-  const isOurs = (origin: string) => tools.snapshot.homeservers.some(({ name }) => name === origin)
+interface RecordsFrom {
+  readonly kind: HomeserverKind
+  readonly database: ForeignAddress
+  readonly names: HomeserverNames
+}
+
+/**
+ * Opens the homeserver's database, to read what media it has.
+ *
+ * @throws {ConfigError} where it cannot be opened, or is another homeserver's
+ */
+export async function openRecords(
+  parts: AsyncDisposableStack,
+  { kind, database, names }: RecordsFrom,
+): Promise<RecordSource> {
   try {
-    const db = parts.use(await openForeignDatabase(from.database))
-    refuseOther(await nameInDatabase(kind, db), { serverName, db })
-    const names = { serverName, isOurs }
+    const db = parts.use(await openForeignDatabase(database))
+    refuseOther(await nameInDatabase(kind, db), { serverName: names.serverName, db })
     return await (kind === 'synapse' ? synapseRecords(db, names) : dendriteRecords(db, names))
   } catch (cause) {
     if (cause instanceof ConfigError) throw cause
@@ -87,14 +99,18 @@ async function nameInDatabase(kind: HomeserverKind, db: ForeignDatabase): Promis
 }
 
 /** Media under a wrong name would be lost to everybody who has a link to them. */
-function refuseOther(found: string | undefined, { serverName, db }: { serverName: string; db: ForeignDatabase }): void {
+export function refuseOther(
+  found: string | undefined,
+  { serverName, db }: { serverName: string; db: Pick<ForeignDatabase, 'name'> },
+): void {
   if (found === undefined || found === serverName) return
   throw new ConfigError([
     `the database ${db.name} is of ${found}, not of ${serverName}: give the right server name or database`,
   ])
 }
 
-async function openFolder(folder: string): Promise<ByteSource> {
+/** @throws {ConfigError} where it is no folder */
+export async function openFolder(folder: string): Promise<ByteSource> {
   try {
     if ((await stat(folder)).isDirectory()) return folderBytes(folder)
     throw new Error('it is no folder')

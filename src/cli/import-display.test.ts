@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
-import { EMPTY } from '../imports/tally.ts'
 import { recordingLog } from '../../test/support/log.ts'
-import { ImportDisplay, terminalOrLog } from './import-display.ts'
+import { ImportDisplay } from './import-display.ts'
 import { TakeOverDisplay } from './import-mmr-report.ts'
 
 function output(isTTY: boolean) {
@@ -32,10 +31,10 @@ test('on a terminal a take-over is a bar that fills, with how fast it is and at 
 
 test('on a terminal an import is a bar too, that says what went wrong', () => {
   const { to, now, wait, written } = output(true)
-  const display = new ImportDisplay(terminalOrLog(to, recordingLog().log), now)
-  display.show({ ...EMPTY, rows: 100 }, 1000)
+  const display = new ImportDisplay({ output: to, now, log: recordingLog().log, verb: 'imported' })
+  display.show({ rows: 100, bytes: 0, problems: 0 }, 1000)
   wait(2000)
-  display.show({ ...EMPTY, rows: 500, bytes: 1024 ** 2, outcomes: { missing: 2 } }, 1000)
+  display.show({ rows: 500, bytes: 1024 ** 2, problems: 2 }, 1000)
   display[Symbol.dispose]()
   const shown = written().split('\r').at(-1)
   expect(shown).toBe(
@@ -43,12 +42,12 @@ test('on a terminal an import is a bar too, that says what went wrong', () => {
   )
 })
 
-test('elsewhere an import is a line of the log each ten seconds', () => {
+test('elsewhere an export is a line of the log each ten seconds', () => {
   const { to, now, wait, written } = output(false)
   const { log, lines } = recordingLog()
-  const display = new ImportDisplay(terminalOrLog(to, log), now)
+  const display = new ImportDisplay({ output: to, now, log, verb: 'exported' })
   for (let second = 0; second <= 10; second++) {
-    display.show({ ...EMPTY, rows: second * 10 }, 100)
+    display.show({ rows: second * 10, bytes: 0, problems: 0 }, 100)
     wait(1000)
   }
   display[Symbol.dispose]()

@@ -28,7 +28,8 @@ export interface ImportFlags {
   readonly list?: string
 }
 
-type Flag = readonly [name: string, description: string, usual?: string]
+/** `mediaDirectory <folder>`, what it is, and what is taken if it is not given. */
+export type Flag = readonly [name: string, description: string, usual?: string]
 
 const flagsFor = (kind: HomeserverKind): readonly Flag[] => [
   ['serverName <name>', 'server name of the homeserver (else the one of the configuration)'],
@@ -77,10 +78,11 @@ export function importAlias(kind: HomeserverKind, run: (flags: ImportFlags) => P
 
 const nameOf: Readonly<Record<HomeserverKind, string>> = { synapse: 'Synapse', dendrite: 'Dendrite' }
 
-function withFlags(command: Command, flags: readonly Flag[], spell: (name: string) => string): Command {
+/** `spell`: how the command writes its options. */
+export function withFlags(command: Command, flags: readonly Flag[], spell: (name: string) => string): Command {
   for (const [flag, description, usual] of flags) command.option(`--${spell(flag)}`, description, usual)
   return command
 }
 
 /** `dbHost <host>` as `db-host <host>`. */
-const dashed = (flag: string) => flag.replaceAll(/(?<=^\w*)[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+export const dashed = (flag: string) => flag.replaceAll(/(?<=^\w*)[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)

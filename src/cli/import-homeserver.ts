@@ -6,22 +6,19 @@ import type { LookingParts } from '../imports/rehearse.ts'
 import type { RecordSource } from '../imports/records.ts'
 import { importedIn, problemsIn, type Tally } from '../imports/tally.ts'
 import { type Log, openLog } from '../lib/log.ts'
-import { Refused } from '../lib/errors.ts'
 import { audited } from '../media/audit.ts'
 import { count } from './amounts.ts'
-import { ImportDisplay, terminalOrLog } from './import-display.ts'
+import { ImportDisplay } from './import-display.ts'
 import type { ImportFlags } from './import-flags.ts'
 import { fieldsOf, ProblemList, summaryOf } from './import-report.ts'
-import { importFrom, PasswordMissing } from './import-request.ts'
+import { importFrom } from './import-request.ts'
+import { aroundCommand, type Style, tellingMissingPassword, workersIn } from './homeserver-command.ts'
 import { ask, isAtTerminal } from './prompt.ts'
 import { commandLine, withTools } from './tools.ts'
 import { allowYoungGenerationToGrow } from './young-generation.ts'
 
 const FAILED = 1
 const PAGE = 500
-
-/** How options are written where the command has its own name, and under MMR's. */
-type Style = 'dashed' | 'go'
 
 /** `cellarium import synapse` and its like: everything from the command line to the report. */
 export async function importHomeserver(kind: HomeserverKind, flags: ImportFlags, style: Style): Promise<void> {
@@ -31,24 +28,13 @@ export async function importHomeserver(kind: HomeserverKind, flags: ImportFlags,
   const run = async (tools: Tools, signal: AbortSignal) => {
     const workers = workersIn(flags.workers)
     const from = await importFrom(kind, flags, {
-      environment: process.env,
+      ...aroundCommand(style),
       homeservers: tools.snapshot.homeservers,
-      askPassword: async () => (isAtTerminal() ? await ask('Postgres password: ', { hidden: true }) : undefined),
-      spell: style === 'go' ? (option) => `-${option}` : withDashes,
     })
     await work({ tools, signal, from, flags, workers, log: logging.log })
   }
-  try {
-    await withTools(style === 'go' ? withUsualFile(flags) : flags, run)
-  } catch (error) {
-    if (!(error instanceof PasswordMissing)) throw error
-    console.error('The database needs a password, and there is no terminal to ask for it at.')
-    console.error(`Give it with ${style === 'go' ? '-dbPassword' : '--db-password'}, or as PGPASSWORD.`)
-    process.exitCode = FAILED
-  }
+  await tellingMissingPassword(style, () => withTools(style === 'go' ? withUsualFile(flags) : flags, run))
 }
-
-const withDashes = (option: string) => `--${option.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 
 /** MMR reads `media-repo.yaml` where it is started. */
 function withUsualFile(flags: ImportFlags): ImportFlags {
@@ -61,12 +47,6 @@ async function ignoreMachineId(): Promise<void> {
   if (Number(process.env['MACHINE_ID'] ?? 0) !== 0 || !isAtTerminal()) return
   await ask('Machine ID: ')
   console.log('Machine IDs are not needed any more: this one is ignored.')
-}
-
-function workersIn(text: string): number {
-  const workers = Number(text)
-  if (Number.isInteger(workers) && workers >= 1 && workers <= 1000) return workers
-  throw new Refused('bad_parameter', `workers: ${text} is no number from 1 to 1000`)
 }
 
 interface Work {
@@ -84,7 +64,7 @@ async function work({ tools, signal, from, flags, workers, log }: Work): Promise
   const { records, ...found } = await openImport(opened, tools, from, signal)
   log.info({ source: records.name, files: found.sources.map(({ name }) => name).join(', then ') }, 'Importing media')
   await using list = new ProblemList(flags.list, (line) => console.log(line))
-  const display = new ImportDisplay(terminalOrLog(process.stderr, log), () => performance.now())
+  const display = new ImportDisplay({ output: process.stderr, now: () => performance.now(), log, verb: 'imported' })
   const parts: LookingParts = {
     ...tools,
     ...found,
@@ -92,7 +72,7 @@ async function work({ tools, signal, from, flags, workers, log }: Work): Promise
     copy: flags.copy ?? false,
     workers,
     signal,
-    onProgress: (tally, rows) => display.show(tally, rows),
+    onProgress: (tally, rows) => display.show({ ...tally, problems: problemsIn(tally) }, rows),
     onProblem: (problem) => list.add(problem),
   }
   try {

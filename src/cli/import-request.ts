@@ -40,7 +40,8 @@ export async function importFrom(kind: HomeserverKind, flags: ImportFlags, aroun
   return { kind, homeserver, database: await databaseOf(kind, flags, theirs, around), folders, buckets, http }
 }
 
-async function readTheirs(file: string): Promise<SynapseConfig> {
+/** @throws {ConfigError} where `homeserver.yaml` cannot be read */
+export async function readTheirs(file: string): Promise<SynapseConfig> {
   try {
     return await readSynapseConfig(file)
   } catch (cause) {
@@ -48,7 +49,11 @@ async function readTheirs(file: string): Promise<SynapseConfig> {
   }
 }
 
-function homeserverOf(name: string | undefined, { homeservers, spell }: Around): HomeserverConfig {
+/** The homeserver of this name, or the only one. */
+export function homeserverOf(
+  name: string | undefined,
+  { homeservers, spell }: Pick<Around, 'homeservers' | 'spell'>,
+): HomeserverConfig {
   const names = homeservers.map((homeserver) => homeserver.name).join(', ')
   const [only, ...others] = homeservers.filter((homeserver) => name === undefined || homeserver.name === name)
   if (only && others.length === 0) return only
@@ -60,7 +65,7 @@ function homeserverOf(name: string | undefined, { homeservers, spell }: Around):
 }
 
 /** Where a folder may be mounted without a word. The first is beside what MMR's tools read by default. */
-const USUAL_FOLDERS = ['./media_store', '/media_store']
+export const USUAL_FOLDERS = ['./media_store', '/media_store']
 
 function foldersOf({ mediaDirectory }: ImportFlags, theirs: SynapseConfig | undefined, { spell }: Around): string[] {
   if (mediaDirectory !== undefined) return [resolve(mediaDirectory)]
@@ -125,11 +130,14 @@ function noFiles(kind: HomeserverKind, { csApi }: HomeserverConfig, { spell }: A
   ])
 }
 
-async function databaseOf(
+export type DatabaseFlags = Pick<ImportFlags, 'database' | 'dbHost' | 'dbPort' | 'dbUsername' | 'dbPassword' | 'dbName'>
+
+/** Where the homeserver's database is. */
+export async function databaseOf(
   kind: HomeserverKind,
-  flags: ImportFlags,
+  flags: DatabaseFlags,
   theirs: SynapseConfig | undefined,
-  around: Around,
+  around: Pick<Around, 'environment' | 'askPassword' | 'spell'>,
 ): Promise<ForeignAddress> {
   const { database, dbHost, dbPort, dbUsername, dbName } = flags
   if (database !== undefined)
@@ -161,12 +169,15 @@ function dsn(address: string): ClientConfig {
   }
 }
 
-function portOf(text: string, { spell }: Around): number {
+function portOf(text: string, { spell }: Pick<Around, 'spell'>): number {
   if (/^\d{1,5}$/.test(text) && Number(text) > 0 && Number(text) < 65_536) return Number(text)
   throw new ConfigError([`${spell('dbPort')} ${text} is no port`])
 }
 
-async function passwordOf({ dbPassword }: ImportFlags, { environment, askPassword }: Around): Promise<string> {
+async function passwordOf(
+  { dbPassword }: DatabaseFlags,
+  { environment, askPassword }: Pick<Around, 'environment' | 'askPassword'>,
+): Promise<string> {
   const password = dbPassword ?? environment['PGPASSWORD'] ?? (await askPassword())
   if (password === undefined) throw new PasswordMissing('there is no password for the database')
   return password

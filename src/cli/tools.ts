@@ -31,9 +31,14 @@ export async function withTools(
   await using logging = openErrorLog()
   const { openTools } = await import('../app/tools.ts')
   await using tools = await openTools(snapshot, logging.log)
+  await tellingRefusals((signal) => work(tools, signal))
+}
+
+/** Does something that Ctrl-C aborts. What is refused is told on the error output, with status 1. */
+export async function tellingRefusals(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
   using interrupted = onInterrupt()
   try {
-    await work(tools, interrupted.signal)
+    await work(interrupted.signal)
   } catch (error) {
     if (error instanceof Unavailable) throw new ConfigError([messagesOf(error).join(': ')], { cause: error })
     if (!(error instanceof Refused)) throw error

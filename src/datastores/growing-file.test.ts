@@ -26,7 +26,7 @@ interface ReaderPlan {
 interface Plan {
   readonly size: number
   readonly chunks: readonly number[]
-  readonly announced: boolean
+  readonly announced: 'size' | 'least' | 'nothing'
   readonly lasting: boolean
   readonly end: 'finish' | 'break' | 'refuse'
   readonly readers: readonly ReaderPlan[]
@@ -41,7 +41,7 @@ const plans: fc.Arbitrary<Plan> = fc.record({
   chunks: fc
     .array(fc.oneof(fc.integer({ min: 1, max: 2000 }), fc.integer({ min: 1, max: 300_000 })))
     .map((chunks) => [...chunks, 20_000]),
-  announced: fc.boolean(),
+  announced: fc.constantFrom('size', 'least', 'nothing'),
   lasting: fc.boolean(),
   end: fc.constantFrom('finish', 'break', 'refuse'),
   readers: fc.array(
@@ -58,7 +58,8 @@ test('However bytes come and readers read, each gets the right ones, and the las
   await fc.assert(
     fc.asyncProperty(plans, async (plan) => {
       const { size, announced, end } = plan
-      using growing = new GrowingFile(announced ? size : undefined)
+      using growing = new GrowingFile(announced === 'size' ? size : undefined)
+      if (announced === 'least') growing.announce(undefined, Math.max(0, size - 7))
       const outcomes = plan.readers.map((reader) => follow(growing, reader))
       const staged = await receive(folder.path, growing, plan)
       await Promise.all(Array.from({ length: 10 }, () => turn()))
@@ -132,6 +133,25 @@ function follow(growing: GrowingFile, { after, pace, part }: ReaderPlan) {
   return { ended: read(), got: () => got, part }
 }
 
+test('What cannot be the last of a file is had at once, also where its exact length is not known', async () => {
+  await using folder = await temporaryFolder()
+  const source = handFed()
+  using growing = new GrowingFile()
+  growing.announce(undefined, LARGEST - 7)
+  const received = stage(folder.path, source, { maxBytes: 0, growing })
+  void source.send(CONTENT.subarray(0, 1000))
+  using reader = await joined(growing)
+  const chunks = reader.read()
+  expect((await readSome(chunks, 1000)).equals(CONTENT.subarray(0, 1000))).toBe(true)
+  void source.send(CONTENT.subarray(1000))
+  source.end()
+  await using _ = await received
+  const early = LARGEST - HELD_BACK
+  expect((await readSome(chunks, early - 1000)).equals(CONTENT.subarray(1000, early))).toBe(true)
+  growing.finish()
+  expect((await readSome(chunks, LARGEST)).equals(CONTENT.subarray(early))).toBe(true)
+})
+
 test('Who leaves while a file comes in is not waited for, and the others get the whole file', async () => {
   await using folder = await temporaryFolder()
   const source = handFed()
@@ -203,7 +223,7 @@ test('A disk that fails meanwhile fails the file, and leaves nothing', async () 
   await vi.waitFor(async () => expect(await openTestFiles()).toBe(0), 10_000)
 })
 
-const SMALL: Plan = { size: 0, chunks: [7], announced: false, lasting: false, end: 'finish', readers: [] }
+const SMALL: Plan = { size: 0, chunks: [7], announced: 'nothing', lasting: false, end: 'finish', readers: [] }
 
 test('Sixteen readers of 100 MiB, some of them slow, cost a buffer each', async () => {
   await using folder = await temporaryFolder()

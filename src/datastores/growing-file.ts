@@ -45,6 +45,7 @@ export interface Growth {
  */
 export class GrowingFile implements Disposable, Growth {
   #size: number | undefined
+  #atLeast = 0
   readonly #waiting = new Set<() => void>()
   #file: SharedFile | undefined
   #recent: Recent | undefined
@@ -63,9 +64,13 @@ export class GrowingFile implements Disposable, Growth {
     return this.#size
   }
 
-  /** Says how many bytes there are going to be, if anybody has. Not to be called any more once somebody reads. */
-  announce(size: number | undefined): void {
+  /**
+   * Says how many bytes there are going to be, if anybody has; where that is not known, how many there are at least, so that fewer
+   * of them have to be taken for the last ones. Not to be called any more once somebody reads.
+   */
+  announce(size: number | undefined, atLeast = 0): void {
     this.#size = size
+    this.#atLeast = atLeast
   }
 
   /**
@@ -158,8 +163,8 @@ export class GrowingFile implements Disposable, Growth {
 
   get #readable(): number {
     if (this.#state === 'finished') return this.#here
-    if (this.size === undefined) return Math.max(0, this.#here - HELD_BACK)
-    return Math.min(this.#here, Math.max(0, this.size - HELD_BACK))
+    if (this.size !== undefined) return Math.min(this.#here, Math.max(0, this.size - HELD_BACK))
+    return Math.max(0, this.#here - HELD_BACK, Math.min(this.#here, this.#atLeast - HELD_BACK))
   }
 
   get #isSettled(): boolean {

@@ -16,7 +16,7 @@ export interface KnownName extends MediaName {
   readonly location: string
 }
 
-/** What is here of these names: of some hundred, and of few servers. */
+/** What is here of these names, in any order: of some hundred, and of few servers. */
 export async function findKnownNames(db: Queryable, names: readonly MediaName[]): Promise<KnownName[]> {
   const byOrigin = Map.groupBy(names, ({ origin }) => origin)
   const found = [...byOrigin].map(([origin, some]) => knownOf(db, origin, idsOf(some)))
@@ -57,7 +57,7 @@ async function knownOf(db: Queryable, origin: string, mediaIds: readonly string[
 
 /**
  * Those of these names that must not come back: ours that were deleted here, whose ids name nothing else ever, and those of others
- * that were quarantined when they were deleted.
+ * that were quarantined when they were deleted. In any order.
  */
 export async function findDeletedNames(db: Queryable, names: readonly MediaName[]): Promise<MediaName[]> {
   const byOrigin = Map.groupBy(names, ({ origin }) => origin)

@@ -1,17 +1,30 @@
-import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import { existsSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
 import type { ClientConfig } from 'pg'
 
 /** A row, with its columns by name. Numbers that do not fit are texts, truth is a boolean or 0 and 1: ask the helpers below. */
 export type Row = Readonly<Record<string, unknown>>
 
+/** A parameter of a statement. Truth is 1 or 0, which either engine takes. */
+export type Parameter = string | number | null
+
+/** Runs one statement; parameters are `$1`, `$2`, … */
+export type Query = (text: string, parameters?: readonly Parameter[]) => Promise<readonly Row[]>
+
 /** Another program's database, only read: nothing in it changes, whatever becomes of us. */
 export interface ForeignDatabase extends AsyncDisposable {
   /** For messages: without secrets. */
   readonly name: string
-  /** Runs one statement; parameters are `$1`, `$2`, … */
-  query(text: string, parameters?: readonly (string | number)[]): Promise<readonly Row[]>
+  readonly query: Query
   /** The columns of a table, in no order; none, where there is no such table. */
   columns(table: string): Promise<ReadonlySet<string>>
+}
+
+/** Another program's database, to put something in. */
+export interface WritableDatabase extends ForeignDatabase {
+  readonly engine: 'sqlite' | 'postgres'
+  /** All of what `work` does, or nothing. One at a time. */
+  transaction<Result>(work: (query: Query) => Promise<Result>): Promise<Result>
 }
 
 /** Where such a database is: a file of SQLite, or a server of PostgreSQL. */
@@ -23,9 +36,26 @@ export type ForeignAddress = { readonly sqlite: string } | { readonly postgres: 
  * @throws what the database says when it cannot be opened, with its name
  */
 export async function openForeignDatabase(address: ForeignAddress): Promise<ForeignDatabase> {
+  return await open(address, { readOnly: true })
+}
+
+/**
+ * Opens it to put something in.
+ *
+ * @throws what the database says when it cannot be opened, with its name
+ */
+export async function openWritableDatabase(address: ForeignAddress): Promise<WritableDatabase> {
+  return await open(address, { readOnly: false })
+}
+
+interface Opening {
+  readonly readOnly: boolean
+}
+
+async function open(address: ForeignAddress, opening: Opening): Promise<WritableDatabase> {
   const name = 'sqlite' in address ? address.sqlite : nameOf(address.postgres)
   try {
-    return 'sqlite' in address ? openSqlite(name) : await openPostgres(name, address.postgres)
+    return 'sqlite' in address ? openSqlite(name, opening) : await openPostgres(name, address.postgres, opening)
   } catch (cause) {
     const why = cause instanceof AggregateError ? cause.errors.map(messageOf).join(', ') : messageOf(cause)
     throw new Error(`the database ${name} cannot be opened: ${why}`, { cause })
@@ -37,13 +67,17 @@ const messageOf = (error: unknown) => (error instanceof Error ? error.message : 
 const nameOf = ({ host = 'localhost', port = 5432, database = '', user = '' }: ClientConfig) =>
   `${database} at ${host}:${port} (as ${user})`
 
-function openSqlite(path: string): ForeignDatabase {
-  const database = new DatabaseSync(path, { readOnly: true, timeout: 30_000 })
-  const query = async (text: string, parameters: readonly SQLInputValue[] = []): Promise<readonly Row[]> =>
+function openSqlite(path: string, { readOnly }: Opening): WritableDatabase {
+  // Opened to be written, a file that is missing would be made.
+  if (!readOnly && !existsSync(path)) throw new Error('there is no such file')
+  const database = new DatabaseSync(path, { readOnly, timeout: 30_000 })
+  const query: Query = async (text, parameters = []) =>
     database.prepare(text.replaceAll(/\$(\d+)/g, '?$1')).all(...parameters)
   return {
     name: path,
+    engine: 'sqlite',
     query,
+    transaction: (work) => inTransaction(query, 'BEGIN IMMEDIATE', work),
     columns: async (table) => {
       const rows = await query('SELECT name FROM pragma_table_info($1)', [table])
       return new Set(rows.map((row) => textOf(row, 'name')))
@@ -54,10 +88,10 @@ function openSqlite(path: string): ForeignDatabase {
   }
 }
 
-async function openPostgres(name: string, config: ClientConfig): Promise<ForeignDatabase> {
+async function openPostgres(name: string, config: ClientConfig, { readOnly }: Opening): Promise<WritableDatabase> {
   const { default: pg } = await import('pg')
   const client = new pg.Client({
-    application_name: 'cellarium import',
+    application_name: readOnly ? 'cellarium import' : 'cellarium export',
     connectionTimeoutMillis: 15_000,
     keepAlive: true,
     ...config,
@@ -65,12 +99,14 @@ async function openPostgres(name: string, config: ClientConfig): Promise<Foreign
   // A connection that is lost says so in an event too, which nobody hearing would end the process.
   client.on('error', () => {})
   await client.connect()
-  await client.query('SET default_transaction_read_only = on')
-  const query = async (text: string, parameters: readonly (string | number)[] = []) =>
+  if (readOnly) await client.query('SET default_transaction_read_only = on')
+  const query: Query = async (text, parameters = []) =>
     (await client.query<Record<string, unknown>>(text, [...parameters])).rows
   return {
     name,
+    engine: 'postgres',
     query,
+    transaction: (work) => inTransaction(query, 'BEGIN', work),
     columns: async (table) => {
       const rows = await query(
         'SELECT attname AS name FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0',
@@ -79,6 +115,23 @@ async function openPostgres(name: string, config: ClientConfig): Promise<Foreign
       return new Set(rows.map((row) => textOf(row, 'name')))
     },
     [Symbol.asyncDispose]: () => client.end(),
+  }
+}
+
+async function inTransaction<Result>(
+  query: Query,
+  begin: string,
+  work: (query: Query) => Promise<Result>,
+): Promise<Result> {
+  await query(begin)
+  try {
+    const result = await work(query)
+    await query('COMMIT')
+    return result
+  } catch (error) {
+    // Where the connection is gone, so is the transaction.
+    await query('ROLLBACK').catch(() => {})
+    throw error
   }
 }
 

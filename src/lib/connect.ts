@@ -66,6 +66,8 @@ export class Connector {
   readonly #route: Route
   readonly #trace: Trace | undefined
   #good: Target | undefined
+  /** Of the last connection: a server that remembers it sends and proves less at the next. */
+  #session: Buffer | undefined
 
   constructor(parts: ConnectParts, route: Route, trace?: Trace) {
     this.#parts = parts
@@ -112,8 +114,17 @@ export class Connector {
     const socket = await traced(how, `connect to ${host} port ${port}`, dialled, (socket) => socket.remoteAddress)
     const { tlsName } = this.#route
     if (tlsName === undefined) return socket
-    const secured = () => secure(this.#parts, socket, tlsName)
+    const secured = () => this.#secure(socket, tlsName)
     return await traced(how, `TLS with ${tlsName}`, secured, (socket) => socket.getProtocol())
+  }
+
+  async #secure(socket: Socket, tlsName: string): Promise<TLSSocket> {
+    const session = this.#session
+    // Whatever is wrong with it is wrong once.
+    this.#session = undefined
+    const secured = await secure(this.#parts, socket, tlsName, { session, keep: (latest) => (this.#session = latest) })
+    this.#session ??= session
+    return secured
   }
 }
 
@@ -160,16 +171,23 @@ function refuse(parts: ConnectParts, host: string, why: string): AddressRefused 
 }
 
 /** The same connection over TLS, with a certificate for `name`. Addresses are not sent as server name (RFC 6066 §3). */
-async function secure(parts: ConnectParts, socket: Socket, name: string): Promise<TLSSocket> {
+async function secure(
+  parts: ConnectParts,
+  socket: Socket,
+  name: string,
+  { session, keep }: { readonly session: Buffer | undefined; readonly keep: (latest: Buffer) => void },
+): Promise<TLSSocket> {
   const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>()
   const secured = connectTls({
     socket,
     host: name,
     ...(isIP(name) === 0 && { servername: name }),
+    ...(session && { session }),
     secureContext: parts.secureContext(),
     rejectUnauthorized: !parts.anyCertificate,
     ALPNProtocols: ['http/1.1'],
   })
+  secured.on('session', keep)
   secured.once('secureConnect', () => resolve(secured))
   secured.once('error', reject)
   secured.once('close', () => reject(new Error(`${name} hung up during the TLS handshake`)))

@@ -9,6 +9,7 @@ export type LabelValue = string | number
 /** All series of one name. */
 export interface Family {
   readonly name: string
+  readonly labelNames: readonly string[]
   /** The family in Prometheus's text format (version 0.0.4), with HELP and TYPE, each line ended. */
   render(): string
 }
@@ -100,11 +101,13 @@ function header(name: string, help: string, type: string): string {
 /** A counter or gauge family. `of` takes the label values in the order of `labelNames`; the first use makes the series. */
 export class CountFamily implements Family {
   readonly name: string
+  readonly labelNames: readonly string[]
   readonly #header: string
   readonly #tree: SeriesTree<Count>
 
   constructor(type: 'counter' | 'gauge', name: string, help: string, labelNames: readonly string[] = []) {
     this.name = name
+    this.labelNames = labelNames
     this.#header = header(name, help, type)
     this.#tree = new SeriesTree(labelNames, () => new Count())
   }
@@ -123,11 +126,13 @@ export class CountFamily implements Family {
 /** A histogram family; `bounds` are the upper limits of the buckets, ascending, without infinity. */
 export class DistributionFamily implements Family {
   readonly name: string
+  readonly labelNames: readonly string[]
   readonly #header: string
   readonly #tree: SeriesTree<Distribution>
 
   constructor(name: string, help: string, bounds: readonly number[], labelNames: readonly string[] = []) {
     this.name = name
+    this.labelNames = labelNames
     this.#header = header(name, help, 'histogram')
     this.#tree = new SeriesTree(labelNames, () => new Distribution(bounds))
   }

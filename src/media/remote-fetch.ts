@@ -137,7 +137,7 @@ async function ask(parts: RemoteFetchParts, job: FetchJob, { lost, growing }: Ex
   try {
     const charge = await chargeFetch(parts, payer, remote.size ?? remote.about?.atLeast)
     const isHeld = lost !== undefined || parts.gates.holdsRemote || (await canBeBlocked(parts.db.read, sizesOf(remote)))
-    growing.announce(remote.size)
+    growing.announce(remote.size, remote.about?.atLeast)
     const { contentType, fileName } = remote
     if (isHeld) progress.answered()
     else progress.arrives({ contentType, fileName, growing })

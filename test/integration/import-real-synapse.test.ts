@@ -1,37 +1,21 @@
 /** Moving in from real Synapses, which federate, while they run. */
-import { createHash, randomBytes } from 'node:crypto'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { getCACertificates, setDefaultCACertificates } from 'node:tls'
-import sharp from 'sharp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Authority, makeAuthority } from '../support/authority.ts'
-import { temporaryFolder } from '../support/folder.ts'
+import { type Filled, fillWithMedia, ourServer, sha256 } from '../support/filled-synapse.ts'
 import { countsIn, runCommand } from '../support/importing.ts'
-import { fetchAs } from '../support/matrix-client.ts'
 import { mediaClient } from '../support/media-client.ts'
-import { type Server, startServer } from '../support/server.ts'
-import { describeWith, freshDatabase, freePort } from '../support/services.ts'
+import type { Server } from '../support/server.ts'
+import { describeWith, freshDatabase } from '../support/services.ts'
 import { type Person, type Stack, startStack } from '../support/stacks.ts'
 import { startVersitygw, type Versitygw } from '../support/versitygw.ts'
-import { startPage } from '../support/preview-page.ts'
 
 const PATIENT = { timeout: 180_000 }
 const ADOPTED = 'imported where they are, by a link or in their bucket'
 const COPIED = 'imported by a copy'
 const PREFIX = 'synapse/'
-
-const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
-const nameOf = (mxc: string) => mxc.slice('mxc://'.length)
-
-/** What a Synapse was made to have, by its own API. */
-interface Filled {
-  /** Names that clients get, and the hash of what they got. */
-  readonly served: ReadonlyMap<string, string>
-  readonly quarantined: readonly string[]
-  readonly protectedName: string
-  readonly alice: Person
-}
 
 describeWith(['synapse', 'nginx', 'openssl', 'postgres', 'versitygw'], 'Moving in from a real Synapse', () => {
   const cleanup = new AsyncDisposableStack()
@@ -61,7 +45,7 @@ describeWith(['synapse', 'nginx', 'openssl', 'postgres', 'versitygw'], 'Moving i
       authority,
       synapse: { previews: { hosts } },
     })
-    const filled = await fill(stack)
+    const filled = await fillWithMedia(stack, bob)
     await using server = await ourServer(stack)
     const by = ['--homeserver-config', stack.synapse.configFile]
     const ran = await importInto(server, ...by)
@@ -101,7 +85,7 @@ describeWith(['synapse', 'nginx', 'openssl', 'postgres', 'versitygw'], 'Moving i
       authority,
       synapse: { previews: { hosts }, postgres: database.url, bucket: { options: s3.options, prefix: PREFIX } },
     })
-    const filled = await fill(stack)
+    const filled = await fillWithMedia(stack, bob)
     // As s3_media_upload does it once they are in the bucket.
     for (const kind of ['local_content', 'remote_content']) {
       await rm(join(stack.synapse.mediaFolder, kind), { recursive: true })
@@ -112,7 +96,7 @@ describeWith(['synapse', 'nginx', 'openssl', 'postgres', 'versitygw'], 'Moving i
     })
     const by = ['--homeserver-config', stack.synapse.configFile]
     const ran = await importInto(server, ...by)
-    expect([ran.code, countsIn(ran.text)]).toMatchObject([
+    expect([ran.code, countsIn(ran.text)], ran.text).toMatchObject([
       0,
       { [ADOPTED]: filled.served.size + filled.quarantined.length },
     ])
@@ -127,43 +111,6 @@ describeWith(['synapse', 'nginx', 'openssl', 'postgres', 'versitygw'], 'Moving i
     expect(countsIn(copied.text)).toMatchObject({ [COPIED]: filled.served.size + filled.quarantined.length })
     await expectMovedIn(stack, elsewhere, filled)
   })
-
-  /** Local and remote, quarantined, protected, pending, previews, Unicode names, no bytes. */
-  async function fill(stack: Stack): Promise<Filled> {
-    const alice = await stack.person('alice')
-    const served = new Map<string, string>()
-    const upload = async (by: Person, bytes: Buffer<ArrayBuffer>, name: string, type = 'application/octet-stream') => {
-      const mxc = await by.upload(bytes, { name, type })
-      served.set(nameOf(mxc), sha256(bytes))
-      return nameOf(mxc)
-    }
-    const picture = await sharp({ create: { width: 300, height: 200, channels: 3, background: '#c04020' } })
-      .png()
-      .toBuffer()
-    await upload(alice, Buffer.from(picture), 'naïve ✓ 画像.png', 'image/png')
-    await upload(alice, Buffer.from(randomBytes(300_000)), 'large.bin')
-    await upload(alice, Buffer.alloc(0), 'nothing')
-    const protectedName = await upload(alice, Buffer.from('a sticker'), 'sticker.txt', 'text/plain')
-    const abuse = await upload(alice, Buffer.from(`abuse ${stack.name}`), 'abuse')
-    const theirs = await upload(bob, Buffer.from(randomBytes(50_000)), 'theirs.bin')
-    const theirAbuse = await upload(bob, Buffer.from(`their abuse ${stack.name}`), 'their abuse')
-    for (const name of [theirs, theirAbuse]) expect((await alice.get(`mxc://${name}`)).status).toBe(200)
-    const post = async (path: string) => {
-      const answer = await fetchAs(alice.client, `${stack.homeserverUrl}${path}`, { method: 'POST', body: '{}' })
-      expect(answer.status, path).toBe(200)
-    }
-    await post(`/_synapse/admin/v1/media/protect/${protectedName.split('/')[1]}`)
-    const quarantined = [abuse, theirAbuse]
-    for (const name of quarantined) await post(`/_synapse/admin/v1/media/quarantine/${name}`)
-    for (const name of quarantined) served.delete(name)
-    await post('/_matrix/media/v1/create')
-    await using page = await startPage(await freePort(), picture)
-    const query = new URLSearchParams({ url: `http://page.test:${page.port}/` })
-    const address = `${stack.homeserverUrl}/_matrix/client/v1/media/preview_url?${query.toString()}`
-    const preview = await fetchAs(alice.client, address)
-    expect(await preview.json()).toMatchObject({ 'og:image': expect.stringMatching(/^mxc:/) })
-    return { served, quarantined, protectedName, alice }
-  }
 })
 
 async function expectMovedIn(stack: Stack, server: Server, { served, quarantined, alice }: Filled): Promise<void> {
@@ -213,26 +160,6 @@ const objectsIn = async (s3: Versitygw) => {
     .map((file) => file.slice(s3.folder.length + 1))
     .filter((key) => key.startsWith(PREFIX))
     .toSorted()
-}
-
-/** A Cellarium for the homeserver, with nothing in it. */
-async function ourServer(stack: Stack, config: Readonly<Record<string, unknown>> = {}): Promise<Server> {
-  await using cleanup = new AsyncDisposableStack()
-  const folder = cleanup.use(await temporaryFolder()).path
-  const server = cleanup.use(
-    await startServer({
-      folder,
-      config: {
-        homeservers: [{ name: stack.name, csApi: stack.homeserverUrl, adminApiKind: 'synapse' }],
-        admins: [`@alice:${stack.name}`],
-        uploads: { minBytes: 0 },
-        quarantine: { replaceThumbnails: false },
-        ...config,
-      },
-    }),
-  )
-  const owned = cleanup.move()
-  return { ...server, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
 const importInto = (server: Server, ...args: readonly string[]) =>

@@ -30,13 +30,7 @@ const TOOLS = [
   'thumbnailer',
 ]
 /** Whose commands are still being written: whoever adds one takes its name away here. */
-const COMING = [
-  'export_dendrite_for_import',
-  'export_synapse_for_import',
-  'gdpr_export',
-  'gdpr_import',
-  'import_to_synapse',
-]
+const COMING = ['gdpr_export', 'gdpr_import']
 
 function environment(more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
   const { CELLARIUM_DATA: _data, REPO_CONFIG: _config, ...ours } = process.env

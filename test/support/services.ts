@@ -29,6 +29,8 @@ export const SERVICES = [
   'clamd',
   'schemathesis',
   'curl',
+  'prometheus',
+  'promtool',
 ] as const
 export type Service = (typeof SERVICES)[number]
 
@@ -58,6 +60,8 @@ export const HOW_TO_GET: Readonly<Record<Service, string>> = {
   schemathesis:
     'run .ci/run once, or python3 -m venv DIR && DIR/bin/pip install schemathesis, then CELLARIUM_TEST_SCHEMATHESIS=DIR/bin/st',
   curl: 'install curl',
+  prometheus: 'install Prometheus (Debian: prometheus)',
+  promtool: 'comes with Prometheus (Debian: prometheus)',
   ffmpeg: 'install ffmpeg',
   pdftoppm: 'install poppler-utils',
   mount: 'run the tests on Linux as root with the right to mount (CAP_SYS_ADMIN): small disks that can be filled',

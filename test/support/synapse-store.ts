@@ -12,7 +12,16 @@ const TABLES = `
   CREATE TABLE remote_media_cache (
     media_origin TEXT, media_id TEXT, media_type TEXT, created_ts BIGINT, upload_name TEXT, media_length INTEGER,
     filesystem_id TEXT, last_access_ts BIGINT, quarantined_by TEXT, authenticated BOOLEAN NOT NULL DEFAULT FALSE, sha256 TEXT,
-    UNIQUE (media_origin, media_id));`
+    UNIQUE (media_origin, media_id));
+  CREATE TABLE local_media_repository_thumbnails (
+    media_id TEXT, thumbnail_width INTEGER, thumbnail_height INTEGER, thumbnail_type TEXT, thumbnail_method TEXT, thumbnail_length INTEGER,
+    UNIQUE (media_id, thumbnail_width, thumbnail_height, thumbnail_type, thumbnail_method));
+  CREATE TABLE remote_media_cache_thumbnails (
+    media_origin TEXT, media_id TEXT, thumbnail_width INTEGER, thumbnail_height INTEGER, thumbnail_method TEXT, thumbnail_type TEXT,
+    thumbnail_length INTEGER, filesystem_id TEXT,
+    UNIQUE (media_origin, media_id, thumbnail_width, thumbnail_height, thumbnail_type, thumbnail_method));
+  CREATE TABLE quarantined_media_changes (
+    stream_id BIGINT NOT NULL PRIMARY KEY, instance_name TEXT NOT NULL, origin TEXT, media_id TEXT NOT NULL, quarantined BOOLEAN NOT NULL);`
 
 /** A file, and what Synapse says of it; what is not given is as for a plain upload of Alice. */
 export interface StoredBySynapse {

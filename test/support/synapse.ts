@@ -42,8 +42,10 @@ export interface Synapse extends AsyncDisposable {
   readonly mediaFolder: string
   /** Its key file. */
   readonly signingKey: string
-  /** What it logged so far. */
+  /** What it logged since it was last started. */
   readonly lines: readonly string[]
+  /** Stops it, does some work, and starts it again. */
+  readonly whileStopped: <Result>(work: () => Promise<Result>) => Promise<Result>
   /** Makes an account by the shared secret and logs it in. */
   readonly register: (name: string, password: string, options?: { admin?: boolean }) => Promise<Registered>
 }
@@ -55,8 +57,9 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
   const port = await freePort()
   const secret = randomBytes(16).toString('hex')
   const configFile = await writeConfig({ folder, options, port, secret })
-  const program = cleanup.use(
-    await startProgram({
+  const url = `http://127.0.0.1:${port}`
+  const start = async () => {
+    const started = await startProgram({
       command: [requireService('synapse'), '-c', PROGRAM, '--config-path', configFile],
       environment: {
         PATH: process.env['PATH'],
@@ -66,10 +69,12 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
         ...(options.federation && { SSL_CERT_FILE: options.federation.authorityFile }),
       },
       folder,
-    }),
-  )
-  const url = `http://127.0.0.1:${port}`
-  await untilReady(program, async () => (await fetch(`${url}/health`)).ok)
+    })
+    await untilReady(started, async () => (await fetch(`${url}/health`)).ok)
+    return started
+  }
+  let program = await start()
+  cleanup.defer(() => program[Symbol.asyncDispose]())
   const owned = cleanup.move()
   return {
     serverName: options.serverName,
@@ -78,7 +83,15 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
     configFile,
     mediaFolder: join(folder, 'media'),
     signingKey: join(folder, 'signing.key'),
-    lines: program.lines,
+    get lines() {
+      return program.lines
+    },
+    async whileStopped(work) {
+      await program.stop('SIGTERM')
+      const done = await work()
+      program = await start()
+      return done
+    },
     register: (name, password, { admin = false } = {}) => register(url, secret, { name, password, admin }),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }

@@ -59,6 +59,13 @@ export async function someUploader(db: ForeignDatabase): Promise<string | undefi
   return row && textOf(row, 'user_id')
 }
 
+/** Some user of this homeserver, with media or without. */
+export async function someMember(db: ForeignDatabase): Promise<string | undefined> {
+  if (!(await db.columns('users')).has('name')) return undefined
+  const [row] = await db.query(`SELECT name FROM users WHERE name LIKE '@%' LIMIT 1`)
+  return row && textOf(row, 'name')
+}
+
 /** Up to `limit` rows behind `after`, in the order of the tables' own indexes: each page costs the same. */
 export async function synapsePage(
   db: ForeignDatabase,
@@ -72,6 +79,36 @@ export async function synapsePage(
     [after[1], limit],
   )
   return rows.length > 0 ? rows.map(localMedia) : await remotePage(db, tables.remote, ['remote', '', ''], limit)
+}
+
+/** A name as Synapse has it: null stands for itself. */
+export type SynapseName = Pick<SynapseMedia, 'origin' | 'mediaId'>
+
+/** What there is of these names: of some hundred, and of few servers. */
+export async function synapseNamed(
+  db: Pick<ForeignDatabase, 'query'>,
+  tables: SynapseTables,
+  names: readonly SynapseName[],
+): Promise<SynapseMedia[]> {
+  const found: SynapseMedia[] = []
+  // One after the other: PostgreSQL's connection does one thing at a time anyway.
+  for (const [origin, some] of Map.groupBy(names, (name) => name.origin)) {
+    const ids = some.map(({ mediaId }) => mediaId)
+    const marks = ids.map((_, index) => `$${index + 1}`).join(', ')
+    const rows =
+      origin === null
+        ? await db.query(
+            `SELECT ${columnsOf(LOCAL_COLUMNS, tables.local)} FROM ${LOCAL} WHERE media_id IN (${marks})`,
+            ids,
+          )
+        : await db.query(
+            `SELECT ${columnsOf(REMOTE_COLUMNS, tables.remote)} FROM ${REMOTE}
+             WHERE media_id IN (${marks}) AND media_origin = $${ids.length + 1}`,
+            [...ids, origin],
+          )
+    found.push(...rows.map(origin === null ? localMedia : remoteMedia))
+  }
+  return found
 }
 
 /** Where a page that ended with this row ended. */
@@ -89,7 +126,7 @@ async function remotePage(
      WHERE (media_origin, media_id) > ($1, $2) ORDER BY media_origin, media_id LIMIT $3`,
     [origin ?? '', mediaId, limit],
   )
-  return rows.map((row) => ({ ...common(row), origin: textOf(row, 'media_origin'), ...onlyRemote(row) }))
+  return rows.map(remoteMedia)
 }
 
 const BOTH = ['media_id', 'media_type', 'media_length', 'created_ts', 'upload_name', 'quarantined_by', 'last_access_ts']
@@ -123,7 +160,9 @@ const localMedia = (row: Row): SynapseMedia => ({
   isProtected: isTrue(row, 'safe_from_quarantine'),
 })
 
-const onlyRemote = (row: Row) => ({
+const remoteMedia = (row: Row): SynapseMedia => ({
+  ...common(row),
+  origin: textOf(row, 'media_origin'),
   filesystemId: textOf(row, 'filesystem_id'),
   userId: null,
   isPreview: false,

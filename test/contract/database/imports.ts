@@ -136,7 +136,8 @@ export function importsContract(open: OpenDatabase): void {
         { ...change, mediaId: 'two', sha256: two.object.sha256, isProtected: true, accessedAt: NOW + 5 },
       ]
       await db.write(commitImported, batch({ changes }))
-      expect(await findKnownNames(db.read, [one, two])).toMatchObject([
+      const known = await findKnownNames(db.read, [one, two])
+      expect(known.toSorted((a, b) => (a.mediaId < b.mediaId ? -1 : 1))).toMatchObject([
         { mediaId: 'one', isQuarantined: true, isProtected: false, accessedAt: NOW },
         { mediaId: 'two', isQuarantined: false, isProtected: true, accessedAt: NOW + 5 },
       ])
@@ -156,7 +157,8 @@ export function importsContract(open: OpenDatabase): void {
         )
       }
       const asked = rows.map(([origin = '', mediaId = '']) => ({ origin, mediaId }))
-      expect((await findDeletedNames(under.db.read, asked)).map(({ mediaId }) => mediaId)).toEqual(['ours', 'blocked'])
+      const deleted = await findDeletedNames(under.db.read, asked)
+      expect(deleted.map(({ mediaId }) => mediaId).toSorted()).toEqual(['blocked', 'ours'])
     })
   })
 

@@ -1,0 +1,73 @@
+import { Command } from 'commander'
+import { fromGoFlags } from './go-flags.ts'
+import { dashed, type Flag, withFlags } from './import-flags.ts'
+
+/** What may be said of an export to Synapse, by either name of the command. */
+export interface ExportFlags {
+  readonly config?: string
+  readonly data?: string
+  readonly directory?: string
+  readonly serverName?: string
+  readonly homeserverConfig?: string
+  readonly database?: string
+  readonly dbHost?: string
+  readonly dbPort?: string
+  readonly dbUsername?: string
+  readonly dbPassword?: string
+  readonly dbName?: string
+  readonly mediaDirectory?: string
+  readonly workers: string
+  readonly localOnly?: boolean
+  readonly generateThumbnails?: boolean
+  readonly copy?: boolean
+  readonly dryRun?: boolean
+  readonly verify?: boolean
+  readonly list?: string
+}
+
+const DATABASE: readonly Flag[] = [
+  ['database <address>', 'its database: postgres://… or a file of SQLite; or, one by one:'],
+  ['dbHost <host>', 'host of its PostgreSQL database (localhost)'],
+  ['dbPort <port>', 'port (5432)'],
+  ['dbUsername <name>', 'user (synapse)'],
+  ['dbPassword <password>', 'password (else PGPASSWORD, else you are asked)'],
+  ['dbName <name>', 'database (synapse)'],
+]
+
+const FLAGS: readonly Flag[] = [
+  ['serverName <name>', 'server name of the homeserver (else the one of the configuration)'],
+  ['homeserverConfig <file>', 'homeserver.yaml: database, media folder and server name from there'],
+  ...DATABASE,
+  ['mediaDirectory <folder>', 'its media folder (else ./media_store or /media_store, where there is one)'],
+  ['workers <number>', 'files worked on at a time', '10'],
+  ['localOnly', 'only its own media, no copies of other servers’'],
+  ['generateThumbnails', 'make thumbnails now; else Synapse makes each when it is first asked for'],
+  ['copy', 'copy files, even where a link would do'],
+  ['dryRun', 'say what would be done, and change nothing'],
+  ['verify', 'compare everything with what is there, byte by byte, and change nothing'],
+  ['list <file>', 'write the names of what is not as it should be, and why, to this file'],
+]
+
+/** `cellarium export synapse`. */
+export function exportSynapseCommand(run: (flags: ExportFlags) => Promise<void>): Command {
+  const command = new Command('synapse')
+    .description('put what is here into a Synapse, as if it had always been there; again, to go on or for what is new')
+    .option('-c, --config <path>', 'configuration file, or folder of files (else REPO_CONFIG)')
+    .option('-d, --data <folder>', "folder of the server's own files (else CELLARIUM_DATA)")
+    .option('--archive <folder>', 'from the archive in this folder, instead of what is here')
+  withFlags(command, FLAGS, dashed)
+  return command.action(async ({ archive, ...flags }: ExportFlags & { readonly archive?: string }) => {
+    await run(archive === undefined ? flags : { ...flags, directory: archive })
+  })
+}
+
+/** `import_to_synapse` with MMR's flags, and those of ours in the same style. */
+export function importToSynapseAlias(run: (flags: ExportFlags) => Promise<void>): Command {
+  const command = new Command('import_to_synapse')
+    .description('put an archive, or what is here, into a Synapse (MMR’s name for `export synapse`, with its flags)')
+    .option('--directory <folder>', 'folder of the archive (./gdpr-data, if there is no -config)')
+    .option('--config <path>', 'take what Cellarium has with this configuration, instead of an archive')
+    .option('--debug', 'log more')
+    .option('--prettyLog', 'accepted and ignored: the log is for people to read')
+  return fromGoFlags(withFlags(command, FLAGS, (name) => name).action(run))
+}

@@ -1,0 +1,394 @@
+import { Buffer } from 'node:buffer'
+import { createHash, randomBytes } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { gunzipSync, gzipSync } from 'node:zlib'
+import { pack as newPack } from 'tar-stream'
+import { describe, expect, test } from 'vitest'
+import { folderPlace } from '../../src/archives/folder.ts'
+import { partName } from '../../src/archives/names.ts'
+import type { Archivable } from '../../src/archives/part.ts'
+import { findManifest, readEntries } from '../../src/archives/read.ts'
+import { writeArchive } from '../../src/archives/write.ts'
+import { temporaryFolder } from '../support/folder.ts'
+
+const MMR = new URL('../fixtures/mmr-archive/', import.meta.url).pathname
+
+describe('an archive of matrix-media-repo', () => {
+  test('is read: its manifest, and every file with the hash that it says', async () => {
+    const manifest = await findManifest(createReadStream(join(MMR, 'export-manifest.tgz')))
+    expect(manifest).toMatchObject({ entity: 'localhost', createdAt: 1_795_247_202_180 })
+    expect(manifest?.media).toHaveLength(6)
+    expect(manifest?.media[2]).toEqual({
+      origin: 'localhost',
+      mediaId: 'CbCdEfGhIjKlMnOpQrStUvWx',
+      name: '☕ loop.gif',
+      fileName: 'localhost__CbCdEfGhIjKlMnOpQrStUvWx.gif',
+      size: 1599,
+      contentType: 'image/gif',
+      s3Url: '',
+      sha256: '102376019d88b1575188ad94c63cd415d88fc3f8292f4ffa161ec6943f0687d5',
+      createdAt: 1_600_000_002_000,
+      uploader: '@bob:localhost',
+    })
+    const files = await hashesIn(MMR, [partName(1), partName(2)])
+    expect(files).toEqual(new Map(manifest?.media.map(({ fileName, sha256 }) => [fileName, sha256])))
+  })
+
+  test('is what we write of the same media, but for the page for people and how the numbers in tar headers are padded', async () => {
+    await using folder = await temporaryFolder()
+    const manifest = await findManifest(createReadStream(join(MMR, 'export-manifest.tgz')))
+    const bytes = await bytesIn(MMR, [partName(1), partName(2)])
+    const media = (manifest?.media ?? []).map((one) => archivable(one, bytes.get(one.fileName) ?? Buffer.alloc(0)))
+    await write(folder.path, media, { entity: 'localhost', createdAt: 1_795_247_202_180, targetBytes: 43_000 })
+    expect((await readdir(folder.path)).sort()).toEqual((await readdir(MMR)).sort())
+    for (const name of await readdir(MMR)) {
+      const theirs = await readFile(join(MMR, name))
+      const ours = await readFile(join(folder.path, name))
+      // Header of gzip with the name inside.
+      const header = 10 + name.length + 1
+      expect(ours.subarray(0, 8)).toEqual(theirs.subarray(0, 8))
+      expect(ours.subarray(9, header)).toEqual(theirs.subarray(9, header))
+      expect(entriesOf(gunzipSync(ours))).toEqual(entriesOf(gunzipSync(theirs)))
+    }
+  })
+})
+
+describe('an archive of ours', () => {
+  test('has parts of the wanted size, the time of upload at each file, and nothing that is no media', async () => {
+    await using folder = await temporaryFolder()
+    const media = many(7, 3000)
+    await write(folder.path, media, { targetBytes: 7000 })
+    expect((await readdir(folder.path)).sort()).toEqual([
+      'export-manifest.tgz',
+      'export-part-1.tgz',
+      'export-part-2.tgz',
+      'export-part-3.tgz',
+      'export-part-4.tgz',
+    ])
+    const tar = entriesOf(gunzipSync(await readFile(join(folder.path, partName(1)))))
+    expect(tar.map(({ name, mtime }) => [name, mtime])).toEqual([
+      ['example.org__media0', 1_600_000_000],
+      ['example.org__media1', 1_600_000_001],
+    ])
+  })
+
+  test('leaves out what is quarantined, lost or damaged, and says so', async () => {
+    await using folder = await temporaryFolder()
+    const [first, second, third, fourth, fifth] = many(5, 100)
+    if (!first || !second || !third || !fourth || !fifth) throw new Error('five')
+    const media: Archivable[] = [
+      { at: first.at, media: first.media, leftOut: 'quarantined' },
+      { ...second, open: () => Promise.resolve(undefined) },
+      { ...third, open: () => opened(Buffer.alloc(99)) },
+      { ...fourth, open: () => opened(Buffer.alloc(100)) },
+      fifth,
+    ]
+    await write(folder.path, media, {})
+    const manifest = await findManifest(createReadStream(join(folder.path, 'export-manifest.tgz')))
+    expect(manifest?.media.map(({ mediaId }) => mediaId)).toEqual(['media4'])
+    const page = (await bytesIn(folder.path, ['export-manifest.tgz'])).get('index.html')?.toString()
+    expect(page).toContain(
+      'Not in this archive: 1 quarantined by the administrators, 1 lost on the server, 2 damaged on the server.',
+    )
+  })
+
+  test('is gone on with where it was broken off, and comes out as if it had not been', async () => {
+    await using whole = await temporaryFolder()
+    await using broken = await temporaryFolder()
+    const media = many(9, 3000)
+    await write(whole.path, media, { targetBytes: 5000 })
+    const dying = media.map((one, index) =>
+      index < 5 ? one : { ...one, open: () => Promise.reject(new Error('the disk broke')) },
+    )
+    await expect(write(broken.path, dying, { targetBytes: 5000 })).rejects.toThrow('the disk broke')
+    const opens: string[] = []
+    const counting = media.map((one) => ({ ...one, open: () => (opens.push(one.at), one.open()) }))
+    await write(broken.path, counting, { targetBytes: 5000, now: 2_000_000_000_000 })
+    expect(opens).toEqual(['4', '5', '6', '7', '8'])
+    for (const name of await readdir(whole.path)) {
+      expect(await readFile(join(broken.path, name))).toEqual(await readFile(join(whole.path, name)))
+    }
+    expect(await readdir(broken.path)).toHaveLength((await readdir(whole.path)).length)
+  })
+
+  test('is not written over another one', async () => {
+    await using folder = await temporaryFolder()
+    await write(folder.path, many(1, 10), {})
+    await expect(write(folder.path, many(1, 10), {})).rejects.toThrow('has an archive in it already')
+  })
+
+  test('takes a file of 150 MB through without having it in memory', async () => {
+    await using folder = await temporaryFolder()
+    const chunk = randomBytes(1024 * 1024)
+    const hash = createHash('sha256')
+    for (let n = 0; n < 150; n++) hash.update(chunk)
+    const [small] = many(1, 1)
+    if (!small) throw new Error('one')
+    const media = { ...small.media, size: 150 * chunk.length, sha256: hash.digest('hex') }
+    const read = async function* () {
+      for (let n = 0; n < 150; n++) yield chunk
+    }
+    const open = () => Promise.resolve({ size: media.size, read, async [Symbol.asyncDispose]() {} })
+    const before = process.memoryUsage.rss()
+    let most = 0
+    const watch = setInterval(() => (most = Math.max(most, process.memoryUsage.rss())), 20)
+    await write(folder.path, [{ at: '0', media, open }], {})
+    expect(await hashesIn(folder.path, [partName(1)])).toEqual(new Map([['example.org__media0', media.sha256]]))
+    clearInterval(watch)
+    expect(most - before).toBeLessThan(100 * 1024 * 1024)
+  })
+})
+
+describe('a hostile archive is refused:', () => {
+  const cases: readonly (readonly [string, () => Promise<Buffer> | Buffer, RegExp])[] = [
+    ['a path above', () => tarOf({ name: '../../etc/cron.d/x' }), /no name of a file/],
+    ['an absolute path', () => tarOf({ name: '/etc/passwd' }), /no name of a file/],
+    ['a folder in the name', () => tarOf({ name: 'a/b' }), /no name of a file/],
+    ['a path in an extended header', () => tarOf({ name: `${'a'.repeat(120)}/../b` }), /no name of a file/],
+    ['a symbolic link', () => tarOf({ name: 'a', type: 'symlink', linkname: '/etc/passwd' }), /no file but a symlink/],
+    ['a hard link', () => tarOf({ name: 'a', type: 'link', linkname: '/etc/passwd' }), /no file but a link/],
+    ['a device', () => tarOf({ name: 'a', type: 'character-device' }), /no file but a character-device/],
+    ['a folder', () => tarOf({ name: 'a', type: 'directory' }), /no file but a directory/],
+    ['no gzip', () => Buffer.from('PK\u0003\u0004 and so on'), /refused: incorrect header check/],
+    ['no tar', () => gzipSync(randomBytes(4096)), /refused: Invalid tar header/],
+    ['a cut end', async () => (await tarOf({ name: 'a' }, Buffer.alloc(5000, 'x'))).subarray(0, 40), /unexpected end/],
+    ['a cut tar', () => gzipSync(cutTar()), /refused: Unexpected end of data/],
+    ['a bomb', () => Buffer.concat(Array.from({ length: 1 }, () => bomb())), /more comes out of it than it can hold/],
+  ]
+  test.each(cases)('%s', async (_, make, message) => {
+    const bytes = await make()
+    const reading = async () => {
+      for await (const entry of readEntries(pieces(bytes), { mayHold: 32 * 1024 * 1024 })) void entry
+    }
+    await expect(reading()).rejects.toThrow(message)
+    await expect(reading()).rejects.toMatchObject({ name: 'Refused', reason: 'bad_request' })
+  })
+
+  const manifests: readonly (readonly [string, object | string, RegExp])[] = [
+    ['another version', { version: 3 }, /version: Invalid input/],
+    ['no JSON', '{"version":2', /it is no JSON/],
+    [
+      'a name that is another one’s',
+      { media: { 'mxc://a.org/x': record({ media_id: 'y' }) } },
+      /names mxc:\/\/a.org\/y/,
+    ],
+    ['a server name that is a path', { media: { 'mxc://../x': record({ origin: '..' }) } }, /origin: Invalid input/],
+    ['a size below 0', { media: { 'mxc://a.org/x': record({ size_bytes: -1 }) } }, /size_bytes: /],
+    ['an absurd size', { media: { 'mxc://a.org/x': record({ size_bytes: 1e300 }) } }, /size_bytes: /],
+    ['a hash that is none', { media: { 'mxc://a.org/x': record({ sha256: 'zz' }) } }, /sha256: /],
+  ]
+  test.each(manifests)('a manifest with %s', async (_, changes, message) => {
+    const whole = { version: 2, entity_id: 'a.org', created_ts: 1, media: {} }
+    const text = typeof changes === 'string' ? changes : JSON.stringify({ ...whole, ...changes })
+    const file = await tarOf({ name: 'manifest.json' }, Buffer.from(text))
+    await expect(findManifest(pieces(file))).rejects.toThrow(message)
+  })
+
+  test('a manifest with more media than anybody has', async () => {
+    const media = Object.fromEntries(Array.from({ length: 1_000_001 }, (_, n) => [`x${n}`, 0]))
+    const text = JSON.stringify({ version: 2, entity_id: 'a.org', created_ts: 1, media })
+    const file = await tarOf({ name: 'manifest.json' }, Buffer.from(text))
+    await expect(findManifest(pieces(file))).rejects.toThrow('it names 1000001 media, 1000000 are the most')
+  })
+
+  test('but version 1, which called the entity user_id, is read', async () => {
+    const text = JSON.stringify({
+      version: 1,
+      user_id: '@a:a.org',
+      created_ts: 1,
+      media: { 'mxc://a.org/x': record({}) },
+    })
+    const manifest = await findManifest(pieces(await tarOf({ name: 'manifest.json' }, Buffer.from(text))))
+    expect(manifest).toMatchObject({ entity: '@a:a.org', media: [{ origin: 'a.org', mediaId: 'x' }] })
+  })
+})
+
+test('a datastore that breaks off is not taken for a broken archive', async () => {
+  await expect(readAll(breakingOff())).rejects.toThrow('connection reset')
+  await expect(readAll(breakingOff())).rejects.not.toMatchObject({ name: 'Refused' })
+})
+
+async function readAll(file: AsyncIterable<Uint8Array>): Promise<void> {
+  for await (const entry of readEntries(file)) for await (const chunk of entry.bytes) void chunk
+}
+
+async function* breakingOff(): AsyncGenerator<Uint8Array> {
+  yield (await tarOf({ name: 'a' }, randomBytes(50_000))).subarray(0, 20_000)
+  throw new Error('connection reset')
+}
+
+type Opened = Extract<Archivable, { open: unknown }>
+
+const opened = (bytes: Buffer) =>
+  Promise.resolve({
+    size: bytes.length,
+    async *read() {
+      yield* pieces(bytes)
+    },
+    async [Symbol.asyncDispose]() {},
+  })
+
+/** In chunks whose buffer is used again, as those of datastores. */
+async function* pieces(bytes: Buffer): AsyncGenerator<Uint8Array> {
+  const buffer = Buffer.alloc(1000)
+  for (let at = 0; at < bytes.length; at += buffer.length) {
+    const length = bytes.copy(buffer, 0, at)
+    yield buffer.subarray(0, length)
+    buffer.fill(0)
+  }
+}
+
+function many(count: number, size: number): readonly Opened[] {
+  return Array.from({ length: count }, (_, index) => {
+    const bytes = Buffer.alloc(size, index + 1)
+    const about = {
+      name: `file ${index}`,
+      contentType: 'image/png',
+      size: 0,
+      s3Url: '',
+      uploader: '@alice:example.org',
+    }
+    const media = {
+      origin: 'example.org',
+      mediaId: `media${index}`,
+      createdAt: 1_600_000_000_000 + index * 1000,
+      ...about,
+    }
+    return archivable({ ...media, sha256: undefined }, bytes, String(index))
+  })
+}
+
+function archivable(
+  media: Omit<Archivable['media'], 'sha256'> & { readonly sha256: string | undefined },
+  bytes: Buffer,
+  at = media.mediaId,
+): Opened {
+  const sha256 = createHash('sha256').update(bytes).digest('hex')
+  return { at, media: { ...media, sha256, size: bytes.length }, open: () => opened(bytes) }
+}
+
+interface Writing {
+  readonly entity?: string
+  readonly createdAt?: number
+  readonly now?: number
+  readonly targetBytes?: number
+}
+
+async function write(folder: string, media: readonly Archivable[], { entity = 'example.org', ...more }: Writing) {
+  const place = await folderPlace(folder, entity, more.createdAt ?? more.now ?? 1_700_000_000_000)
+  const behind = async function* (after: string | undefined) {
+    yield* media.slice(media.findIndex(({ at }) => at === after) + 1)
+  }
+  const { signal } = new AbortController()
+  const { createdAt } = place
+  await writeArchive(place, behind, { entity, createdAt, targetBytes: more.targetBytes ?? 200_000_000, signal })
+}
+
+async function bytesIn(folder: string, names: readonly string[]): Promise<Map<string, Buffer>> {
+  const found = new Map<string, Buffer>()
+  for (const name of names) {
+    for await (const entry of readEntries(createReadStream(join(folder, name)))) {
+      const chunks: Uint8Array[] = []
+      for await (const chunk of entry.bytes) chunks.push(chunk)
+      found.set(entry.name, Buffer.concat(chunks))
+    }
+  }
+  return found
+}
+
+async function hashesIn(folder: string, names: readonly string[]): Promise<Map<string, string>> {
+  const found = new Map<string, string>()
+  for (const name of names) {
+    for await (const entry of readEntries(createReadStream(join(folder, name)))) {
+      const hash = createHash('sha256')
+      for await (const chunk of entry.bytes) hash.update(chunk)
+      found.set(entry.name, hash.digest('hex'))
+    }
+  }
+  return found
+}
+
+interface TarEntry {
+  readonly name: string
+  readonly mode: number
+  readonly mtime: number | undefined
+  readonly type: string
+  readonly bytes: string | undefined
+}
+
+/** What a tar says, read without any library; of the page for people only that it is there. */
+function entriesOf(tar: Buffer): readonly TarEntry[] {
+  const entries: TarEntry[] = []
+  for (let at = 0; tar[at] !== 0 && at < tar.length;) {
+    const text = (start: number, length: number) =>
+      tar.toString('latin1', at + start, at + start + length).split('\0', 1)[0] ?? ''
+    const size = Number.parseInt(text(124, 12), 8)
+    const name = text(0, 100)
+    const isPage = name === 'index.html'
+    const isManifest = name === 'manifest.json'
+    const bytes = isPage ? undefined : tar.toString('latin1', at + 512, at + 512 + size)
+    expect(text(257, 6)).toBe('ustar')
+    entries.push({
+      name,
+      mode: Number.parseInt(text(100, 8), 8),
+      mtime: isPage || isManifest ? undefined : Number.parseInt(text(136, 12), 8),
+      type: text(156, 1),
+      bytes,
+    })
+    at += 512 + Math.ceil(size / 512) * 512
+  }
+  return entries
+}
+
+async function tarOf(
+  header: Parameters<ReturnType<typeof newPack>['entry']>[0],
+  bytes = Buffer.alloc(0),
+): Promise<Buffer> {
+  const tar = newPack()
+  tar.entry({ size: bytes.length, ...header }, bytes)
+  tar.finalize()
+  const chunks: Uint8Array[] = []
+  for await (const chunk of tar as AsyncIterable<Uint8Array>) chunks.push(chunk)
+  return gzipSync(Buffer.concat(chunks))
+}
+
+/** A tar whose only file is announced larger than what follows. */
+function cutTar(): Buffer {
+  const header = Buffer.alloc(512)
+  header.write('a', 0)
+  header.write('0000644\0', 100)
+  header.write('00000010000\0', 124)
+  header.write('00000000000\0', 136)
+  header.write('0', 156)
+  header.write('ustar\u000000', 257)
+  header.write('        ', 148)
+  const sum = header.reduce((total, byte) => total + byte, 0)
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
+  return Buffer.concat([header, Buffer.alloc(1000)])
+}
+
+function bomb(): Buffer {
+  const tar = Buffer.alloc(64 * 1024 * 1024)
+  cutTar().copy(tar)
+  tar.write('00377777777\0', 124)
+  tar.write('        ', 148)
+  const sum = tar.subarray(0, 512).reduce((total, byte) => total + byte, 0)
+  tar.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
+  return gzipSync(tar)
+}
+
+const record = (changes: object) => ({
+  name: '',
+  file_name: 'a.org__x',
+  size_bytes: 1,
+  content_type: 'text/plain',
+  s3_url: '',
+  sha256: '',
+  origin: 'a.org',
+  media_id: 'x',
+  created_ts: 1,
+  uploader: '@a:a.org',
+  ...changes,
+})
