@@ -15,12 +15,14 @@ import { importFrom } from './import-request.ts'
 import { aroundCommand, type Style, tellingMissingPassword, workersIn } from './homeserver-command.ts'
 import { ask, isAtTerminal } from './prompt.ts'
 import { commandLine, withTools } from './tools.ts'
+import { allowYoungGenerationToGrow } from './young-generation.ts'
 
 const FAILED = 1
 const PAGE = 500
 
 /** `cellarium import synapse` and its like: everything from the command line to the report. */
 export async function importHomeserver(kind: HomeserverKind, flags: ImportFlags, style: Style): Promise<void> {
+  allowYoungGenerationToGrow()
   if (style === 'go') await ignoreMachineId()
   await using logging = openLog({ logDirectory: '-', logColors: false, jsonLogs: false, logLevel: 'info' })
   const run = async (tools: Tools, signal: AbortSignal) => {

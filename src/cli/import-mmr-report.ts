@@ -6,15 +6,17 @@ import { formatMxc } from '../matrix/ids.ts'
 import { PHASES } from '../media/mmr/pass.ts'
 import type { Verified } from '../media/mmr/verify.ts'
 import { count } from './amounts.ts'
-import { ProgressLine, speedometer } from './progress-line.ts'
+import { ProgressLine, type ProgressOutput, speedometer } from './progress-line.ts'
 
 /** Shows how far a pass through MMR's tables is. */
 export class TakeOverDisplay implements Disposable {
   readonly #line: ProgressLine
-  readonly #speed = speedometer(() => performance.now())
+  readonly #speed: (rows: number) => number
 
-  constructor() {
-    this.#line = progressLine()
+  /** `now`: ms that only go up. */
+  constructor(output: ProgressOutput = standardOutput(), now = () => performance.now()) {
+    this.#line = new ProgressLine(output, now)
+    this.#speed = speedometer(now)
   }
 
   /** What a task or a pass says of itself; nothing, where it has not begun. */
@@ -33,10 +35,10 @@ export class TakeOverDisplay implements Disposable {
   }
 }
 
-const progressLine = () =>
-  new ProgressLine({ isTTY: process.stdout.isTTY, write: (text) => void process.stdout.write(text) }, () =>
-    performance.now(),
-  )
+const standardOutput = (): ProgressOutput => ({
+  isTTY: process.stdout.isTTY,
+  write: (text) => void process.stdout.write(text),
+})
 
 type Reading = Pick<Database, 'read'>
 
@@ -116,7 +118,7 @@ export async function showVerified(
   const { media } = await countMmr(tables)
   let found: Verified
   {
-    using line = progressLine()
+    using line = new ProgressLine(standardOutput(), () => performance.now())
     found = await verifying((rows) =>
       line.show(media === 0 ? 1 : rows / media, `${count(rows)} of ${count(media)} media`),
     )

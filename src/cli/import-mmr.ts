@@ -4,7 +4,7 @@ import type { Tools } from '../app/tools.ts'
 import type { Lease } from '../db/leases.ts'
 import { openSource, sourceName } from '../db/mmr/source.ts'
 import { findTakeOver, HERE, MMR_TAKE_OVER } from '../db/mmr/state.ts'
-import type { FoundMmr } from '../db/mmr/tables.ts'
+import { findMmr, type FoundMmr } from '../db/mmr/tables.ts'
 import { addTask } from '../db/tasks.ts'
 import { withLease } from '../db/with-lease.ts'
 import { Refused } from '../lib/errors.ts'
@@ -18,6 +18,7 @@ import type { SourceOptions } from './config-source.ts'
 import { listProblems, listUploaded, showStatus, showVerified, TakeOverDisplay } from './import-mmr-report.ts'
 import { withTools } from './tools.ts'
 import { watchTask } from './watch-task.ts'
+import { allowYoungGenerationToGrow } from './young-generation.ts'
 
 interface ImportOptions extends SourceOptions {
   readonly database?: string
@@ -51,6 +52,7 @@ export function importMmrCommand(): Command {
     .option('--anyway', 'finish although not everything is here')
     .option('--json', 'for programs')
     .action(async (options: ImportOptions) => {
+      allowYoungGenerationToGrow()
       const mayBeNew = options.database !== undefined
       await withTools(options, (tools, signal) => run(tools, options, signal), { mayBeNew })
     })
@@ -60,6 +62,7 @@ async function run(tools: Tools, options: ImportOptions, signal: AbortSignal): P
   if (options.status) return await showStatus(tools.db, options.json ?? false)
   if (options.uploaded) return await listUploaded(tools.db)
   if (options.finish) {
+    if (options.anyway) await beginUnlessBegun(tools)
     const freed = await finishTakeOver(tools, { anyway: options.anyway ?? false, signal })
     console.log(`Finished. ${count(freed)} files that only matrix-media-repo named are deleted in ten minutes.`)
     console.log('Its tables are untouched; nothing here looks at them any more.')
@@ -71,6 +74,14 @@ async function run(tools: Tools, options: ImportOptions, signal: AbortSignal): P
     if (source.name === HERE) return await copyHere(tools, source, signal)
     await copyFromElsewhere(tools, source, rules, signal)
   })
+}
+
+/** Tables of a version that no server takes over from are not wanted any more either. */
+async function beginUnlessBegun(tools: Tools): Promise<void> {
+  const { db } = tools
+  if (db.engine !== 'postgres' || (await findTakeOver(db.read))) return
+  const found = await findMmr(db.read)
+  if (found) await begin(tools, { name: HERE, tables: tablesOf(db.read, found) })
 }
 
 /** Loaded here: the thumbnails' names are known to the server's own parts. */

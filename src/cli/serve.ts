@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { resolve } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
 import { Command } from 'commander'
 import type { App } from '../app.ts'
 import type { ConfigSource } from '../config/load.ts'
@@ -11,6 +10,7 @@ import { type Log, type LogOptions, openLog } from '../lib/log.ts'
 import { VERSION } from '../lib/version.ts'
 import { adminToken } from './admin-token.ts'
 import { configSource } from './config-source.ts'
+import { allowYoungGenerationToGrow } from './young-generation.ts'
 
 interface Flags {
   readonly config?: string
@@ -58,11 +58,6 @@ async function toldAgain(signal: NodeJS.Signals): Promise<void> {
   process.on(signal, () => {})
   await delay(SAME_KEY_MS, undefined, { ref: false })
   await once(process, signal)
-}
-
-/** The launcher keeps it small while the program loads, which saves an idle server 10 MiB; requests may use more. */
-function allowYoungGenerationToGrow(): void {
-  setFlagsFromString('--semi-space-growth-factor=2')
 }
 
 /** The log of a server, which gets its last words out even if it ends because of a defect. */

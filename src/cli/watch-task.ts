@@ -31,9 +31,9 @@ export async function watchTask(
     idleMs = ours || (await isLeased(tools.db.read, leaseOf(task.name))) ? 0 : idleMs + LOOK_MS
     if (idleMs >= PATIENCE_MS) ours = runHere(tools, task, signal)
     const aWhile = delay(LOOK_MS, undefined, { signal }).catch(() => {})
-    const ended = await (ours ? Promise.race([ours, aWhile]) : aWhile)
-    // Somebody took it up at the same moment.
-    if (ended === false) ours = undefined
+    const isLeft = await (ours ? Promise.race([ours.then(() => true), aWhile]) : aWhile)
+    // Done, or somebody took it up at the same moment, or our lease was lost over it: then it is somebody's turn again.
+    if (isLeft) ours = undefined
   }
 }
 

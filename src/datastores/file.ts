@@ -95,7 +95,8 @@ class FileDatastore implements Datastore {
     if (!('path' in bytes)) return undefined
     const folder = await this.#folders.next()
     const location = `${folder.name}/${randomUUID()}`
-    if (!(await linkFile(bytes.path, { to: this.localPath(location), readersOf: this.#base }))) return undefined
+    if (!(await linkFile(bytes.path, { to: this.localPath(location), readersOf: this.#base, now: this.#now() })))
+      return undefined
     await folder.sync()
     return location
   }

@@ -37,11 +37,13 @@ export class MediaFolder implements AsyncDisposable {
   readonly path: string
   readonly #owner: Owner
   readonly #copy: boolean
+  readonly #openedAt: number
 
-  private constructor(path: string, owner: Owner, copy: boolean) {
+  private constructor(path: string, owner: Owner, { copy, now }: FolderOptions) {
     this.path = path
     this.#owner = owner
     this.#copy = copy
+    this.#openedAt = now
   }
 
   /** @throws where it is no folder, or nothing can be written to it */
@@ -50,7 +52,7 @@ export class MediaFolder implements AsyncDisposable {
     if (!found.isDirectory()) throw new Error(`${path} is no folder`)
     // Made when a file is first copied: who only looks leaves nothing.
     if (existsSync(join(path, STAGING))) await sweepStaging(join(path, STAGING), ABANDONED_AFTER_MS, now)
-    return new MediaFolder(path, found, copy)
+    return new MediaFolder(path, found, { copy, now })
   }
 
   /** How many bytes the file at `place` (below the folder) has; undefined: there is none. */
@@ -116,7 +118,7 @@ export class MediaFolder implements AsyncDisposable {
     const found = await stat(path)
     // What looks damaged is read, so that it can be said what is wrong with it.
     if (found.size !== record.size || !this.#mayRead(found)) return false
-    if (!(await linkFile(path, { to: target, readersOf: this.path }))) return false
+    if (!(await linkFile(path, { to: target, readersOf: this.path, now: this.#openedAt }))) return false
     await syncFolder(dirname(target))
     return true
   }

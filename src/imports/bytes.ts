@@ -13,6 +13,8 @@ export interface FoundBytes extends AsyncDisposable {
 
 /** A place that may have a homeserver's files. */
 export interface ByteSource {
+  /** Looking there costs no more than a look at a disk, so that many may look at once. */
+  readonly isLocal?: true
   /** For reports: `the folder /media_store`. */
   readonly name: string
   /** Undefined: it does not have this one. Throws when it cannot be asked at all, such as a bucket that is away. */

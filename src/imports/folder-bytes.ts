@@ -9,6 +9,7 @@ const MISSING = new Set(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'])
 export function folderBytes(folder: string): ByteSource {
   return {
     name: `the folder ${folder}`,
+    isLocal: true,
     async find({ path }) {
       if (path === undefined) return undefined
       const file = join(folder, path)

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { HomeserverConfig } from '../config/schema.ts'
 import type { Database } from '../db/connect.ts'
+import { isPlaceOfMmr } from '../db/mmr/places.ts'
 import { findObject, type KnownObject, type OfferedObject } from '../db/objects.ts'
 import type { Datastore } from '../datastores/datastore.ts'
 import { ConfigError, messagesOf, Unavailable } from '../lib/errors.ts'
@@ -18,6 +19,9 @@ export interface PlaceParts extends ChooseParts {
   readonly copy: boolean
 }
 
+/** Runs what reads whole files, some at a time. */
+export type Moving = <Result>(work: () => Promise<Result>) => Promise<Result>
+
 /** How bytes came here: linked or adopted where they were, copied, or here already under another name. */
 export type How = 'adopted' | 'copied' | 'shared'
 
@@ -32,14 +36,14 @@ export type Placed =
  * @throws {ConfigError} where a place refuses us altogether
  * @throws {Unavailable} where our own datastores or database cannot be used
  */
-export async function place(parts: PlaceParts, record: ImportedRecord): Promise<Placed> {
+export async function place(parts: PlaceParts, record: ImportedRecord, moving: Moving): Promise<Placed> {
   const wrong: string[] = []
   let problem: 'missing' | 'damaged' | 'unreadable' = 'missing'
   for (const source of parts.sources) {
     try {
       await using found = await source.find(record)
       if (!found) continue
-      const taken = await take(parts, record, found)
+      const taken = await take(parts, record, found, moving)
       if ('object' in taken) return taken
       problem = 'damaged'
       wrong.push(`${source.name} ${taken.wrong}`)
@@ -54,24 +58,29 @@ export async function place(parts: PlaceParts, record: ImportedRecord): Promise<
 
 type Taken = Extract<Placed, { readonly object: OfferedObject }> | { readonly wrong: string }
 
-async function take(parts: PlaceParts, record: ImportedRecord, found: FoundBytes): Promise<Taken> {
+async function take(parts: PlaceParts, record: ImportedRecord, found: FoundBytes, moving: Moving): Promise<Taken> {
   if (found.size !== undefined && found.size !== record.size) return otherSize(found.size, record)
   if (found.foreign && !parts.copy) {
-    const adopted = await adopt(parts, record, found)
+    const adopted = await adopt(parts, record, found, moving)
     if (adopted) return adopted
   }
-  return await copy(parts, record, found)
+  return await moving(() => copy(parts, record, found))
 }
 
 const otherSize = (size: number, record: ImportedRecord) => ({
   wrong: `has ${size} bytes, the homeserver's record says ${record.size}`,
 })
 
-async function adopt(parts: PlaceParts, record: ImportedRecord, found: FoundBytes): Promise<Taken | undefined> {
+async function adopt(
+  parts: PlaceParts,
+  record: ImportedRecord,
+  found: FoundBytes,
+  moving: Moving,
+): Promise<Taken | undefined> {
   const { foreign } = found
   const takers = candidates(parts, record).filter((datastore) => 'adopt' in datastore)
   if (!foreign || takers.length === 0) return undefined
-  const sha256 = record.sha256 ?? (await hashOf(found))
+  const sha256 = record.sha256 ?? (await moving(() => hashOf(found)))
   const known = await findKnown(parts, sha256, record.size)
   if ('whole' in known) return { object: known.whole, how: 'shared' }
   for (const datastore of takers) {
@@ -121,7 +130,8 @@ async function findKnown(
   const known = await findObject(db.read, sha256)
   if (!known) return {}
   const { datastore, location } = known
-  if (await isWhole(known, size, datastores)) return { whole: { sha256, size, datastore, location, fresh: false } }
+  const isSafe = (await isWhole(known, size, datastores)) && !(await isPlaceOfMmr(db.read, known))
+  if (isSafe) return { whole: { sha256, size, datastore, location, fresh: false } }
   return { replaces: { datastore, location } }
 }
 

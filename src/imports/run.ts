@@ -11,7 +11,7 @@ import { DatabaseUnavailable, Refused } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { announceChanged } from '../media/records.ts'
 import { type Judged, judge, type Todo } from './judge.ts'
-import { place, type PlaceParts } from './place.ts'
+import { type Moving, place, type PlaceParts } from './place.ts'
 import type { ImportedRecord, RecordSource, SourceRow } from './records.ts'
 import { counted, EMPTY, type Outcome, type Tally } from './tally.ts'
 
@@ -40,6 +40,8 @@ interface Progress {
 export const BATCH = 500
 const BATCH_BYTES = 1024 ** 3
 const ATTEMPTS = 3
+/** Each has a file open. */
+const LINKS_AT_ONCE = 128
 
 /**
  * Imports what a homeserver has, batch by batch, each with how far that is in one transaction: a run that ends in whatever way is gone
@@ -112,12 +114,16 @@ interface Done extends Todo {
 }
 
 async function placeAll(parts: ImportParts, todo: readonly Todo[]): Promise<readonly Done[]> {
-  const queue = new PQueue({ concurrency: parts.workers })
+  const { workers, sources } = parts
+  // Links wait for the disk, and those that wait together wait once.
+  const atOnce = sources.every(({ isLocal }) => isLocal) ? Math.max(workers, LINKS_AT_ONCE) : workers
+  const looking = new PQueue({ concurrency: atOnce })
+  const moving = limited(workers)
   const results = await Promise.allSettled(
     todo.map((one) =>
-      queue.add(async () => {
+      looking.add(async () => {
         parts.signal.throwIfAborted()
-        return { ...one, placed: await place(parts, one.record) }
+        return { ...one, placed: await place(parts, one.record, moving) }
       }),
     ),
   )
@@ -126,6 +132,11 @@ async function placeAll(parts: ImportParts, todo: readonly Todo[]): Promise<read
   if (!failed) return done
   await discard(parts, freshIn(done))
   throw failed.reason
+}
+
+function limited(concurrency: number): Moving {
+  const queue = new PQueue({ concurrency })
+  return (work) => queue.add(work)
 }
 
 const freshIn = (done: readonly Done[]) =>
@@ -204,9 +215,10 @@ async function placeAgain(
   names: readonly Brought[],
   gone: ReadonlySet<string>,
 ): Promise<readonly Brought[]> {
+  const moving = limited(parts.workers)
   const again = names.map(async (name) => {
     if (!gone.has(name.object.sha256)) return name
-    const placed = await place(parts, name)
+    const placed = await place(parts, name, moving)
     if ('object' in placed) return { ...name, object: placed.object }
     throw new Error(`the file of ${name.origin}/${name.mediaId} is gone since it was found; run the import again`)
   })

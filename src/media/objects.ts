@@ -1,4 +1,5 @@
 import type { Database } from '../db/connect.ts'
+import { isPlaceOfMmr } from '../db/mmr/places.ts'
 import { findObject, type KnownObject, type OfferedObject, type StoredObject } from '../db/objects.ts'
 import { deleteLater } from '../db/unused.ts'
 import type { Datastore, ObjectDescription } from '../datastores/datastore.ts'
@@ -26,8 +27,8 @@ const ATTEMPTS = 3
 
 /**
  * Puts staged content where it can be pointed at, and runs `commit`, the short transaction that points at it. Content that is
- * stored already is not put again, unless its bytes are gone or out of reach: then the same bytes take their place. Bytes that were put and that no
- * record ended up pointing at are deleted again, whatever went wrong.
+ * stored already is not put again, unless its bytes are gone, out of reach or matrix-media-repo's: then the same bytes take their place. Bytes that
+ * were put and that no record ended up pointing at are deleted again, whatever went wrong.
  */
 export async function storeObject<Result extends { readonly outcome: string; readonly object?: StoredObject }>(
   parts: ObjectParts,
@@ -59,16 +60,18 @@ async function offer(parts: ObjectParts, staged: StagedFile, destination: Destin
 
 /**
  * Marked ones are put anew even if something is in their place: these are the right bytes for certain. Those whose datastore cannot
- * be used are too, if there is another one: nobody can tell now whether they are there, and 200 is for what is known to be.
+ * be used are too, if there is another one: nobody can tell now whether they are there, and 200 is for what is known to be. So are those that
+ * matrix-media-repo names: it may be started again, and deletes them with its own record.
  */
 async function stateOf(
-  { datastores }: ObjectParts,
+  { db, datastores }: ObjectParts,
   found: KnownObject,
   other: Datastore,
-): Promise<'whole' | 'lost' | 'out of reach'> {
+): Promise<'whole' | 'lost' | 'out of reach' | 'another program’s'> {
   if (found.lostAt !== null || found.damagedAt !== null) return 'lost'
   try {
-    return (await datastores.sizeOf(found)) === found.size ? 'whole' : 'lost'
+    if ((await datastores.sizeOf(found)) !== found.size) return 'lost'
+    return (await isPlaceOfMmr(db.read, found)) ? 'another program’s' : 'whole'
   } catch (error) {
     if (error instanceof StorageUnavailable && other.id !== found.datastore) return 'out of reach'
     throw error

@@ -1,14 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { appendFile, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { findMedia } from '../../src/db/media.ts'
 import { findProtection } from '../../src/db/protection.ts'
-import { usageOf } from '../../src/db/usage.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { type HomeserverDatabase, openHomeserverDatabase } from '../support/homeserver-database.ts'
-import { commandFile, countsIn, databaseOf, importInto, startCommand } from '../support/importing.ts'
+import { commandFile, countsIn, databaseOf, importInto } from '../support/importing.ts'
 import { startPlace } from '../support/place.ts'
 import { startProgram } from '../support/processes.ts'
 import { describeWith, freshDatabase } from '../support/services.ts'
@@ -94,43 +92,6 @@ describe('cellarium import synapse', () => {
     await using db = await databaseOf(place)
     const kept = await findMedia(db.read, 'example.org', id(1))
     expect(kept).toMatchObject({ contentType: 'application/octet-stream', uploadName: 'passwd' })
-  })
-
-  test('goes on where it was killed, as often as it is, and all is there in the end', PATIENT, async () => {
-    await using place = await startPlace()
-    await using there = await scene()
-    const media = Array.from({ length: 1500 }, (_, index) => ({
-      mediaId: id(index),
-      bytes: text(`content ${index % 1000}`),
-      hashed: index % 3 === 0,
-      ...(index % 300 === 7 ? { isMissing: true } : {}),
-    }))
-    for (const one of media) await there.store.add(one)
-    const args = ['import', 'synapse', '-c', place.server.configFile, ...from(there)]
-    for (let kill = 0; kill < 4; kill++) {
-      await using killed = await startCommand('cellarium', args, { folder: place.server.folder })
-      const beginning = (async () => {
-        while (killed.running && !killed.lines.some((line) => line.includes('Importing media'))) await pause(5)
-      })()
-      await beginning
-      await pause(Math.random() * 150)
-      await killed.stop('SIGKILL')
-    }
-    const { code, text: said } = await importInto(place, 'synapse', ...from(there))
-    expect([code, said]).toEqual([0, expect.stringMatching(COMPLETED)])
-    // Whatever run did it: the last one tells of all.
-    expect(said.match(/^mxc:\/\/example\.org\/\w+ {2}missing$/gm)).toHaveLength(5)
-    const counts = countsIn(said)
-    expect(counts['missing: their files are nowhere']).toBe(5)
-    expect(Object.values(counts).reduce((a, b) => a + b, 0)).toBe(1500)
-    await using db = await databaseOf(place)
-    const bytes = media.filter(({ isMissing }) => !isMissing).reduce((sum, one) => sum + one.bytes.length, 0)
-    expect(await usageOf(db.read, 'server:example.org')).toEqual({ bytes, files: 1495 })
-    const checked = await importInto(place, 'synapse', ...from(there), '--verify')
-    expect(countsIn(checked.text)).toEqual({
-      'here, whole, and as they are there': 1495,
-      'not here, and missing there as well': 5,
-    })
   })
 
   test('a second time takes what is new, keeps what was decided here, and reports other content', PATIENT, async () => {

@@ -1,17 +1,11 @@
-import { createHash } from 'node:crypto'
 import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { setTimeout as pause } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
 import { expect, test } from 'vitest'
-import { cellarium, configOf, emptyMmr, expectedOfMmr, fillMmr, type MmrPlace, mmrOfFixture } from '../support/mmr.ts'
-import { startProgram } from '../support/processes.ts'
+import { cellarium, configOf, expectedOfMmr, type MmrPlace, mmrOfFixture } from '../support/mmr.ts'
+import { type Ask, copiedFromMmr } from '../support/mmr-copied.ts'
 import { describeWith } from '../support/services.ts'
-
-const CELLARIUM = fileURLToPath(new URL('../../bin/cellarium.js', import.meta.url))
-const ROWS = 20_000
 
 describeWith('postgres', 'cellarium import mmr', () => {
   test('copies another database into SQLite, again and again, and says what is lost or unusable', async () => {
@@ -40,9 +34,9 @@ describeWith('postgres', 'cellarium import mmr', () => {
     expect(first.text).toContain(`no hash: ${hashless.mxc}: the SHA-256 is ""`)
     const wanted = media.filter(({ kind }) => kind !== 'thumbnail_copy').length + 1 - 2
     expect(place.rows('SELECT count(*) AS n FROM media')).toEqual([{ n: wanted }])
-    const copied = dump(place)
+    const copied = await copiedFromMmr(place.rows)
     expect((await cellarium(...place.args)).code).toBe(0)
-    expect(dump(place)).toEqual(copied)
+    expect(await copiedFromMmr(place.rows)).toEqual(copied)
 
     const verified = await cellarium(...place.args, '--verify')
     expect(verified.code).toBe(1)
@@ -90,43 +84,18 @@ describeWith('postgres', 'cellarium import mmr', () => {
     expect(emptied).toMatchObject({ code: 1, text: expect.stringContaining('is it the right database?') })
     expect(place.rows('SELECT count(*) AS n FROM media')).toEqual(copied)
   }, 60_000)
-
-  test('that is killed again and again leaves what one run leaves', async () => {
-    await using mmr = await emptyMmr()
-    await fillMmr(mmr, ROWS)
-    const undisturbed = await configured(mmr, 'undisturbed')
-    expect((await cellarium(...undisturbed.args)).code).toBe(0)
-    const place = await configured(mmr, 'killed')
-    let killed = 0
-    for (let round = 1; round <= 4; round++) {
-      await using program = await startProgram({ command: [process.execPath, CELLARIUM, ...place.args] })
-      const before = place.progress()
-      while (program.running && place.progress() === before) await pause(5)
-      await pause(Math.random() * 100)
-      const wasRunning = program.running
-      await program.stop('SIGKILL')
-      if (wasRunning) killed++
-    }
-    expect(killed).toBeGreaterThan(1)
-    expect((await cellarium(...place.args)).code).toBe(0)
-    expect(dump(place)).toEqual(dump(undisturbed))
-    const verified = await cellarium(...place.args, '--status', '--json')
-    expect(JSON.parse(verified.text)).toMatchObject({ names: ROWS, thumbnailCopies: ROWS / 10, problems: {} })
-  }, 240_000)
 })
 
 interface Configured {
   readonly configFile: string
   readonly args: readonly string[]
-  readonly rows: (statement: string) => unknown
-  /** Something that is another after each step. */
-  readonly progress: () => string
+  readonly rows: Ask
 }
 
-async function configured(mmr: MmrPlace, name = 'data'): Promise<Configured> {
-  const dataPath = join(mmr.folder, name)
+async function configured(mmr: MmrPlace): Promise<Configured> {
+  const dataPath = join(mmr.folder, 'data')
   const config = { ...configOf(mmr, 'http://127.0.0.1:9'), database: {}, repo: { dataPath, logDirectory: '-' } }
-  const configFile = join(mmr.folder, `${name}.yaml`)
+  const configFile = join(mmr.folder, 'config.yaml')
   await writeFile(configFile, stringify(config))
   const rows = (statement: string) => {
     using database = new DatabaseSync(join(dataPath, 'cellarium.sqlite'), { timeout: 10_000 })
@@ -136,39 +105,5 @@ async function configured(mmr: MmrPlace, name = 'data'): Promise<Configured> {
     configFile,
     args: ['import', 'mmr', '--config', configFile, '--database', mmr.url],
     rows,
-    progress: () => {
-      try {
-        return JSON.stringify(rows('SELECT progress FROM mmr_take_over'))
-      } catch {
-        return ''
-      }
-    },
   }
 }
-
-/** What was copied, without the times at which it was; usage with what is not added up yet. */
-function dump({ rows }: Configured): unknown {
-  const usage = `SELECT subject, sum(bytes) AS bytes, sum(files) AS files
-    FROM (SELECT * FROM usage_totals UNION ALL SELECT subject, bytes, files FROM usage_changes) GROUP BY subject HAVING files <> 0`
-  const media = `SELECT origin, media_id, sha256, kind, content_type, upload_name, uploader, created_at, accessed_at, authenticated_at,
-    quarantined_at IS NULL AS free, protected_at IS NULL AS mortal FROM media`
-  const statements = [
-    media,
-    'SELECT sha256, size, datastore, location FROM objects',
-    'SELECT source_sha256, width, height, method, variant, sha256, content_type, created_at, made_for FROM thumbnails',
-    'SELECT origin, media_id, kind FROM deleted_media',
-    'SELECT * FROM pending_media',
-    'SELECT origin, media_id, quarantined FROM quarantine_changes',
-    'SELECT * FROM uploader_days',
-    'SELECT * FROM mmr_media',
-    'SELECT * FROM mmr_places',
-    usage,
-  ]
-  const sorted = (statement: string) => (rows(statement) as object[]).map((row) => JSON.stringify(row)).toSorted()
-  return statements.map((statement) => {
-    const lines = sorted(statement)
-    return [statement, lines.length, lines.length < 100 ? lines : hash(lines)]
-  })
-}
-
-const hash = (lines: readonly string[]) => createHash('sha256').update(lines.join('\n')).digest('hex')

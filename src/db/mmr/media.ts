@@ -1,10 +1,9 @@
 import { sql } from '#kysely'
-import { lockObjects } from '../objects.ts'
 import { noteQuarantineChanges } from '../quarantine-changes.ts'
-import { given, isAnyOf, type Queryable, unit } from '../query.ts'
+import { given, type Queryable, unit } from '../query.ts'
 import { addUsage, usageChangesOf } from '../usage.ts'
 import { applyDifferences } from './differences.ts'
-import { addObjects, addPlaces, MEDIA_COLUMNS } from './objects.ts'
+import { addObjects, addPlaces, lockSizes, MEDIA_COLUMNS, type PlacedObject, quarantinedOf } from './objects.ts'
 import { noteStep, type TakeOverStep } from './state.ts'
 import { MMR_FLAGS, type TakenMedia } from './taken.ts'
 
@@ -17,22 +16,34 @@ export interface TakenOver {
 
 /**
  * Brings names here that were never seen before, and of the others what MMR changed since. Names that were brought here and are gone stay
- * gone; names that we have of our own stay as they are. Undefined: the lease is lost, nothing was done.
+ * gone; names that we have of our own stay as they are. The places of `kept` are only kept. Undefined: the lease is lost, nothing was done.
  */
 export const takeOverMedia = unit(
   'takeOverMedia',
   async (
     tx,
-    { media, now, step }: { media: readonly TakenMedia[]; now: number; step?: TakeOverStep | undefined },
+    {
+      media,
+      kept = [],
+      now,
+      step,
+    }: {
+      media: readonly TakenMedia[]
+      kept?: readonly PlacedObject[]
+      now: number
+      step?: TakeOverStep | undefined
+    },
   ): Promise<TakenOver | undefined> => {
     if (!(await noteStep(tx, step))) return undefined
-    await addPlaces(tx, media)
+    await addPlaces(tx, [...media, ...kept])
     const changed = await applyDifferences(tx, media, now)
-    const fresh = new Set((await addToLedger(tx, media)).map(keyOf))
-    const coming = media.filter((one) => fresh.has(keyOf(one)) && (one.flags & MMR_FLAGS.thumbnail) === 0)
-    await addObjects(tx, coming, now)
-    const added = await addNames(tx, coming, now)
-    const again = await quarantineAgain(tx, added, now)
+    const unseen = new Set((await addToLedger(tx, media)).map(keyOf))
+    const coming = media.filter((one) => unseen.has(keyOf(one)) && (one.flags & MMR_FLAGS.thumbnail) === 0)
+    const fresh = await addObjects(tx, coming, now)
+    const added = await addNames(tx, coming, { sizes: fresh, now })
+    // What is new here cannot be quarantined under another name.
+    const known = added.filter(({ sha256 }) => !fresh.has(sha256))
+    const again = await quarantineAgain(tx, known, now)
     return { added: added.length, changed: [...changed, ...again] }
   },
 )
@@ -59,11 +70,15 @@ async function addToLedger(tx: Queryable, media: readonly TakenMedia[]) {
     .execute()
 }
 
-async function addNames(tx: Queryable, coming: readonly TakenMedia[], now: number): Promise<TakenMedia[]> {
+async function addNames(
+  tx: Queryable,
+  coming: readonly TakenMedia[],
+  { sizes: fresh, now }: { readonly sizes: ReadonlyMap<string, number>; readonly now: number },
+): Promise<TakenMedia[]> {
   if (coming.length === 0) return []
   // Whoever deletes the content comes before this, and the name is left out, or after it, and finds the name.
-  const objects = await lockObjects(tx, [...new Set(coming.map(({ sha256 }) => sha256))].toSorted())
-  const sizes = new Map(objects.map(({ sha256, size }) => [sha256, size]))
+  const others = coming.filter(({ sha256 }) => !fresh.has(sha256)).map(({ sha256 }) => sha256)
+  const sizes = new Map([...fresh, ...(await lockSizes(tx, others))])
   const rows = coming.filter(({ sha256 }) => sizes.has(sha256)).map((one) => rowOf(one, now))
   if (rows.length === 0) return []
   const inserted = await insertNames(tx, rows)
@@ -128,7 +143,10 @@ async function insertNames(tx: Queryable, rows: readonly ReturnType<typeof rowOf
 /** What was quarantined here while MMR gave the same content another name. */
 async function quarantineAgain(tx: Queryable, added: readonly TakenMedia[], now: number): Promise<string[]> {
   const unmarked = added.filter((one) => (one.flags & (MMR_FLAGS.quarantined | MMR_FLAGS.pinned)) === 0)
-  const quarantined = await quarantinedOf(tx, unmarked)
+  const quarantined = await quarantinedOf(
+    tx,
+    unmarked.map(({ sha256 }) => sha256),
+  )
   const open = unmarked.filter(({ sha256 }) => quarantined.has(sha256))
   if (open.length === 0) return []
   const rows = open.map(({ origin, mediaId: media_id, sha256 }) => ({ origin, media_id, sha256, flags: 0 }))
@@ -155,16 +173,4 @@ async function quarantineAgain(tx: Queryable, added: readonly TakenMedia[], now:
   }
   await noteQuarantineChanges(tx, blocked, true)
   return [...new Set(blocked.map(({ sha256 }) => sha256))]
-}
-
-/** Contents that are quarantined under any name: mostly none, which is found out quickly. */
-async function quarantinedOf(tx: Queryable, media: readonly TakenMedia[]): Promise<ReadonlySet<string>> {
-  const rows = await tx
-    .selectFrom('media')
-    .select('sha256')
-    .distinct()
-    .where(isAnyOf(tx, 'sha256', [...new Set(media.map(({ sha256 }) => sha256))]))
-    .where('quarantined_at', 'is not', null)
-    .execute()
-  return new Set(rows.map(({ sha256 }) => sha256))
 }

@@ -1,5 +1,5 @@
 import { sql } from '#kysely'
-import { given, type GivenColumns, type Queryable } from '../query.ts'
+import { given, type GivenColumns, isPostgres, type Queryable } from '../query.ts'
 import { addUsage } from '../usage.ts'
 
 /** The columns of `media` that are brought here, with their types. */
@@ -63,10 +63,14 @@ export async function addPlaces(
 
 /**
  * Adopts contents where MMR has them, those that are not stored here already. Of two contents said to be at one place, and of two places
- * of one content, the first counts.
+ * of one content, the first counts. Gives those that were not here before, with their sizes: until this transaction ends nobody else has them.
  */
-export async function addObjects(tx: Queryable, objects: readonly PlacedObject[], now: number): Promise<void> {
-  if (objects.length === 0) return
+export async function addObjects(
+  tx: Queryable,
+  objects: readonly PlacedObject[],
+  now: number,
+): Promise<ReadonlyMap<string, number>> {
+  if (objects.length === 0) return new Map()
   const rows = distinctBy(objects, ({ sha256 }) => sha256).map(({ sha256, size, datastore, location }) => ({
     sha256,
     size,
@@ -86,13 +90,46 @@ export async function addObjects(tx: Queryable, objects: readonly PlacedObject[]
         .orderBy('sha256'),
     )
     .onConflict((conflict) => conflict.doNothing())
-    .returning(['datastore', 'size'])
+    .returning(['sha256', 'datastore', 'size'])
     .execute()
   await addUsage(
     tx,
     added.map(({ datastore, size }) => ({ subject: `datastore:${datastore}`, bytes: size, files: 1 })),
   )
+  return new Map(added.map(({ sha256, size }) => [sha256, size]))
 }
+
+/**
+ * Locks those contents that are here, as `lockObjects`, and gives their sizes. For hundreds at a time: PostgreSQL would rather go through the
+ * whole table than look so many up, did it know how many they are.
+ */
+export async function lockSizes(tx: Queryable, sha256s: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  if (sha256s.length === 0) return new Map()
+  const wanted = given(tx, hashRows(sha256s), HASH_COLUMN).as('given')
+  const query = tx
+    .selectFrom(wanted)
+    .innerJoin('objects', 'objects.sha256', 'given.sha256')
+    .select(['objects.sha256 as sha256', 'objects.size as size'])
+    .orderBy('objects.sha256')
+  const rows = await (isPostgres(tx) ? query.forUpdate('objects') : query).execute()
+  return new Map(rows.map(({ sha256, size }) => [sha256, size]))
+}
+
+/** Contents that are quarantined under any name: mostly none. Looked up as above. */
+export async function quarantinedOf(tx: Queryable, sha256s: readonly string[]): Promise<ReadonlySet<string>> {
+  if (sha256s.length === 0) return new Set()
+  const rows = await tx
+    .selectFrom(given(tx, hashRows(sha256s), HASH_COLUMN).as('given'))
+    .innerJoin('media', 'media.sha256', 'given.sha256')
+    .select('media.sha256 as sha256')
+    .distinct()
+    .where('media.quarantined_at', 'is not', null)
+    .execute()
+  return new Set(rows.map(({ sha256 }) => sha256))
+}
+
+const HASH_COLUMN = { sha256: 'text' } as const
+const hashRows = (sha256s: readonly string[]) => [...new Set(sha256s)].map((sha256) => ({ sha256 }))
 
 function distinctBy<Item>(items: readonly Item[], key: (item: Item) => string): Item[] {
   return [...new Map(items.toReversed().map((item) => [key(item), item])).values()]

@@ -61,28 +61,30 @@ export const mmrMediaOfContent = (tables: MmrTables, sha256: string, limit: numb
 
 async function describe(tables: MmrTables, some: Some): Promise<MmrMedia[]> {
   const of = (name: string) => mmrTable(tables, name)
-  // The page by itself first: joined in one go, PostgreSQL may take it for all of the table.
+  const named = sql`origin = page.origin and media_id = page.media_id`
+  // Subqueries are looked up row by row. For joins PostgreSQL would go through all of each table, for each page again.
   const { rows } = await sql<MmrMedia>`
     with page as materialized (${some})
     select page.origin, page.media_id as "mediaId", page.upload_name as "uploadName",
       page.content_type as "contentType", page.user_id as "userId", lower(page.sha256_hash) as sha256,
       page.size_bytes as size, page.datastore_id as datastore, page.location, page.creation_ts as "createdAt",
-      page.quarantined as "isQuarantined", restricted.origin is not null as "isRestricted",
-      coalesce(attributes.purpose = 'pinned', false) as "isPinned", last_access.last_access_ts as "accessedAt",
-      page.user_id = '' and exists (
-        select from ${of('thumbnails')} as thumbnails
-        where thumbnails.datastore_id = page.datastore_id and thumbnails.location = page.location
-      ) as "isThumbnailsPlace",
+      page.quarantined as "isQuarantined",
+      coalesce((
+        select true from ${of('restricted_media')} where ${named}
+          and condition_type = 'io.t2bot.requires_authentication' and condition_value = 'true' limit 1
+      ), false) as "isRestricted",
+      coalesce((select purpose = 'pinned' from ${of('media_attributes')} where ${named} limit 1), false) as "isPinned",
+      (
+        select last_access_ts from ${of('last_access')} where sha256_hash = page.sha256_hash limit 1
+      ) as "accessedAt",
+      page.user_id = '' and coalesce((
+        select true from ${of('thumbnails')} as thumbnails
+        where thumbnails.datastore_id = page.datastore_id and thumbnails.location = page.location limit 1
+      ), false) as "isThumbnailsPlace",
       page.user_id <> '' and page.upload_name = '' and ('mxc://' || page.origin || '/' || page.media_id) in (
         select image_mxc from ${of('url_previews')}
       ) as "isInPreview"
     from page
-    left join ${of('restricted_media')} as restricted
-      on restricted.origin = page.origin and restricted.media_id = page.media_id
-        and restricted.condition_type = 'io.t2bot.requires_authentication' and restricted.condition_value = 'true'
-    left join ${of('media_attributes')} as attributes
-      on attributes.origin = page.origin and attributes.media_id = page.media_id
-    left join ${of('last_access')} as last_access on last_access.sha256_hash = page.sha256_hash
     order by page.media_id, page.origin`.execute(tables.db)
   return rows
 }
@@ -90,10 +92,14 @@ async function describe(tables: MmrTables, some: Some): Promise<MmrMedia[]> {
 /** Those of some names that `media` has. */
 export async function mmrNamesThere(tables: MmrTables, names: readonly MmrName[]): Promise<MmrName[]> {
   const ids = names.map(({ mediaId }) => mediaId)
+  const origins = names.map(({ origin }) => origin)
+  // Row by row, as above.
   const { rows } = await sql<MmrName>`
-    select origin, media_id as "mediaId" from ${mmrTable(tables, 'media')} where media_id = any(${ids}::text[])`.execute(
-    tables.db,
-  )
+    select origin, media_id as "mediaId" from unnest(${origins}::text[], ${ids}::text[]) as seen(origin, media_id)
+    where (
+      select true from ${mmrTable(tables, 'media')} as media
+      where media.media_id = seen.media_id and media.origin = seen.origin limit 1
+    )`.execute(tables.db)
   return rows
 }
 
@@ -103,11 +109,16 @@ export async function mmrLocationsNamed(
   datastore: string,
   locations: readonly string[],
 ): Promise<string[]> {
-  const named = (table: string) => sql`
-    select location from ${mmrTable(tables, table)}
-    where datastore_id = ${datastore} and location = any(${[...locations]}::text[])`
+  const named = (table: string) => sql`(
+    select true from ${mmrTable(tables, table)} as namer
+    where namer.datastore_id = ${datastore} and namer.location = seen.location limit 1
+  )`
+  // Row by row, as above. Exports are few, and have no index.
   const { rows } = await sql<{ location: string }>`
-    ${named('media')} union ${named('thumbnails')} union ${named('export_parts')}`.execute(tables.db)
+    select location from unnest(${[...locations]}::text[]) as seen(location)
+    where ${named('media')} or ${named('thumbnails')} or location in (
+      select location from ${mmrTable(tables, 'export_parts')} where datastore_id = ${datastore}
+    )`.execute(tables.db)
   return rows.map(({ location }) => location)
 }
 
@@ -147,8 +158,10 @@ export async function mmrThumbnailsPage(
       page.content_type as "contentType", lower(page.sha256_hash) as sha256, page.size_bytes as size,
       page.datastore_id as datastore, page.location, page.creation_ts as "createdAt",
       lower(source.sha256_hash) as "sourceSha256", source.content_type as "sourceType"
-    from page
-    left join ${mmrTable(tables, 'media')} as source on source.media_id = page.media_id and source.origin = page.origin
+    from page left join lateral (
+      select sha256_hash, content_type from ${mmrTable(tables, 'media')} as media
+      where media.media_id = page.media_id and media.origin = page.origin limit 1
+    ) as source on true
     order by page.media_id, page.origin, page.width, page.height, page.method, page.animated`.execute(tables.db)
   return rows
 }

@@ -81,6 +81,15 @@ export interface TakeOverCounts {
 
 const COUNT = sql<number>`cast(count(*) as bigint)`
 
+/** How many rows of MMR's `media` were seen, copies of thumbnails too. */
+export async function countSeen(db: Queryable): Promise<number> {
+  const { all } = await db
+    .selectFrom('mmr_media')
+    .select([COUNT.as('all')])
+    .executeTakeFirstOrThrow()
+  return all
+}
+
 /** Goes through everything: for millions of records that takes seconds. */
 export async function countTakeOver(db: Queryable): Promise<TakeOverCounts> {
   const seen = await db

@@ -1,9 +1,7 @@
-import { sql } from '#kysely'
-import { lockObjects } from '../objects.ts'
 import { given, type Queryable, unit } from '../query.ts'
 import { thumbnailsOfServer } from '../thumbnails.ts'
 import { addUsage } from '../usage.ts'
-import { addObjects, addPlaces, type PlacedObject } from './objects.ts'
+import { addObjects, addPlaces, lockSizes, type PlacedObject } from './objects.ts'
 import { noteStep, type TakeOverStep } from './state.ts'
 
 /** A row of MMR's `thumbnails` in our words. */
@@ -41,8 +39,10 @@ export const takeOverThumbnails = unit(
   ): Promise<number | undefined> => {
     if (!(await noteStep(tx, step))) return undefined
     await addPlaces(tx, [...thumbnails, ...kept])
-    const sources = [...new Set(thumbnails.map(({ sourceSha256 }) => sourceSha256))].toSorted()
-    const there = new Set((await lockObjects(tx, sources)).map(({ sha256 }) => sha256))
+    const there = await lockSizes(
+      tx,
+      thumbnails.map(({ sourceSha256 }) => sourceSha256),
+    )
     const coming = thumbnails.filter(({ sourceSha256 }) => there.has(sourceSha256))
     await addObjects(tx, coming, now)
     return await addRows(tx, coming)
@@ -82,11 +82,8 @@ async function addRows(tx: Queryable, coming: readonly TakenThumbnail[]): Promis
       tx
         .selectFrom(given(tx, rows, COLUMNS).as('given'))
         .select(names)
-        .where(
-          sql<boolean>`sha256 in ${tx
-            .selectFrom('objects')
-            .select('sha256')
-            .where('sha256', 'in', tx.selectFrom(given(tx, rows, COLUMNS).as('made')).select('made.sha256'))}`,
+        .where((is) =>
+          is.exists(is.selectFrom('objects').select('size').whereRef('objects.sha256', '=', 'given.sha256')),
         ),
     )
     .onConflict((conflict) => conflict.doNothing())

@@ -1,5 +1,6 @@
 import { keepPlaces, takeOverReservations, takeOverTombstones } from '../../db/mmr/ids.ts'
 import { takeOverMedia } from '../../db/mmr/media.ts'
+import type { PlacedObject } from '../../db/mmr/objects.ts'
 import {
   mmrExportPlaces,
   type MmrMedia,
@@ -19,6 +20,13 @@ import { readMedia, readThumbnail, type ReadingRules } from './records.ts'
 
 /** Rows of a transaction: some tens of milliseconds, in which nobody else writes to SQLite. */
 const PAGE = 1000
+
+const placeOf = ({ datastore, location, sha256, size }: PlacedObject): PlacedObject => ({
+  datastore,
+  location,
+  sha256,
+  size,
+})
 
 const nameOf = ({ origin, mediaId }: MmrName): MmrName => ({ origin, mediaId })
 
@@ -44,9 +52,9 @@ async function mediaFrom(
     after: nameOf(last),
     rows: rows.length,
     write: async (step) => {
-      const { taken: media, problems } = readAll(rows, rules)
+      const { taken: media, kept, problems } = readAll(rows, rules)
       if (problems.length > 0) await parts.db.write(noteProblems, problems)
-      const outcome = await parts.db.write(takeOverMedia, { media, now: parts.clock.now(), step })
+      const outcome = await parts.db.write(takeOverMedia, { media, kept, now: parts.clock.now(), step })
       if (!outcome) throw leaseLost()
       return outcome.changed
     },
@@ -55,13 +63,19 @@ async function mediaFrom(
 
 function readAll(rows: readonly MmrMedia[], rules: ReadingRules) {
   const taken: TakenMedia[] = []
+  /** What cannot be brought here: its files stay all the same. */
+  const kept: PlacedObject[] = []
   const problems: NotedProblem[] = []
   for (const row of rows) {
     const read = readMedia(row, rules)
-    if ('taken' in read) taken.push(read.taken)
-    else problems.push(read.problem)
+    if ('taken' in read) {
+      taken.push(read.taken)
+      continue
+    }
+    kept.push({ ...placeOf(row), sha256: '' })
+    problems.push(read.problem)
   }
-  return { taken, problems }
+  return { taken, kept, problems }
 }
 
 /** Brings some rows here at once, out of turn. Gives the contents that changed. */
@@ -70,9 +84,9 @@ export async function copyRows(
   rows: readonly MmrMedia[],
   rules: ReadingRules,
 ): Promise<readonly string[]> {
-  const { taken, problems } = readAll(rows, rules)
+  const { taken: media, kept, problems } = readAll(rows, rules)
   if (problems.length > 0) await db.write(noteProblems, problems)
-  const outcome = await db.write(takeOverMedia, { media: taken, now: clock.now() })
+  const outcome = await db.write(takeOverMedia, { media, kept, now: clock.now() })
   return outcome?.changed ?? []
 }
 
@@ -87,7 +101,7 @@ export async function copyThumbnails({ parts, tables, rules }: PassContext, afte
     rows: rows.length,
     write: async (step) => {
       const thumbnails = rows.flatMap((row) => readThumbnail(row, rules) ?? [])
-      const kept = rows.map(({ datastore, location, sha256, size }) => ({ datastore, location, sha256, size }))
+      const kept = rows.map(placeOf)
       const added = await parts.db.write(takeOverThumbnails, { thumbnails, kept, now: parts.clock.now(), step })
       if (added === undefined) throw leaseLost()
       return []

@@ -1,7 +1,7 @@
 import { leavePlaces, removeGone, seenNames, seenPlaces } from '../../db/mmr/gone.ts'
 import { mmrLocationsNamed, type MmrName, mmrNamesThere } from '../../db/mmr/pages.ts'
 import { countMmr } from '../../db/mmr/tables.ts'
-import { countTakeOver } from '../../db/mmr/report.ts'
+import { countSeen } from '../../db/mmr/report.ts'
 import { Refused } from '../../lib/errors.ts'
 import { isSuspicious } from '../orphans.ts'
 import { leaseLost, type PassContext, type Stretch } from './parts.ts'
@@ -32,8 +32,7 @@ export async function findDeleted({ parts, tables }: PassContext, after: unknown
 
 /** MMR's records are taken for deleted only as long as they are not so many that rather its database was emptied, or is another. */
 async function refuseEmptied({ parts, tables }: Pick<PassContext, 'parts' | 'tables'>): Promise<void> {
-  const { names, thumbnailCopies } = await countTakeOver(parts.db.read)
-  const seen = names + thumbnailCopies
+  const seen = await countSeen(parts.db.read)
   const { media } = await countMmr(tables)
   if (seen <= media || !isSuspicious(seen - media, seen)) return
   throw new Refused(
