@@ -70,7 +70,9 @@ describeWith('postgres', 'PostgreSQL', () => {
       () => 'failed',
     )
     await began.promise
-    await under.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cellarium'`)
+    await under.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cellarium' AND datname = current_database()`,
+    )
     await untilNone(under)
     goOn.resolve()
     expect(await writing).toBe('failed')

@@ -151,7 +151,9 @@ describeWith('postgres', 'PostgreSQL that', () => {
     const { db, other, heard } = opened
     const { rows } = await other.query('select current_database() as name')
     await other.query(`alter database ${rows[0].name} set default_transaction_read_only = on`)
-    await other.query(`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'cellarium'`)
+    await other.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'cellarium' and datname = current_database()`,
+    )
     await expect
       .poll(() => failure(db.write(commitMedia, media())), { timeout: 30_000 })
       .toMatchObject({ cause: { code: '25006' } })

@@ -156,7 +156,7 @@ async function startPair(): Promise<Pair> {
     },
     cutMessages: async () => {
       await query(
-        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cellarium-notifier'`,
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cellarium-notifier' AND datname = current_database()`,
       )
       await vi.waitFor(async () => expect(await query(LISTENERS)).toEqual([]), 10_000)
     },
