@@ -49,15 +49,18 @@ export class TaskRunner implements AsyncDisposable {
   }
 
   async #look(): Promise<void> {
+    // Whatever ends meanwhile: the next of its kind is the oldest one, which has been passed by.
+    const busy = new Set(this.#running.keys())
     for (const task of await unfinishedTasks(this.#parts.db.read)) {
       if (this.#closing.signal.aborted || this.#running.size >= this.#options.atATime) return
       // Tasks of other names are a newer version's: its instances do them.
       const kind = this.#kinds.get(task.name)
-      if (!kind || this.#running.has(kind.name)) continue
+      if (!kind || busy.has(kind.name)) continue
       if (task.cancelledAt === null && (await kind.isReady?.(task)) === false) continue
       // Only a hint, which spares the database the writes of those who ask in vain.
-      if (await isLeased(this.#parts.db.read, leaseOf(kind.name))) continue
-      this.#running.set(kind.name, this.#run(kind, task))
+      const isElsewhere = await isLeased(this.#parts.db.read, leaseOf(kind.name))
+      busy.add(kind.name)
+      if (!isElsewhere) this.#running.set(kind.name, this.#run(kind, task))
     }
   }
 
