@@ -37,7 +37,8 @@ interface Origin {
   readonly pid: number
 }
 
-const SIGNED = '/_matrix/federation/v1/media/download/'
+/** What the other server's address continues with when a server asks it for a file. */
+export const SIGNED = '/_matrix/federation/v1/media/download/'
 /** More than any row fetches at a time, also from one server: half of it. */
 const WORKERS = 64
 
@@ -95,22 +96,23 @@ function asked(fetches: Fetches, port: number): FetchJob {
   return { seed: newSeed(), ...fetches, port, path: SIGNED, headers: {} }
 }
 
-async function certify(cleanup: AsyncDisposableStack, folder: string) {
+/** Files of a certificate for this host on this machine, its key, and its authority. */
+export async function certify(cleanup: AsyncDisposableStack, folder: string, host = '127.0.0.1') {
   const authority = cleanup.use(await makeAuthority())
-  const { cert, key } = await authority.issue('127.0.0.1')
+  const { cert, key } = await authority.issue(host)
   const files = { authority: authority.file, certificate: join(folder, 'origin.pem'), key: join(folder, 'origin.key') }
   await writeFile(files.certificate, cert)
   await writeFile(files.key, key)
   return files
 }
 
-async function newSigningKey(folder: string): Promise<string> {
+export async function newSigningKey(folder: string): Promise<string> {
   const path = join(folder, 'signing.key')
   await writeFile(path, `ed25519 a_bench ${randomBytes(32).toString('base64').replace(/=+$/, '')}\n`)
   return path
 }
 
-async function runFetcher(job: FetchJob): Promise<FetchFigures> {
+export async function runFetcher(job: FetchJob): Promise<FetchFigures> {
   const command = [...pinned(LOAD_CORE), process.execPath, path('load/fetcher.ts'), JSON.stringify(job)]
   return JSON.parse(await runProgram({ command }))
 }

@@ -23,7 +23,7 @@ export interface Row {
   /** What the ratio refers to, and its unit where it is another. */
   readonly reference?: string
   readonly aim?: Aim
-  /** It takes so long that it is only measured when `--only` asks for it. */
+  /** It takes so long, or needs so much, that it is only measured when `--only` asks for it. */
   readonly onlyWhenNamed?: true
   readonly measure: (setting: Setting) => Promise<Comparison>
 }

@@ -12,6 +12,7 @@ import { cachedPreview, firstPreview, largePreview } from './rows/preview.ts'
 import { cachedThumbnail, generatedThumbnail } from './rows/thumbnail.ts'
 import { reads, writes } from './records/queries.ts'
 import { records } from './rows/records.ts'
+import { firstByteOfSynapse } from './rows/synapse.ts'
 import { quarantineUser } from './rows/quarantine.ts'
 import { s3Download, s3Upload } from './rows/s3.ts'
 import { knownUpload, upload } from './rows/upload.ts'
@@ -68,6 +69,8 @@ export const rows: readonly Row[] = [
   remoteFetch({ name: 'fetch-10m', bytes: 10 * MIB, connections: 4, aim: BESIDE_UNDICI }),
   remoteFetch({ name: 'fetch-100m', bytes: 100 * MIB, connections: 2, aim: BESIDE_UNDICI }),
   ...(['plain', 'kept', 'new'] as const).flatMap(firstBytes),
+  firstByteOfSynapse({ name: 'first-byte-10m-synapse', bytes: 10 * MIB, files: 10, aim: NEAR_ORIGIN }),
+  firstByteOfSynapse({ name: 'first-byte-100m-synapse', bytes: 100 * MIB, files: 3, aim: NEAR_ORIGIN }),
   sharedFetch({ name: 'fetch-shared', bytes: 10 * MIB, askers: 200, aim: ONCE }),
   cachedThumbnail({ name: 'thumbnail-cached', aim: ratio(0.95) }),
   ...[1, 4].flatMap((clients) => firstThumbnails(clients)),

@@ -13,6 +13,8 @@ export interface StageOptions {
   readonly folder: string
   /** Where the server and its threads leave their CPU profiles when they end, if anywhere. */
   readonly profiles?: string | undefined
+  /** What stands after the colon in its users' names; `bench.example`, if not given. */
+  readonly name?: string
   /** The key with which the homeserver asks other servers, if it does. */
   readonly signingKeyPath?: string
   /** On which cores the server runs, with all it starts; the server's core if not given. */
@@ -50,12 +52,13 @@ export const UPLOAD_PATH = '/_matrix/media/v3/upload'
 /** Starts a fresh server with an empty database and an empty file datastore. */
 export async function openStage(options: StageOptions): Promise<Stage> {
   await using cleanup = new AsyncDisposableStack()
+  const { name = NAME } = options
   const folder = join(options.folder, randomBytes(4).toString('hex'))
   await mkdir(folder)
-  const homeserver = cleanup.use(await startOnLoadCore('load/homeserver.ts', `@bench:${NAME}`))
+  const homeserver = cleanup.use(await startOnLoadCore('load/homeserver.ts', `@bench:${name}`))
   const config = configuration(`http://127.0.0.1:${homeserver.port}`, options)
   const server = cleanup.use(await startPinned(folder, config, options))
-  const headers = { Host: NAME, Authorization: `Bearer ${TOKEN}` }
+  const headers = { Host: name, Authorization: `Bearer ${TOKEN}` }
   const owned = cleanup.move()
   return {
     server,
@@ -71,9 +74,9 @@ export async function openStage(options: StageOptions): Promise<Stage> {
 export const newSeed = (): string => randomBytes(8).toString('hex')
 
 /** The server's configuration: defaults, but for what would end a benchmark or measure something else. */
-function configuration(csApi: string, { config, signingKeyPath }: StageOptions): Record<string, unknown> {
+function configuration(csApi: string, { name = NAME, config, signingKeyPath }: StageOptions): Record<string, unknown> {
   return {
-    homeservers: [{ name: NAME, csApi, ...(signingKeyPath && { signingKeyPath }) }],
+    homeservers: [{ name, csApi, ...(signingKeyPath && { signingKeyPath }) }],
     accessTokens: { maxCacheTimeSeconds: 43_200 },
     rateLimit: { enabled: false },
     uploads: { minBytes: 0, maxPending: 0 },

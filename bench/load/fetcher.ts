@@ -1,11 +1,19 @@
 /**
- * Downloads large files, several at a time, each under a new media ID, and prints the figures as JSON. A program of its own for
- * the load generator's core. Argument: a `FetchJob` as JSON.
+ * Downloads large files, several at a time, each under a new media ID or those it is given, and prints the figures as JSON. A
+ * program of its own for the load generator's core. Argument: a `FetchJob` as JSON.
  */
 import { readFileSync } from 'node:fs'
 import { Agent, get } from 'node:http'
 import { Agent as TlsAgent, get as getOverTls } from 'node:https'
 import { setTimeout as pause } from 'node:timers/promises'
+
+/** A file that is there. */
+export interface GivenFile {
+  readonly mediaId: string
+  readonly bytes: number
+  /** Besides those of all. */
+  readonly headers?: Readonly<Record<string, string>>
+}
 
 export interface FetchJob {
   readonly port: number
@@ -14,7 +22,7 @@ export interface FetchJob {
   /** What comes before the media ID. */
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
-  /** Of each file: what the media ID says. */
+  /** Of each new file: what the media ID says. */
   readonly bytes: number
   readonly connections: number
   /** Until when to begin further downloads: after so many seconds, or so many downloads. */
@@ -25,6 +33,10 @@ export interface FetchJob {
   readonly same?: boolean | undefined
   /** Before each download, in ms. */
   readonly pauseMs?: number | undefined
+  /** The file with what to download instead of new media IDs, in this order: a list of `GivenFile` as JSON. */
+  readonly list?: string | undefined
+  /** So many downloads, the first, are not in the figures: this program is slow until it has run for a while. */
+  readonly uncounted?: number | undefined
 }
 
 export interface FetchFigures {
@@ -48,16 +60,18 @@ const began = performance.now()
 const firstBytes: number[] = []
 const durations: number[] = []
 let begun = 0
+const { uncounted = 0 } = job
+const given: readonly GivenFile[] = job.list ? JSON.parse(readFileSync(job.list, 'utf8')) : []
 
 await Promise.all(Array.from({ length: job.connections }, fetchOneByOne))
 
 const figures: FetchFigures = {
   fetches: durations.length,
   seconds: (performance.now() - began) / 1000,
-  p50Ms: share(durations, 0.5),
-  p99Ms: share(durations, 0.99),
-  firstByteP50Ms: share(firstBytes, 0.5),
-  firstByteP99Ms: share(firstBytes, 0.99),
+  p50Ms: share(durations.slice(uncounted), 0.5),
+  p99Ms: share(durations.slice(uncounted), 0.99),
+  firstByteP50Ms: share(firstBytes.slice(uncounted), 0.5),
+  firstByteP99Ms: share(firstBytes.slice(uncounted), 0.99),
 }
 console.log(JSON.stringify(figures))
 agent.destroy()
@@ -66,7 +80,7 @@ async function fetchOneByOne(): Promise<void> {
   while (goesOn()) {
     const number = begun++
     if (job.pauseMs) await pause(job.pauseMs)
-    await fetchOne(`${job.bytes}-${job.seed}-${job.same ? 'same' : number}`)
+    await fetchOne(given[number] ?? newFile(number))
   }
 }
 
@@ -75,9 +89,15 @@ function goesOn(): boolean {
   return performance.now() - began < job.until.seconds * 1000
 }
 
-function fetchOne(mediaId: string): Promise<void> {
+function newFile(number: number): GivenFile {
+  const { bytes, seed, same } = job
+  return { mediaId: `${bytes}-${seed}-${same ? 'same' : number}`, bytes }
+}
+
+function fetchOne({ mediaId, bytes, headers: own }: GivenFile): Promise<void> {
   return new Promise((resolve, reject) => {
-    const { port, headers } = job
+    const { port } = job
+    const headers = { ...job.headers, ...own }
     const from = performance.now()
     let received = 0
     const asking = ask({ port, host: '127.0.0.1', path: job.path + mediaId, headers, agent }, (answer) => {
@@ -88,7 +108,7 @@ function fetchOne(mediaId: string): Promise<void> {
       })
       answer.on('error', reject)
       answer.on('end', () => {
-        if (received < job.bytes) return reject(new Error(`a download ended after ${received} bytes`))
+        if (received < bytes) return reject(new Error(`a download ended after ${received} bytes`))
         durations.push(performance.now() - from)
         resolve()
       })

@@ -9,7 +9,7 @@ import { added, SETTLE_MS, SLOW_BYTES_PER_SECOND } from './memory.ts'
 
 const WARM_UP_SECONDS = 5
 /** Nobody asks for the next file the moment the last one ends. */
-const PAUSE_MS = 20
+export const PAUSE_MS = 20
 
 export interface FetchRow {
   readonly name: string
@@ -91,7 +91,7 @@ export function firstByte({ name, bytes, over, aim }: FirstByteRow): Row {
   }
 }
 
-function firstByteOf(got: { readonly firstByteP50Ms: number; readonly firstByteP99Ms: number }): Measured {
+export function firstByteOf(got: { readonly firstByteP50Ms: number; readonly firstByteP99Ms: number }): Measured {
   return { value: got.firstByteP50Ms, p50Ms: got.firstByteP50Ms, p99Ms: got.firstByteP99Ms }
 }
 

@@ -12,10 +12,14 @@ import { freePort, requireService } from './services.ts'
 
 export interface SynapseOptions {
   readonly serverName: string
+  /** Where it listens; a free port, if not given. */
+  readonly port?: number
   /** It federates: with servers that have these addresses, by host name, and certificates of this authority (a file). */
   readonly federation?: { readonly hosts: Readonly<Record<string, string>>; readonly authorityFile: string }
   /** It serves media itself. */
   readonly servesMedia?: boolean
+  /** As Synapse writes sizes; it takes 50M at most, if not given. */
+  readonly largestUpload?: string
   /** It leaves logins to a Matrix Authentication Service with this address and secret. */
   readonly leavesLoginsTo?: { readonly url: string; readonly secret: string }
   /** It keeps its records in this PostgreSQL database. */
@@ -35,6 +39,8 @@ export interface Registered {
 export interface Synapse extends AsyncDisposable {
   readonly serverName: string
   readonly port: number
+  /** Of the process that was started last. */
+  readonly pid: number
   /** Base URL of the client-server API, without a path. */
   readonly url: string
   /** `homeserver.yaml`, and where that says that media lie. */
@@ -54,7 +60,7 @@ export interface Synapse extends AsyncDisposable {
 export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
   await using cleanup = new AsyncDisposableStack()
   const folder = cleanup.use(await temporaryFolder()).path
-  const port = await freePort()
+  const port = options.port ?? (await freePort())
   const secret = randomBytes(16).toString('hex')
   const configFile = await writeConfig({ folder, options, port, secret })
   const url = `http://127.0.0.1:${port}`
@@ -79,6 +85,9 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
   return {
     serverName: options.serverName,
     port,
+    get pid() {
+      return program.pid
+    },
     url,
     configFile,
     mediaFolder: join(folder, 'media'),
@@ -137,6 +146,7 @@ function homeserverConfig({ folder, options, port, secret }: ConfigNeeds, loggin
     signing_key_path: join(folder, 'signing.key'),
     enable_media_repo: servesMedia,
     media_store_path: join(folder, 'media'),
+    ...(options.largestUpload && { max_upload_size: options.largestUpload }),
     registration_shared_secret: secret,
     macaroon_secret_key: secret,
     form_secret: secret,
@@ -156,6 +166,7 @@ function homeserverConfig({ folder, options, port, secret }: ConfigNeeds, loggin
     }),
     // Passwords of tests need no protection, and the usual rounds cost a quarter of a second each.
     bcrypt_rounds: 4,
+    rc_federation: { sleep_limit: 10_000, reject_limit: 10_000, concurrent: 1000 },
     rc_message: unlimited,
     rc_login: { address: unlimited, account: unlimited, failed_attempts: unlimited },
     rc_joins: { local: unlimited, remote: unlimited },
