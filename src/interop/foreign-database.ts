@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import type { ClientConfig } from 'pg'
+import { DatabaseUnavailable } from '../lib/errors.ts'
 
 /** A row, with its columns by name. Numbers that do not fit are texts, truth is a boolean or 0 and 1: ask the helpers below. */
 export type Row = Readonly<Record<string, unknown>>
@@ -8,7 +9,7 @@ export type Row = Readonly<Record<string, unknown>>
 /** A parameter of a statement. Truth is 1 or 0, which either engine takes. */
 export type Parameter = string | number | null
 
-/** Runs one statement; parameters are `$1`, `$2`, … */
+/** Runs one statement; parameters are `$1`, `$2`, … Throws `DatabaseUnavailable` where the database has gone away. */
 export type Query = (text: string, parameters?: readonly Parameter[]) => Promise<readonly Row[]>
 
 /** Another program's database, only read: nothing in it changes, whatever becomes of us. */
@@ -70,9 +71,15 @@ const nameOf = ({ host = 'localhost', port = 5432, database = '', user = '' }: C
 function openSqlite(path: string, { readOnly }: Opening): WritableDatabase {
   // Opened to be written, a file that is missing would be made.
   if (!readOnly && !existsSync(path)) throw new Error('there is no such file')
-  const database = new DatabaseSync(path, { readOnly, timeout: 30_000 })
-  const query: Query = async (text, parameters = []) =>
-    database.prepare(text.replaceAll(/\$(\d+)/g, '?$1')).all(...parameters)
+  const database = new DatabaseSync(path, { readOnly, timeout: 30_000, readBigInts: true })
+  // It is only looked at when it is first asked something.
+  database.prepare('SELECT count(*) FROM sqlite_schema').get()
+  const query = tellingLoss(path, async (text, parameters = []) =>
+    database
+      .prepare(text.replaceAll(/\$(\d+)/g, '?$1'))
+      .all(...parameters)
+      .map(withoutBigInts),
+  )
   return {
     name: path,
     engine: 'sqlite',
@@ -88,6 +95,41 @@ function openSqlite(path: string, { readOnly }: Opening): WritableDatabase {
   }
 }
 
+/** PostgreSQL's classes for connections, operators and defects; and what the network says. */
+const GONE_POSTGRES = /^(08|53|57|58|XX)|^E[A-Z]{4,}$/
+/** What its client says itself has no code. */
+const GONE_CLIENT = /connection|not queryable/i
+/** SQLite's for locks that do not end, disks that cannot be read, and files that are damaged. */
+const GONE_SQLITE = new Set([5, 10, 11, 14, 26])
+
+function tellingLoss(name: string, query: Query): Query {
+  return async (text, parameters) => {
+    try {
+      return await query(text, parameters)
+    } catch (error) {
+      if (!isLoss(error)) throw error
+      const cause = new Error(`the database ${name} cannot be used any more: ${messageOf(error)}`, { cause: error })
+      throw new DatabaseUnavailable(cause.message, { cause })
+    }
+  }
+}
+
+function isLoss(error: unknown): boolean {
+  const { code, errcode } = error as { readonly code?: unknown; readonly errcode?: unknown }
+  if (typeof errcode === 'number') return GONE_SQLITE.has(errcode & 0xff)
+  return typeof code === 'string' ? GONE_POSTGRES.test(code) : GONE_CLIENT.test(messageOf(error))
+}
+
+/** As PostgreSQL's client: numbers that do not fit are texts. */
+const withoutBigInts = (row: Row): Row =>
+  Object.fromEntries(
+    Object.entries(row).map(([column, value]) => {
+      if (typeof value !== 'bigint') return [column, value]
+      const number = Number(value)
+      return [column, Number.isSafeInteger(number) ? number : String(value)]
+    }),
+  )
+
 async function openPostgres(name: string, config: ClientConfig, { readOnly }: Opening): Promise<WritableDatabase> {
   const { default: pg } = await import('pg')
   const client = new pg.Client({
@@ -100,8 +142,10 @@ async function openPostgres(name: string, config: ClientConfig, { readOnly }: Op
   client.on('error', () => {})
   await client.connect()
   if (readOnly) await client.query('SET default_transaction_read_only = on')
-  const query: Query = async (text, parameters = []) =>
-    (await client.query<Record<string, unknown>>(text, [...parameters])).rows
+  const query = tellingLoss(
+    name,
+    async (text, parameters = []) => (await client.query<Record<string, unknown>>(text, [...parameters])).rows,
+  )
   return {
     name,
     engine: 'postgres',
