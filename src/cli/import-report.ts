@@ -1,7 +1,8 @@
-import { createWriteStream, type WriteStream } from 'node:fs'
+import { createWriteStream, openSync, type WriteStream } from 'node:fs'
 import { once } from 'node:events'
 import type { ImportProblem } from '../db/import-problems.ts'
 import { importedIn, type Outcome, PROBLEMS, type Tally } from '../imports/tally.ts'
+import { ConfigError, messagesOf } from '../lib/errors.ts'
 import { bytes, count } from './amounts.ts'
 
 const WORDS: Readonly<Record<Outcome, string>> = {
@@ -42,6 +43,14 @@ export const fieldsOf = (tally: Tally) => ({
   ...Object.fromEntries(PROBLEMS.filter((kind) => tally.outcomes[kind]).map((kind) => [kind, tally.outcomes[kind]])),
 })
 
+function openList(file: string): number {
+  try {
+    return openSync(file, 'w')
+  } catch (cause) {
+    throw new ConfigError([`the list ${file} cannot be written: ${messagesOf(cause).join(': ')}`], { cause })
+  }
+}
+
 /** More than these are in the file only. */
 const SHOWN = 50
 
@@ -51,8 +60,9 @@ export class ProblemList implements AsyncDisposable {
   readonly #print: (line: string) => void
   #listed = 0
 
+  /** @throws {ConfigError} where the file cannot be written: an import of a day is not to find that out at its end */
   constructor(file: string | undefined, print: (line: string) => void) {
-    this.#file = file === undefined ? undefined : createWriteStream(file)
+    this.#file = file === undefined ? undefined : createWriteStream(file, { fd: openList(file) })
     // Told when it is closed.
     this.#file?.on('error', () => {})
     this.#print = print
