@@ -1,4 +1,5 @@
-import { stat } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { access, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { HomeserverConfig } from '../config/schema.ts'
 import { readS3Options } from '../config/s3-options.ts'
@@ -109,11 +110,12 @@ export function refuseOther(
   ])
 }
 
-/** @throws {ConfigError} where it is no folder */
+/** @throws {ConfigError} where it is no folder, or not for us: every file in it would be unreadable */
 export async function openFolder(folder: string): Promise<ByteSource> {
   try {
-    if ((await stat(folder)).isDirectory()) return folderBytes(folder)
-    throw new Error('it is no folder')
+    if (!(await stat(folder)).isDirectory()) throw new Error('it is no folder')
+    await access(folder, constants.R_OK | constants.X_OK)
+    return folderBytes(folder)
   } catch (cause) {
     throw new ConfigError([`the media folder ${folder} cannot be read: ${messagesOf(cause).join(': ')}`], { cause })
   }

@@ -89,8 +89,9 @@ function foldersOf({ mediaDirectory }: ImportFlags, theirs: SynapseConfig | unde
 function isFilled(folder: string): boolean {
   try {
     return readdirSync(folder).length > 0
-  } catch {
-    return false
+  } catch (error) {
+    // One that is there and cannot be read is not passed over: it is told when it is opened.
+    return (error as NodeJS.ErrnoException).code === 'EACCES'
   }
 }
 

@@ -48,17 +48,19 @@ interface Looked {
 export async function look({ sources }: LookingParts, record: ImportedRecord): Promise<Looked> {
   const { origin, mediaId } = record
   const wrong: string[] = []
+  let outcome: 'missing' | 'damaged' | 'unreadable' = 'missing'
   for (const source of sources) {
     try {
       await using found = await source.find(record)
       if (!found) continue
       if (found.size === undefined || found.size === record.size) return { record, outcome: 'found' }
+      outcome = 'damaged'
       wrong.push(`${source.name} has ${found.size} bytes, the homeserver's record says ${record.size}`)
     } catch (error) {
       if (error instanceof ConfigError || error instanceof Unavailable) throw error
+      outcome = 'unreadable'
       wrong.push(`${source.name}: ${messagesOf(error).join(': ')}`)
     }
   }
-  const outcome = wrong.length === 0 ? 'missing' : 'damaged'
   return { record, outcome, problem: { origin, mediaId, problem: outcome, details: wrong.join('; ') } }
 }
