@@ -1,5 +1,6 @@
 import { create } from 'content-disposition'
 import type { FileAnswer } from './answers.ts'
+import { fittingFileName } from '../lib/file-name.ts'
 import { inlineType } from '../lib/inline-types.ts'
 
 /** What every answer carries. Sources: specification, "Web browser clients" and "Content repository"; Synapse's practice. */
@@ -65,7 +66,7 @@ export function servedType(contentType: string): string {
 export function presentedOf({ contentType, fileName, disposition: type, cacheControl = MEDIA_CACHE_CONTROL }: Named) {
   return {
     contentType: servedType(contentType),
-    disposition: fileName === null ? type : create(fileName, { type, fallback: false }),
+    disposition: fileName === null ? type : create(fittingFileName(fileName), { type, fallback: false }),
     cacheControl,
   }
 }
