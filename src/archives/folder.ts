@@ -1,9 +1,9 @@
 import { Buffer } from 'node:buffer'
-import { access, open, rename, rm, truncate } from 'node:fs/promises'
+import { access, constants, open, rename, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { makeLastingFolder, syncFolder } from '../lib/durable.ts'
-import { Refused } from '../lib/errors.ts'
+import { ConfigError, messagesOf, Refused } from '../lib/errors.ts'
 import type { ArchivedFile } from './manifest.ts'
 import { MANIFEST_FILE } from './names.ts'
 import type { LeftOut, LeftOutMedia, PartContents } from './part.ts'
@@ -28,9 +28,10 @@ export interface FolderPlace extends ArchivePlace {
  * A folder for the files of an archive. An export of `entity` into it that was broken off is gone on with.
  *
  * @throws {Refused} where there is another archive in it
+ * @throws {ConfigError} where it is no folder, or nothing can be written to it
  */
 export async function folderPlace(folder: string, entity: string, now: number): Promise<FolderPlace> {
-  await makeLastingFolder(folder, 0o700)
+  await makeWritable(folder)
   const journal = join(folder, JOURNAL)
   const begun = await readJournal(journal)
   if (!begun && (await isThere(join(folder, MANIFEST_FILE)))) {
@@ -148,6 +149,15 @@ async function isThere(path: string): Promise<boolean> {
     () => true,
     () => false,
   )
+}
+
+async function makeWritable(folder: string): Promise<void> {
+  try {
+    await makeLastingFolder(folder, 0o700)
+    await access(folder, constants.W_OK | constants.X_OK)
+  } catch (cause) {
+    throw new ConfigError([`the folder ${folder} cannot be used: ${messagesOf(cause).join(': ')}`], { cause })
+  }
 }
 
 const refused = (message: string) => new Refused('bad_request', message)
