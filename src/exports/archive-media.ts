@@ -78,11 +78,17 @@ export function archiveNames(
     async *pages() {
       for (let begin = 0; begin < manifest.media.length; begin += BATCH) {
         const some = manifest.media.slice(begin, begin + BATCH)
-        yield some.map((media) => rowOf(media, { ...missing(folder, media), size: async () => media.size }, parts))
+        yield some.map((media) =>
+          withoutAuthentication(rowOf(media, { ...missing(folder, media), size: async () => media.size }, parts)),
+        )
       }
     },
   }
 }
+
+/** What an archive does not tell, nothing there can be less than. */
+const withoutAuthentication = (row: OutgoingRow): OutgoingRow =>
+  'record' in row ? { ...row, record: { ...row.record, authenticated: false } } : row
 
 async function* rowsOfEntry(
   entry: ArchiveEntry,

@@ -119,6 +119,11 @@ describe('export_synapse_for_import', () => {
     const skipped = await exportIn(from, '-skipMissing')
     expect([skipped.code, skipped.text]).toEqual([0, expect.stringMatching(/Left out.* problem=missing/)])
     expect((await manifestOf(archive))?.media).toHaveLength(3)
+    const nowhere = await exportIn(from, '-destination', './homeserver.db')
+    expect([nowhere.code, nowhere.text]).toEqual([
+      2,
+      expect.stringMatching(/^the folder \S+homeserver.db cannot be used: /m),
+    ])
     const wrong = await runCommand('export_synapse_for_import', ['-database', from.db.address], { folder: from.folder })
     expect([wrong.code, wrong.text]).toEqual([2, expect.stringContaining('is of example.org, not of localhost')])
   })
@@ -161,13 +166,17 @@ describe('import_to_synapse', () => {
     await rm(join(from.folder, 'gdpr-data', 'export-part-1.tgz'))
     await using to = await synapseScene()
     const args = ['-database', to.db.address, '-mediaDirectory', to.store.folder]
+    // Older Synapses let everybody have what was uploaded to them; an archive does not tell.
+    await to.store.add({ mediaId: id(2), bytes: text('plain, but not hashed'), hashed: true, user: '@bob:example.org' })
     // The archive is where MMR's tool looks by itself.
     const ran = await runCommand('import_to_synapse', args, { folder: from.folder })
     expect([ran.code, countsIn(ran.text)]).toEqual([
       0,
-      { 'brought there by a copy': 2, 'lost here: their files are gone': 1 },
+      { 'brought there by a copy': 1, 'there already': 1, 'lost here: their files are gone': 1 },
     ])
     expect(ran.text).toContain(`mxc://example.org/${id(1)}  lost`)
+    const checked = await runCommand('import_to_synapse', [...args, '-verify'], { folder: from.folder })
+    expect(countsIn(checked.text)).toEqual({ 'there, whole, and as they are here': 2, 'not there yet': 1 })
     const none = await runCommand('import_to_synapse', [...args, '-directory', from.store.folder], {
       folder: to.folder,
     })
