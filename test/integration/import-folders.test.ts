@@ -1,5 +1,8 @@
 /** Media folders as administrators have them: with links to other disks, and without rights. */
-import { chmod, rename, rm, stat, symlink } from 'node:fs/promises'
+import { once } from 'node:events'
+import { chmod, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { commandFile, countsIn, importInto } from '../support/importing.ts'
@@ -70,5 +73,35 @@ test(
     expect(await run()).toEqual(refused)
     await chmod(there.store.folder, 0o700)
     expect(await place.objects()).toEqual([])
+  },
+)
+
+test(
+  'What the folder lacks or has otherwise comes from the homeserver, and nothing else is asked there',
+  PATIENT,
+  async () => {
+    await using place = await startPlace()
+    await using there = await synapseScene()
+    const bytes = Buffer.from('right')
+    await there.store.add({ mediaId: 'InTheFolder', bytes, hashed: true })
+    await writeFile(await there.store.add({ mediaId: 'WrongInTheFolder', bytes, hashed: true }), 'wrong')
+    await there.store.add({ mediaId: 'NotInTheFolder', bytes, isMissing: true })
+    await there.store.add({ mediaId: 'NowhereAtAll', bytes, isMissing: true })
+    const asked: string[] = []
+    await using homeserver = createServer((request, response) => {
+      const mediaId = request.url?.split('/').at(-1) ?? ''
+      asked.push(mediaId)
+      if (mediaId === 'NowhereAtAll') response.writeHead(404).end('{"errcode":"M_NOT_FOUND"}')
+      else response.end(bytes)
+    }).listen(0, '127.0.0.1')
+    await once(homeserver, 'listening')
+    const url = `http://127.0.0.1:${(homeserver.address() as AddressInfo).port}`
+    const flags = [...there.flags, '--base-url', url, '--token', 'secret', '--copy']
+    const { code, text: said } = await importInto(place, 'synapse', ...flags)
+    expect([code, countsIn(said)['missing: their files are nowhere']]).toEqual([0, 1])
+    expect(asked.toSorted()).toEqual(['NotInTheFolder', 'NowhereAtAll', 'WrongInTheFolder'])
+    for (const mediaId of ['InTheFolder', 'WrongInTheFolder', 'NotInTheFolder']) {
+      expect((await place.alice.download(`example.org/${mediaId}`)).body, mediaId).toEqual(bytes)
+    }
   },
 )
