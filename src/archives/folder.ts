@@ -127,9 +127,15 @@ function linesOf(index: number, { files, leftOut, after }: PartContents): readon
 
 async function append(journal: string, lines: readonly Line[]): Promise<void> {
   await using file = await open(journal, 'a', 0o600)
-  await file.appendFile(lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+  await file.appendFile(lines.map((line) => `${textOf(line)}\n`).join(''))
   await file.sync()
 }
+
+/** Names of files may have these in them, and they end lines for whoever reads them (`node:readline`). */
+const textOf = (line: Line): string =>
+  JSON.stringify(line)
+    .replaceAll('\u2028', String.raw`\u2028`)
+    .replaceAll('\u2029', String.raw`\u2029`)
 
 /** A file is there under its name once it is whole and on the disk. */
 async function writeWhole(folder: string, name: string, bytes: AsyncIterable<Uint8Array>): Promise<void> {
