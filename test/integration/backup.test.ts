@@ -1,6 +1,6 @@
 /** Backups of a server that goes on working, and what is restored from them. */
 import { createHash, randomBytes } from 'node:crypto'
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
@@ -178,7 +178,14 @@ describe('cellarium backup', PATIENT, () => {
     const backup = join(folder.path, 'backup')
     await run(place.server.configFile, 'backup', backup)
     const over = await run(place.server.configFile, 'restore', backup)
-    expect([over.code, over.text]).toEqual([1, expect.stringContaining('is there already: stop the server')])
+    expect([over.code, over.text]).toEqual([1, expect.stringContaining('there already: stop the server')])
+    // Of a database that crashed and was moved away alone: SQLite would write it into the restored one.
+    const beside = await emptyPlace(folder.path, await datastoreOf(backup))
+    await mkdir(join(folder.path, 'data'), { recursive: true })
+    await writeFile(join(folder.path, 'data', 'cellarium.sqlite-wal'), 'of another database')
+    const mixed = await run(beside, 'restore', backup)
+    expect([mixed.code, mixed.text]).toEqual([1, expect.stringContaining('cellarium.sqlite-wal is there already')])
+    expect(await readdir(join(folder.path, 'data'))).toEqual(['cellarium.sqlite-wal'])
     const without = await run(await emptyPlace(folder.path, 'another'), 'restore', backup)
     expect([without.code, without.text]).toEqual([1, expect.stringContaining('configure datastores of type file')])
     await rm(join(backup, 'manifest.json'))
