@@ -3,7 +3,7 @@ import { access, open, rename, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { makeLastingFolder, syncFolder } from '../lib/durable.ts'
-import { Refused } from '../lib/errors.ts'
+import { isUnwritable, messagesOf, Refused } from '../lib/errors.ts'
 import type { ArchivedFile } from './manifest.ts'
 import { MANIFEST_FILE } from './names.ts'
 import type { LeftOut, LeftOutMedia, PartContents } from './part.ts'
@@ -142,11 +142,17 @@ async function writeWhole(folder: string, name: string, bytes: AsyncIterable<Uin
   const partial = join(folder, `${name}.partial`)
   {
     await using file = await open(partial, 'w', 0o600)
-    for await (const chunk of bytes) await file.writeFile(chunk)
-    await file.sync()
+    for await (const chunk of bytes) await file.writeFile(chunk).catch(naming(partial))
+    await file.sync().catch(naming(partial))
   }
   await rename(partial, join(folder, name))
   await syncFolder(folder)
+}
+
+/** Of a full disk the system does not say which. */
+const naming = (path: string) => (cause: unknown) => {
+  if (isUnwritable(cause)) throw refused(`${path} cannot be written: ${messagesOf(cause).join(': ')}`, cause)
+  throw cause
 }
 
 async function isThere(path: string): Promise<boolean> {
@@ -156,4 +162,4 @@ async function isThere(path: string): Promise<boolean> {
   )
 }
 
-const refused = (message: string) => new Refused('bad_request', message)
+const refused = (message: string, cause?: unknown) => new Refused('bad_request', message, { cause })

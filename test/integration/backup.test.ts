@@ -12,6 +12,7 @@ import { temporaryFolder } from '../support/folder.ts'
 import { NO_REQUEST_LIMITS } from '../support/limits.ts'
 import { type Place, startPlace } from '../support/place.ts'
 import { startProgram } from '../support/processes.ts'
+import { startSmallDisk } from '../support/small-disk.ts'
 import { describeWith, freePort, freshDatabase } from '../support/services.ts'
 import { startServer } from '../support/server.ts'
 import { mediaClient } from '../support/media-client.ts'
@@ -191,6 +192,23 @@ describe('cellarium backup', PATIENT, () => {
     await rm(join(backup, 'manifest.json'))
     const unfinished = await run(await emptyPlace(folder.path, 'another'), 'restore', backup)
     expect([unfinished.code, unfinished.text]).toEqual([1, expect.stringContaining('none that was finished')])
+  })
+})
+
+describeWith('mount', 'On a disk that is too small', () => {
+  test.each([
+    ['backup', ['backup'], /ENOSPC: no space left on device, copyfile/],
+    ['an export', ['export', 'server', 'example.org', '--destination'], /part-1.tgz.partial cannot be written: ENOSPC/],
+  ])('%s says so in a line, and goes on when there is room', PATIENT, async (_, command, words) => {
+    await using place = await startPlace()
+    await place.alice.upload(randomBytes(2_000_000))
+    await using disk = await startSmallDisk(1_000_000)
+    const target = join(disk.path, 'target')
+    const full = await run(place.server.configFile, ...command, target)
+    expect([full.code, full.text]).toEqual([1, expect.stringMatching(words)])
+    expect(full.text).not.toContain('    at ')
+    await disk.resize(6_000_000)
+    expect(await run(place.server.configFile, ...command, target)).toMatchObject({ code: 0 })
   })
 })
 
