@@ -80,9 +80,10 @@ export async function openArchiveFiles(
   tools: Tools,
   { files, only, ...hearing }: FolderImport,
 ): Promise<OpenedArchive> {
-  const manifest = await manifestIn(files)
-  if (!manifest)
+  const found = await manifestIn(files)
+  if (!found)
     throw new Refused('bad_request', 'none of the files has a manifest.json: that is in the archive’s last file')
+  const { manifest } = found
   const plan = await planArchive(manifest, files)
   const homeserver = homeserverOf(tools, manifest.entity)
   const named = (name: string) => tools.snapshot.homeservers.find((one) => isSameServer(one.name, name))

@@ -3,7 +3,7 @@ import { access, constants, open, rename, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { makeLastingFolder, syncFolder } from '../lib/durable.ts'
-import { ConfigError, messagesOf, Refused } from '../lib/errors.ts'
+import { ConfigError, isUnwritable, messagesOf, Refused } from '../lib/errors.ts'
 import type { ArchivedFile } from './manifest.ts'
 import { MANIFEST_FILE } from './names.ts'
 import type { LeftOut, LeftOutMedia, PartContents } from './part.ts'
@@ -128,20 +128,32 @@ function linesOf(index: number, { files, leftOut, after }: PartContents): readon
 
 async function append(journal: string, lines: readonly Line[]): Promise<void> {
   await using file = await open(journal, 'a', 0o600)
-  await file.appendFile(lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+  await file.appendFile(lines.map((line) => `${textOf(line)}\n`).join(''))
   await file.sync()
 }
+
+/** Names of files may have these in them, and they end lines for whoever reads them (`node:readline`). */
+const textOf = (line: Line): string =>
+  JSON.stringify(line)
+    .replaceAll('\u2028', String.raw`\u2028`)
+    .replaceAll('\u2029', String.raw`\u2029`)
 
 /** A file is there under its name once it is whole and on the disk. */
 async function writeWhole(folder: string, name: string, bytes: AsyncIterable<Uint8Array>): Promise<void> {
   const partial = join(folder, `${name}.partial`)
   {
     await using file = await open(partial, 'w', 0o600)
-    for await (const chunk of bytes) await file.writeFile(chunk)
-    await file.sync()
+    for await (const chunk of bytes) await file.writeFile(chunk).catch(naming(partial))
+    await file.sync().catch(naming(partial))
   }
   await rename(partial, join(folder, name))
   await syncFolder(folder)
+}
+
+/** Of a full disk the system does not say which. */
+const naming = (path: string) => (cause: unknown) => {
+  if (isUnwritable(cause)) throw refused(`${path} cannot be written: ${messagesOf(cause).join(': ')}`, cause)
+  throw cause
 }
 
 async function isThere(path: string): Promise<boolean> {
@@ -160,4 +172,4 @@ async function makeWritable(folder: string): Promise<void> {
   }
 }
 
-const refused = (message: string) => new Refused('bad_request', message)
+const refused = (message: string, cause?: unknown) => new Refused('bad_request', message, { cause })

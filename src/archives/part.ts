@@ -18,7 +18,11 @@ export type LeftOut = 'quarantined' | 'missing' | 'damaged'
 
 /** What is to be archived, one after the other. `at`: what comes behind it comes later. */
 export type Archivable = { readonly at: string; readonly media: ArchivedMedia } & (
-  | { /** Undefined: the bytes are lost. */ open(): Promise<OpenBytes | undefined> }
+  | {
+      /** Undefined: the bytes are lost; `deleted`: so is the media, since it was listed. */ open(): Promise<
+        OpenBytes | 'deleted' | undefined
+      >
+    }
   | { readonly leftOut: LeftOut }
 )
 
@@ -109,7 +113,9 @@ class Filling {
 
   async #add(tar: Pack, one: Archivable): Promise<void> {
     if ('leftOut' in one) return this.#leave(one.media, one.leftOut)
-    await using opened = await one.open()
+    const found = await one.open()
+    if (found === 'deleted') return
+    await using opened = found
     if (!opened) return this.#leave(one.media, 'missing')
     // A tar says sizes first: what is another one cannot be written at all.
     if (opened.size !== one.media.size) return this.#leave(one.media, 'damaged')

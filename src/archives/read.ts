@@ -50,18 +50,31 @@ export async function* readEntries(
   try {
     for await (const entry of tar) {
       if (++entries > MOST_ENTRIES) throw refused(`it has more than ${MOST_ENTRIES} files`)
-      yield { ...plain(entry.header), bytes: entry as AsyncIterable<Uint8Array> }
+      yield { ...plain(entry.header), bytes: bytesOf(entry as AsyncIterable<Uint8Array>, source) }
       entry.resume()
     }
     await flow
   } catch (error) {
-    // A datastore that broke off says nothing about the archive.
-    if (source.error !== undefined) throw source.error
-    if (error instanceof Refused || error instanceof Unavailable) throw error
-    throw isAboutFormat(error) ? refused(messagesOf(error).join(': '), error) : error
+    throw whatBroke(error, source)
   } finally {
     tar.destroy()
   }
+}
+
+/** What breaks while somebody reads an entry is thrown there, and not where entries are waited for. */
+async function* bytesOf(entry: AsyncIterable<Uint8Array>, source: { readonly error: unknown }) {
+  try {
+    yield* entry
+  } catch (error) {
+    throw whatBroke(error, source)
+  }
+}
+
+function whatBroke(error: unknown, source: { readonly error: unknown }): unknown {
+  // A datastore that broke off says nothing about the archive.
+  if (source.error !== undefined) return source.error
+  if (error instanceof Refused || error instanceof Unavailable) return error
+  return isAboutFormat(error) ? refused(messagesOf(error).join(': '), error) : error
 }
 
 /**

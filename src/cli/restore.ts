@@ -2,12 +2,12 @@ import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { loadConfig } from '../config/load.ts'
 import type { Snapshot } from '../config/snapshot.ts'
-import { ConfigError, Refused } from '../lib/errors.ts'
+import { ConfigError } from '../lib/errors.ts'
 import type { RestoreReport } from '../media/backup/restore.ts'
 import { count } from './amounts.ts'
 import { folderBeside, isArchive, unpack } from './backup-file.ts'
 import { configSource, type SourceOptions } from './config-source.ts'
-import { onInterrupt } from './tools.ts'
+import { tellingRefusals } from './tools.ts'
 
 interface Flags extends SourceOptions {
   readonly copy?: boolean
@@ -23,45 +23,41 @@ export function restoreCommand(): Command {
     .option('-c, --config <path>', 'configuration file, or folder of files (else REPO_CONFIG)')
     .option('-d, --data <folder>', "folder of the server's own files (else CELLARIUM_DATA)")
     .option('--copy', 'copy files that could be hard links, because they are on the same disk')
-    .action(async (backup: string, flags: Flags) => {
-      try {
-        await restore(backup, flags)
-      } catch (error) {
-        if (!(error instanceof Refused)) throw error
-        console.error(error.message)
-        process.exitCode = FAILED
-      }
-    })
+    .action((backup: string, flags: Flags) => tellingRefusals((signal) => restore(backup, flags, signal)))
 }
 
-async function restore(backup: string, flags: Flags): Promise<void> {
+async function restore(backup: string, flags: Flags, signal: AbortSignal): Promise<void> {
   const snapshot = await loadConfig(configSource(flags, process.env))
   const { database } = snapshot.main
   if (database.postgres !== '') {
     throw new ConfigError(['database.postgres is set: restore PostgreSQL with pg_restore, after the datastores'])
   }
   if (!isArchive(backup)) {
-    await restoreFrom(backup, snapshot, flags)
+    await restoreFrom(backup, snapshot, flags, signal)
     return
   }
   // Beside the database rather than the archive, which may be on a disk that is only read.
   await using folder = await folderBeside(database.sqlite)
   await unpack(backup, folder.path)
-  await restoreFrom(folder.path, snapshot, flags)
+  await restoreFrom(folder.path, snapshot, flags, signal)
 }
 
-async function restoreFrom(backup: string, { main, datastores }: Snapshot, { copy }: Flags): Promise<void> {
+async function restoreFrom(
+  backup: string,
+  { main, datastores }: Snapshot,
+  { copy }: Flags,
+  signal: AbortSignal,
+): Promise<void> {
   const { restoreBackup } = await import('../media/backup/restore.ts')
   const folders = datastores
     .filter(({ type }) => type === 'file')
     .map(({ id, opts }) => [id, resolve(opts['path'] ?? '')] as const)
-  using interrupted = onInterrupt()
   const report = await restoreBackup({
     backup: resolve(backup),
     database: main.database.sqlite,
     folders: new Map(folders),
     links: !copy,
-    signal: interrupted.signal,
+    signal,
   })
   for (const line of linesOf(report)) console.log(line)
 }

@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import { type ConfigSource, loadConfig } from '../config/load.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import { type OpenedLog, openLog } from '../lib/log.ts'
-import { ConfigError, messagesOf, Refused, Unavailable } from '../lib/errors.ts'
+import { ConfigError, isUnwritable, messagesOf, Refused, Unavailable } from '../lib/errors.ts'
 import { openOutput } from '../lib/log-output.ts'
 import type { Tools } from '../app/tools.ts'
 import type { Actor } from '../db/audit.ts'
@@ -34,17 +34,25 @@ export async function withTools(
   await tellingRefusals((signal) => work(tools, signal))
 }
 
-/** Does something that Ctrl-C aborts. What is refused is told on the error output, with status 1. */
+/** Does something that Ctrl-C aborts. What is refused, stopped or cannot be written is told on the error output, with status 1. */
 export async function tellingRefusals(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
   using interrupted = onInterrupt()
   try {
     await work(interrupted.signal)
   } catch (error) {
     if (error instanceof Unavailable) throw new ConfigError([messagesOf(error).join(': ')], { cause: error })
-    if (!(error instanceof Refused)) throw error
-    console.error(error.message)
+    const told = sentenceOf(error, interrupted.signal)
+    if (told === undefined) throw error
+    console.error(told)
     process.exitCode = FAILED
   }
+}
+
+/** Of what is no defect of ours. */
+function sentenceOf(error: unknown, { aborted, reason }: AbortSignal): string | undefined {
+  if (error instanceof Refused) return error.message
+  if (aborted && error === reason) return 'It was stopped; the same command goes on where it was.'
+  return isUnwritable(error) ? messagesOf(error).join(': ') : undefined
 }
 
 function refuseWithoutDatabase({ main }: Snapshot, { path }: ConfigSource): void {

@@ -6,7 +6,7 @@ import { ObjectMissing } from '../datastores/datastore.ts'
 import { linkFile } from '../datastores/link-file.ts'
 import { stage, sweepStaging } from '../datastores/staging.ts'
 import { syncFolder } from '../lib/durable.ts'
-import { messagesOf, Refused, Unavailable } from '../lib/errors.ts'
+import { isUnwritable, messagesOf, Refused, Unavailable } from '../lib/errors.ts'
 import type { OutgoingBytes, OutgoingRecord } from './records.ts'
 
 const STAGING = '.cellarium-staging'
@@ -73,7 +73,7 @@ export class MediaFolder implements AsyncDisposable {
     } catch (error) {
       if (error instanceof ObjectMissing || isMissing(error)) return { problem: 'lost', details: '' }
       // An archive that breaks off is of no more use.
-      if (error instanceof Unavailable || error instanceof Refused || isFull(error)) throw error
+      if (error instanceof Unavailable || error instanceof Refused || isUnwritable(error)) throw error
       return { problem: 'unreadable', details: messagesOf(error).join(': ') }
     }
   }
@@ -188,7 +188,3 @@ function unlessMissing(error: unknown): undefined {
 
 const isMissing = (error: unknown) =>
   ['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'].includes((error as NodeJS.ErrnoException).code ?? '')
-
-/** It says nothing about the file, and the next one would fare no better. */
-const isFull = (error: unknown) =>
-  ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')

@@ -28,15 +28,17 @@ export interface ArchivePlan {
 const isLikely = ({ name }: ArchiveFile) => /manifest/i.test(name)
 
 /**
- * The manifest that is in one of these files; undefined, where none has it.
+ * The manifest that is in one of these files, and in which; undefined, where none has it.
  *
  * @throws {Refused} `bad_request` for what is no archive
  */
-export async function manifestIn(files: readonly ArchiveFile[]): Promise<Manifest | undefined> {
+export async function manifestIn(
+  files: readonly ArchiveFile[],
+): Promise<{ readonly manifest: Manifest; readonly file: ArchiveFile } | undefined> {
   const ordered = [...files.filter(isLikely), ...files.filter((file) => !isLikely(file))]
   for (const file of ordered) {
-    const found = await named(file, () => findManifest(file.open()))
-    if (found) return found
+    const manifest = await named(file, () => findManifest(file.open()))
+    if (manifest) return { manifest, file }
   }
   return undefined
 }
@@ -65,11 +67,8 @@ export async function planArchive(manifest: Manifest, files: readonly ArchiveFil
   return { manifest, media: [...planned.values(), ...rest], unnamed }
 }
 
-/** How many of the manifest's media have a file in these. */
-export async function countMatching(manifest: Manifest, files: readonly ArchiveFile[]): Promise<number> {
-  const { media } = await planArchive(manifest, files)
-  return media.filter(({ file }) => file !== null).length
-}
+/** How many of the manifest's media have a file in it. */
+export const filesIn = ({ media }: ArchivePlan): number => media.filter(({ file }) => file !== null).length
 
 const ACCOMPANYING: ReadonlySet<string> = new Set(['manifest.json', 'index.html'])
 const FOR_EACH = 4096

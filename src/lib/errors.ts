@@ -133,6 +133,10 @@ export class ConfigError extends Error {
   }
 }
 
+/** The disk is full, or whoever we are may not write there: it says nothing about the file, and the next one would fare no better. */
+export const isUnwritable = (error: unknown): boolean =>
+  ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')
+
 /**
  * What happened, for administrators: the messages of an error and of its causes, the outermost first, without those that are
  * meant for callers, and those that another one repeats.

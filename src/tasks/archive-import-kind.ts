@@ -20,11 +20,14 @@ export interface Coming {
   readonly looked: number
   /** How many of the manifest's media were found in them. */
   readonly found: number
+  /** Which of them has the manifest, counted from 1; 0: none. */
+  readonly manifest: number
 }
 
 export const comingOf = ({ progress }: Pick<Task, 'progress'>): Coming => ({
   looked: Number(progress['looked'] ?? 0),
   found: Number(progress['found'] ?? 0),
+  manifest: Number(progress['manifest'] ?? 0),
 })
 
 /** Imports that wait for their next file are not worked on. Apart from the work itself, which servers load when there is some. */

@@ -1,7 +1,7 @@
 import type { Manifest } from '../archives/manifest.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import { endArchiveImport, findArchiveImport, uploadedParts } from '../db/archive-imports.ts'
-import { type ArchiveFile, countMatching, manifestIn, planArchive } from '../imports/archive-plan.ts'
+import { type ArchiveFile, type ArchivePlan, filesIn, manifestIn, planArchive } from '../imports/archive-plan.ts'
 import { type ArchiveImportParts, importArchive } from '../imports/archive.ts'
 import { readWhole } from '../imports/bucket-bytes.ts'
 import { problemsIn } from '../imports/tally.ts'
@@ -34,17 +34,14 @@ async function goOn(parts: ImportTaskParts, task: RunningTask, importId: string)
   const found = await findArchiveImport(db.read, importId)
   if (!found) return 'the files of this import are gone: upload them again'
   const files = await filesOf(parts, importId)
-  const manifest = await manifestIn(files)
   const isOver = found.closedAt !== null || found.touchedAt < clock.now() - PATIENCE_MS
-  if (!manifest) {
-    if (isOver) return 'none of the files has a manifest.json: that of the archive is in its last file'
-    return await wait(task, { looked: files.length, found: 0 })
+  const plan = await planOrWait(comingOf(task), files, isOver)
+  if (plan === 'no manifest') return 'none of the files has a manifest.json: that of the archive is in its last file'
+  if ('looked' in plan) {
+    await task.save({ ...plan })
+    return undefined
   }
-  if (!isOver) {
-    const coming = await look(comingOf(task), manifest, files)
-    if (coming.found < manifest.media.length) return await wait(task, coming)
-  }
-  const plan = await planArchive(manifest, files)
+  const { manifest } = plan
   const { homeservers } = parts.config()
   const named = (name: string) => homeservers.find((homeserver) => isSameServer(homeserver.name, name))
   const homeserver = named(serverOfEntity(manifest.entity)) ?? homeservers[0]
@@ -62,16 +59,34 @@ async function goOn(parts: ImportTaskParts, task: RunningTask, importId: string)
   return problems === 0 ? '' : `${problems} of ${rows} media could not be imported; \`progress\` says why`
 }
 
-async function wait(task: RunningTask, { looked, found }: Coming): Promise<undefined> {
-  await task.save({ looked, found })
+/** What is to be imported; or how far the archive has come, while more of it may come. */
+async function planOrWait(
+  before: Coming,
+  files: readonly ArchiveFile[],
+  isOver: boolean,
+): Promise<ArchivePlan | Coming | 'no manifest'> {
+  const isIn = await manifestIn(notLookedAt(before, files))
+  const coming = { looked: files.length, found: 0, manifest: isIn ? files.indexOf(isIn.file) + 1 : 0 }
+  if (!isIn) return isOver ? 'no manifest' : coming
+  const { manifest } = isIn
+  const wanted = isOver ? 0 : manifest.media.length
+  const found = isOver ? 0 : await look(before, manifest, files)
+  if (found < wanted) return { ...coming, found }
+  const plan = await planArchive(manifest, files)
+  // A file that came twice was counted twice.
+  return filesIn(plan) < wanted ? { ...coming, found: filesIn(plan) } : plan
 }
 
-/** Each file is looked through once, however many come. */
-async function look({ looked, found }: Coming, manifest: Manifest, files: readonly ArchiveFile[]): Promise<Coming> {
+/** Where the manifest may be. Each file is looked through once for it, however many come. */
+const notLookedAt = ({ looked, manifest }: Coming, files: readonly ArchiveFile[]): readonly ArchiveFile[] =>
+  manifest > 0 ? files.slice(manifest - 1, manifest) : files.slice(looked)
+
+/** How many of the manifest's media are in the files. Each is looked through once for them. */
+async function look({ looked, found }: Coming, manifest: Manifest, files: readonly ArchiveFile[]): Promise<number> {
   // Files that came before the manifest could not be compared with it.
   const isFirst = found === 0
-  const matching = await countMatching(manifest, isFirst ? files : files.slice(looked))
-  return { looked: files.length, found: isFirst ? matching : found + matching }
+  const matching = filesIn(await planArchive(manifest, isFirst ? files : files.slice(looked)))
+  return isFirst ? matching : found + matching
 }
 
 async function filesOf({ db, datastores }: ImportTaskParts, importId: string): Promise<readonly ArchiveFile[]> {

@@ -5,10 +5,10 @@ import { LeaseLost } from '../db/with-lease.ts'
 import { isSameServer } from '../matrix/x-matrix.ts'
 import { serverOfEntity } from '../media/exports/order.ts'
 import { exportPlace, ExportStopped, type PlaceParts } from '../media/exports/place.ts'
-import { type ExportSourceParts, mediaOf } from '../media/exports/source.ts'
+import { mediaOf } from '../media/exports/source.ts'
 import type { RunningTask } from './run-task.ts'
 
-export interface ExportTaskParts extends PlaceParts, Omit<ExportSourceParts, 'signal' | 'db'> {
+export interface ExportTaskParts extends PlaceParts {
   /** The configuration of this moment. */
   readonly config: () => Snapshot
 }

@@ -1,10 +1,20 @@
 /** Imports of archives: what comes out of one repository goes into another, and nothing else does. */
 import { Buffer } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { readFile, rename } from 'node:fs/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { ALICE, BOB, eventually, startApp, type TestApp } from '../support/app.ts'
-import { BASE, download, ended, exported, manifestOf, sha256, tarOf, uploadArchive } from '../support/archives.ts'
+import {
+  BASE,
+  download,
+  ended,
+  exported,
+  filesIn,
+  manifestOf,
+  sha256,
+  tarOf,
+  uploadArchive,
+} from '../support/archives.ts'
 
 const ADMIN = { token: 'syt_admin_Ag5h', userId: '@admin:example.org', admin: true }
 const MMR = new URL('../fixtures/mmr-archive/', import.meta.url)
@@ -122,7 +132,8 @@ describe('An import', () => {
     const first = await uploadArchive(to, [lacking], ADMIN.token)
     await eventually(
       () =>
-        to.sql('SELECT progress FROM tasks WHERE id = ?', first.taskId)[0]?.['progress'] === '{"looked":1,"found":1}',
+        to.sql('SELECT progress FROM tasks WHERE id = ?', first.taskId)[0]?.['progress'] ===
+        '{"looked":1,"found":1,"manifest":1}',
     )
     expect(await importInto(to, [whole])).toMatchObject({ error_message: '' })
     expect(stateOf(ids[2])).toBeUndefined()
@@ -138,6 +149,33 @@ describe('An import', () => {
       body: whole,
     })
     expect(late.status).toBe(404)
+  })
+
+  test('goes on waiting when a file comes twice, and looks through each once for the manifest', async () => {
+    const whole = await archiveOf([one(0), one(1)])
+    const others = await Promise.all([0, 1].map((n) => tarOf([{ name: `example.org__${ids[n]}` }, bodies[n]])))
+    const [first = Buffer.alloc(0), second = Buffer.alloc(0)] = others
+    const { importId, taskId } = await uploadArchive(to, [await tarOf([{ name: 'index.html' }])], ADMIN.token)
+    const isAt = async (progress: object) => {
+      const text = JSON.stringify(progress)
+      await eventually(() => to.sql('SELECT progress FROM tasks WHERE id = ?', taskId)[0]?.['progress'] === text)
+    }
+    const add = async (body: Buffer) =>
+      await to.ask(`${BASE}/import/${importId}/part`, { method: 'POST', token: ADMIN.token, body })
+    await isAt({ looked: 1, found: 0, manifest: 0 })
+    const [stored] = to.sql('SELECT location FROM archive_import_parts WHERE import_id = ?', importId)
+    const path = (await to.files()).find((name) => name.endsWith(String(stored?.['location']))) ?? ''
+    await rename(path, `${path}-away`)
+    await add(first)
+    await isAt({ looked: 2, found: 0, manifest: 0 })
+    await rename(`${path}-away`, path)
+    const manifest = await tarOf([{ name: 'manifest.json' }, (await filesIn(whole)).get('manifest.json')])
+    await add(manifest)
+    await isAt({ looked: 3, found: 1, manifest: 3 })
+    await add(first)
+    await isAt({ looked: 4, found: 1, manifest: 3 })
+    await add(second)
+    expect(await ended(to, taskId, ADMIN.token)).toMatchObject({ error_message: '', progress: { copied: 2 } })
   })
 
   test('changes nothing about what is here, brings nothing back that was deleted, and quarantines what is quarantined', async () => {

@@ -4,13 +4,14 @@ import { createReadStream } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
-import { pack as newPack } from 'tar-stream'
+import type { Header } from 'tar-stream'
 import { describe, expect, test } from 'vitest'
 import { folderPlace } from '../../src/archives/folder.ts'
 import { partName } from '../../src/archives/names.ts'
 import type { Archivable } from '../../src/archives/part.ts'
 import { findManifest, readEntries } from '../../src/archives/read.ts'
 import { writeArchive } from '../../src/archives/write.ts'
+import { pieces, tarOf as tarWith } from '../support/archives.ts'
 import { temporaryFolder } from '../support/folder.ts'
 
 const MMR = new URL('../fixtures/mmr-archive/', import.meta.url).pathname
@@ -113,6 +114,18 @@ describe('an archive of ours', () => {
     expect(await readdir(broken.path)).toHaveLength((await readdir(whole.path)).length)
   })
 
+  test('has the media whose names have line separators in them, and all others', async () => {
+    await using folder = await temporaryFolder()
+    const names = ['a\u2028b', 'c\u2029d', 'e\r\nf', '\ud800', 'last']
+    const media = many(names.length, 10).map((one, index) => ({
+      ...one,
+      media: { ...one.media, name: names[index] ?? '' },
+    }))
+    await write(folder.path, media, {})
+    const manifest = await findManifest(createReadStream(join(folder.path, 'export-manifest.tgz')))
+    expect(manifest?.media.map(({ name }) => name)).toEqual(names)
+  })
+
   test('is not written over another one', async () => {
     await using folder = await temporaryFolder()
     await write(folder.path, many(1, 10), {})
@@ -186,6 +199,14 @@ describe('a hostile archive is refused:', () => {
     await expect(findManifest(pieces(file))).rejects.toThrow(message)
   })
 
+  test('a manifest that is cut off', async () => {
+    const text = JSON.stringify({ version: 2, entity_id: 'a.org', created_ts: 1, media: {}, more: noise(50_000) })
+    const whole = await tarOf({ name: 'manifest.json' }, Buffer.from(text))
+    const reading = findManifest(pieces(whole.subarray(0, 20_000)))
+    await expect(reading).rejects.toThrow('The archive is refused: unexpected end of file')
+    await expect(reading).rejects.toMatchObject({ name: 'Refused' })
+  })
+
   test('a manifest with more media than anybody has', async () => {
     const media = Object.fromEntries(Array.from({ length: 1_000_001 }, (_, n) => [`x${n}`, 0]))
     const text = JSON.stringify({ version: 2, entity_id: 'a.org', created_ts: 1, media })
@@ -210,6 +231,8 @@ test('a datastore that breaks off is not taken for a broken archive', async () =
   await expect(readAll(breakingOff())).rejects.not.toMatchObject({ name: 'Refused' })
 })
 
+const noise = (bytes: number) => randomBytes(bytes).toString('base64')
+
 async function readAll(file: AsyncIterable<Uint8Array>): Promise<void> {
   for await (const entry of readEntries(file)) for await (const chunk of entry.bytes) void chunk
 }
@@ -229,16 +252,6 @@ const opened = (bytes: Buffer) =>
     },
     async [Symbol.asyncDispose]() {},
   })
-
-/** In chunks whose buffer is used again, as those of datastores. */
-async function* pieces(bytes: Buffer): AsyncGenerator<Uint8Array> {
-  const buffer = Buffer.alloc(1000)
-  for (let at = 0; at < bytes.length; at += buffer.length) {
-    const length = bytes.copy(buffer, 0, at)
-    yield buffer.subarray(0, length)
-    buffer.fill(0)
-  }
-}
 
 function many(count: number, size: number): readonly Opened[] {
   return Array.from({ length: count }, (_, index) => {
@@ -342,17 +355,9 @@ function entriesOf(tar: Buffer): readonly TarEntry[] {
   return entries
 }
 
-async function tarOf(
-  header: Parameters<ReturnType<typeof newPack>['entry']>[0],
-  bytes = Buffer.alloc(0),
-): Promise<Buffer> {
-  const tar = newPack()
-  tar.entry({ size: bytes.length, ...header }, bytes)
-  tar.finalize()
-  const chunks: Uint8Array[] = []
-  for await (const chunk of tar as AsyncIterable<Uint8Array>) chunks.push(chunk)
-  return gzipSync(Buffer.concat(chunks))
-}
+/** With one file. */
+const tarOf = async (header: Partial<Header> & { readonly name: string }, bytes?: Buffer) =>
+  await tarWith([header, bytes])
 
 /** A tar whose only file is announced larger than what follows. */
 function cutTar(): Buffer {

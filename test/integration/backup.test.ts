@@ -1,6 +1,6 @@
 /** Backups of a server that goes on working, and what is restored from them. */
 import { createHash, randomBytes } from 'node:crypto'
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
@@ -12,6 +12,7 @@ import { temporaryFolder } from '../support/folder.ts'
 import { NO_REQUEST_LIMITS } from '../support/limits.ts'
 import { type Place, startPlace } from '../support/place.ts'
 import { startProgram } from '../support/processes.ts'
+import { startSmallDisk } from '../support/small-disk.ts'
 import { describeWith, freePort, freshDatabase } from '../support/services.ts'
 import { startServer } from '../support/server.ts'
 import { mediaClient } from '../support/media-client.ts'
@@ -178,12 +179,36 @@ describe('cellarium backup', PATIENT, () => {
     const backup = join(folder.path, 'backup')
     await run(place.server.configFile, 'backup', backup)
     const over = await run(place.server.configFile, 'restore', backup)
-    expect([over.code, over.text]).toEqual([1, expect.stringContaining('is there already: stop the server')])
+    expect([over.code, over.text]).toEqual([1, expect.stringContaining('there already: stop the server')])
+    // Of a database that crashed and was moved away alone: SQLite would write it into the restored one.
+    const beside = await emptyPlace(folder.path, await datastoreOf(backup))
+    await mkdir(join(folder.path, 'data'), { recursive: true })
+    await writeFile(join(folder.path, 'data', 'cellarium.sqlite-wal'), 'of another database')
+    const mixed = await run(beside, 'restore', backup)
+    expect([mixed.code, mixed.text]).toEqual([1, expect.stringContaining('cellarium.sqlite-wal is there already')])
+    expect(await readdir(join(folder.path, 'data'))).toEqual(['cellarium.sqlite-wal'])
     const without = await run(await emptyPlace(folder.path, 'another'), 'restore', backup)
     expect([without.code, without.text]).toEqual([1, expect.stringContaining('configure datastores of type file')])
     await rm(join(backup, 'manifest.json'))
     const unfinished = await run(await emptyPlace(folder.path, 'another'), 'restore', backup)
     expect([unfinished.code, unfinished.text]).toEqual([1, expect.stringContaining('none that was finished')])
+  })
+})
+
+describeWith('mount', 'On a disk that is too small', () => {
+  test.each([
+    ['backup', ['backup'], /ENOSPC: no space left on device, copyfile/],
+    ['an export', ['export', 'server', 'example.org', '--destination'], /part-1.tgz.partial cannot be written: ENOSPC/],
+  ])('%s says so in a line, and goes on when there is room', PATIENT, async (_, command, words) => {
+    await using place = await startPlace()
+    await place.alice.upload(randomBytes(2_000_000))
+    await using disk = await startSmallDisk(1_000_000)
+    const target = join(disk.path, 'target')
+    const full = await run(place.server.configFile, ...command, target)
+    expect([full.code, full.text]).toEqual([1, expect.stringMatching(words)])
+    expect(full.text).not.toContain('    at ')
+    await disk.resize(6_000_000)
+    expect(await run(place.server.configFile, ...command, target)).toMatchObject({ code: 0 })
   })
 })
 

@@ -20,7 +20,7 @@ describe('docs/deploy', () => {
 
   test('compose.yaml starts every service that the configuration names', async () => {
     const { services, volumes, networks } = parse(await text('compose.yaml'), { merge: true })
-    const { main } = await loadConfig({ path: file('media-repo.yaml').pathname })
+    const { main, datastores } = await loadConfig({ path: file('media-repo.yaml').pathname })
     for (const named of [
       main.database.postgres,
       main.homeservers[0]?.csApi,
@@ -34,6 +34,8 @@ describe('docs/deploy', () => {
       const named = (service['volumes'] as string[] | undefined)?.filter((volume) => /^\w/.test(volume)) ?? []
       for (const volume of named) expect(Object.keys(volumes)).toContain(volume.split(':')[0])
     }
+    const bucket = datastores[0]?.opts['bucketName']
+    expect(services.s3.volumes, 'nobody makes the bucket').toEqual([`objects:${services.s3.command.at(-1)}/${bucket}`])
     expect(services.cellarium).toMatchObject({ entrypoint: ['media_repo'], read_only: true, cap_drop: ['ALL'] })
   })
 

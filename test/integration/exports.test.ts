@@ -1,11 +1,14 @@
 /** Exports by the API: what is in them, who may have them, what their page shows. */
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openDatabase } from '../../src/db/connect.ts'
+import { openFileDatastore } from '../../src/datastores/file.ts'
 import { namedLocations } from '../../src/db/named-locations.ts'
+import { mediaOf } from '../../src/media/exports/source.ts'
+import { optionsOf } from '../contract/folder.ts'
 import { ALICE, BOB, eventually, type HeldClock, heldClock, startApp, type TestApp } from '../support/app.ts'
-import { BASE, download, exported, filesIn, manifestOf, metadataOf, sha256 } from '../support/archives.ts'
+import { BASE, download, exported, filesIn, manifestOf, metadataOf, pieces, sha256 } from '../support/archives.ts'
 import { noise } from '../support/images.ts'
 import { recordingLog } from '../support/log.ts'
 
@@ -131,19 +134,50 @@ test('An export of a server has what all its users uploaded', async () => {
   for (const one of media) expect(found).toContain(one)
 })
 
+test('What is moved or deleted after it was listed is taken from where it is then, or not missed', async () => {
+  const path = join(app.folder, 'elsewhere')
+  await using datastore = await openFileDatastore(optionsOf(path), { now: Date.now, newName: randomUUID })
+  const user = '@dora:example.org'
+  for (let n = 0; n < 3; n++) {
+    const id = await app.upload(Buffer.from(`the ${n}th of Dora`), { token: ALICE.token })
+    app.sql('UPDATE media SET uploader = ? WHERE media_id = ?', user, id.split('/')[1] ?? '')
+  }
+  await using db = await readingDatabase()
+  const parts = { db, datastores: { get: () => datastore }, signal: new AbortController().signal }
+  const listed = mediaOf(parts, { entity: user, createdAt: clock.now(), withS3Urls: false }, undefined)
+  const found: unknown[] = []
+  for (let n = 0; n < 3; n++) {
+    const { value } = await listed.next()
+    if (!value || !('open' in value)) throw new Error('nothing to open')
+    const { sha256: hash, mediaId } = value.media
+    if (n === 1) app.sql('DELETE FROM media WHERE media_id = ?', mediaId)
+    if (n === 0) {
+      await using staged = await datastore.stage(pieces(Buffer.from('the 0th of Dora')), { maxBytes: 0 })
+      const location = await datastore.put(staged, { contentType: 'text/plain' })
+      app.sql('UPDATE objects SET location = ? WHERE sha256 = ?', location, hash)
+    }
+    const opened = await value.open()
+    found.push(typeof opened === 'object' ? opened.size : opened)
+  }
+  expect(found).toEqual([15, 'deleted', undefined])
+})
+
 test('The files of exports have their names in the records, so that no sweep takes them', async () => {
   const id = await exported(app, BOB.userId, ADMIN.token)
   const files = app.sql('SELECT datastore, location FROM export_parts WHERE export_id = ?', id)
-  await using db = await openDatabase(
-    { postgres: '', sqlite: join(app.folder, 'data', 'cellarium.sqlite') } as never,
-    'tool',
-    recordingLog().log,
-  )
+  await using db = await readingDatabase()
   for (const { datastore, location } of files) {
     expect(await namedLocations(db.read, String(datastore), [String(location)])).toEqual(new Set([location]))
   }
   expect(files.length).toBeGreaterThan(1)
 })
+
+const readingDatabase = async () =>
+  await openDatabase(
+    { postgres: '', sqlite: join(app.folder, 'data', 'cellarium.sqlite') } as never,
+    'tool',
+    recordingLog().log,
+  )
 
 const settings = (archiving: object) => ({
   admins: [ADMIN.userId],

@@ -49,10 +49,13 @@ function refuse({ database, folders }: RestoreOptions, { datastores }: Manifest)
       `the backup has objects of ${which}: configure datastores of type file with these ids`,
     )
   }
-  if (!existsSync(database)) return
+  // What a database that crashed left beside it would be written into the restored one, and destroy it.
+  const there = ['', '-wal', '-shm', '-journal'].map((end) => database + end).filter((path) => existsSync(path))
+  if (there.length === 0) return
+  const are = there.length === 1 ? 'is' : 'are'
   throw new Refused(
     'bad_request',
-    `${database} is there already: stop the server, move that file (and -wal, -shm) away`,
+    `${there.join(', ')} ${are} there already: stop the server, move the database (and -wal, -shm) away`,
   )
 }
 

@@ -7,7 +7,7 @@ import { exportableMedia, type ExportableMedia } from '../../db/export-media.ts'
 
 export interface ExportSourceParts {
   readonly db: Pick<Database, 'read'>
-  readonly datastores: Datastores
+  readonly datastores: Pick<Datastores, 'get'>
   readonly signal: AbortSignal
 }
 
@@ -53,12 +53,7 @@ export async function* mediaOf(
 
 const keyOf = ({ origin, mediaId }: { readonly origin: string; readonly mediaId: string }) => `${origin}/${mediaId}`
 
-function archivable(
-  { datastores }: ExportSourceParts,
-  found: ExportableMedia,
-  at: string,
-  withS3Urls: boolean,
-): Archivable {
+function archivable(parts: ExportSourceParts, found: ExportableMedia, at: string, withS3Urls: boolean): Archivable {
   const { origin, mediaId, contentType, createdAt, object } = found
   const media = {
     origin,
@@ -69,15 +64,24 @@ function archivable(
     name: found.uploadName ?? '',
     size: object.size,
     sha256: object.sha256,
-    s3Url: withS3Urls ? s3UrlOf(datastores, object) : '',
+    s3Url: withS3Urls ? s3UrlOf(parts.datastores, object) : '',
   }
   if (found.isQuarantined) return { at, media, leftOut: 'quarantined' }
   if (found.isLost) return { at, media, leftOut: 'missing' }
-  return { at, media, open: () => openObject(datastores, object) }
+  return { at, media, open: () => openNow(parts, found) }
+}
+
+/** A page of names is worked on for minutes: meanwhile a transfer may have moved some of them, and users deleted others. */
+async function openNow({ db, datastores }: ExportSourceParts, listed: ExportableMedia) {
+  const opened = await openObject(datastores, listed.object)
+  if (opened) return opened
+  const [now] = await exportableMedia(db.read, [listed])
+  if (now?.object.sha256 !== listed.object.sha256) return 'deleted'
+  return await openObject(datastores, now.object)
 }
 
 /** `https://<endpoint>/<bucket>/<key>`, as MMR writes it; '' for what is in no bucket. */
-function s3UrlOf(datastores: Datastores, { datastore, location }: ExportableMedia['object']): string {
+function s3UrlOf(datastores: Pick<Datastores, 'get'>, { datastore, location }: ExportableMedia['object']): string {
   const uri = datastores.get(datastore)?.uri ?? ''
   return uri.startsWith('s3://') ? `${uri.replace('s3://', 'https://')}/${location}` : ''
 }
@@ -88,7 +92,7 @@ interface Place {
 }
 
 /** The bytes of an object, or undefined where they are not there. */
-export async function openObject(datastores: Datastores, place: Place): Promise<OpenBytes | undefined> {
+export async function openObject(datastores: Pick<Datastores, 'get'>, place: Place): Promise<OpenBytes | undefined> {
   const datastore = datastores.get(place.datastore)
   if (!datastore) return undefined
   try {
