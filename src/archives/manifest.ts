@@ -64,6 +64,9 @@ export function manifestMember(media: ArchivedFile): string {
 
 const isRecord = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value)
 const moment = z.int().min(0)
+// oxlint-disable-next-line no-control-regex -- what nobody's name has, and not every database takes
+const NAME = /^[^\0-\x1f\x7f]*$/
+const entity = z.string().max(255).regex(NAME).optional()
 
 const RECORD = z.object({
   name: z.string().max(4096).default(''),
@@ -84,8 +87,8 @@ const RECORD = z.object({
 /** Version 1 called the entity `user_id`. */
 const MANIFEST = z.object({
   version: z.union([z.literal(1), z.literal(VERSION)]),
-  entity_id: z.string().max(255).optional(),
-  user_id: z.string().max(255).optional(),
+  entity_id: entity,
+  user_id: entity,
   created_ts: moment,
   media: z.custom<Readonly<Record<string, unknown>>>(isRecord, 'no object'),
 })
@@ -99,11 +102,11 @@ export function parseManifest(text: string): Manifest {
   const parsed = MANIFEST.safeParse(jsonOf(text))
   if (!parsed.success) throw refused(whatIsWrong(parsed.error))
   const { entity_id, user_id, created_ts, media } = parsed.data
-  const entity = entity_id ?? user_id
-  if (entity === undefined) throw refused('entity_id: missing')
+  const whose = entity_id ?? user_id
+  if (whose === undefined) throw refused('entity_id: missing')
   const members = Object.entries(media)
   if (members.length > MOST_MEDIA) throw refused(`it names ${members.length} media, ${MOST_MEDIA} are the most`)
-  return { entity, createdAt: created_ts, media: members.map(([mxc, member]) => readMember(mxc, member)) }
+  return { entity: whose, createdAt: created_ts, media: members.map(([mxc, member]) => readMember(mxc, member)) }
 }
 
 function readMember(mxc: string, member: unknown): ManifestMedia {

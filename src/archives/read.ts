@@ -14,7 +14,7 @@ export interface ArchiveEntry {
 }
 
 export interface ReadLimits {
-  /** How much may come out of one file, in bytes. Absent: as much as honest media give, which no bomb does. */
+  /** How much may come out of one file, in bytes. However much: never more than honest media give, as a bomb does. */
   readonly mayHold?: number
 }
 
@@ -115,11 +115,11 @@ async function* fromSource(
 async function* guarded(
   chunks: AsyncIterable<Uint8Array>,
   seen: { readonly packed: number; unpacked: number },
-  { mayHold }: ReadLimits,
+  { mayHold = Infinity }: ReadLimits,
 ): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) {
     seen.unpacked += chunk.length
-    const most = mayHold ?? ALWAYS + MOST_RATIO * seen.packed
+    const most = Math.min(mayHold, ALWAYS + MOST_RATIO * seen.packed)
     if (seen.unpacked > most) throw refused(`more comes out of it than it can hold (${most} bytes)`)
     yield chunk
   }
