@@ -17,6 +17,8 @@ export interface ByteSource {
   readonly isLocal?: true
   /** For reports: `the folder /media_store`. */
   readonly name: string
+  /** What it sends may break off on the way, and be whole when it is asked again. */
+  readonly mayBreakOff?: true
   /** Undefined: it does not have this one. Throws when it cannot be asked at all, such as a bucket that is away. */
   find(record: ImportedRecord): Promise<FoundBytes | undefined>
   /** What in a datastore with this address is the homeserver's: the beginnings of keys. */

@@ -35,6 +35,7 @@ export function httpBytes({ baseUrl, token }: HomeserverAddress, parts: Parts): 
   const base = baseUrl.replace(/\/$/, '')
   return {
     name: `the homeserver at ${base}`,
+    mayBreakOff: true,
     async find(record) {
       let said = ''
       for (const path of PATHS) {

@@ -41,9 +41,8 @@ export async function place(parts: PlaceParts, record: ImportedRecord, moving: M
   let problem: 'missing' | 'damaged' | 'unreadable' = 'missing'
   for (const source of parts.sources) {
     try {
-      await using found = await source.find(record)
-      if (!found) continue
-      const taken = await take(parts, record, found, moving)
+      const taken = await takeFrom(source, parts, record, moving)
+      if (!taken) continue
       if ('object' in taken) return taken
       problem = 'damaged'
       wrong.push(`${source.name} ${taken.wrong}`)
@@ -57,6 +56,24 @@ export async function place(parts: PlaceParts, record: ImportedRecord, moving: M
 }
 
 type Taken = Extract<Placed, { readonly object: OfferedObject }> | { readonly wrong: string }
+
+/** Undefined: it is not there. What broke off on the way is fetched once more, from its beginning. */
+async function takeFrom(
+  source: ByteSource,
+  parts: PlaceParts,
+  record: ImportedRecord,
+  moving: Moving,
+): Promise<Taken | undefined> {
+  for (let isFirst = true; ; isFirst = false) {
+    await using found = await source.find(record)
+    if (!found) return undefined
+    try {
+      return await take(parts, record, found, moving)
+    } catch (error) {
+      if (!source.mayBreakOff || !isFirst || error instanceof Unavailable) throw error
+    }
+  }
+}
 
 async function take(parts: PlaceParts, record: ImportedRecord, found: FoundBytes, moving: Moving): Promise<Taken> {
   if (found.size !== undefined && found.size !== record.size) return otherSize(found.size, record)

@@ -123,7 +123,10 @@ async function placeAll(parts: ImportParts, todo: readonly Todo[]): Promise<read
     todo.map((one) =>
       looking.add(async () => {
         parts.signal.throwIfAborted()
-        return { ...one, placed: await place(parts, one.record, moving) }
+        const placed = await place(parts, one.record, moving)
+        // What was stopped on its way has no problem: the next run is to fetch it.
+        if ('problem' in placed) parts.signal.throwIfAborted()
+        return { ...one, placed }
       }),
     ),
   )

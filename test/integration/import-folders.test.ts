@@ -4,8 +4,8 @@ import { chmod, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
-import { commandFile, countsIn, importInto } from '../support/importing.ts'
+import { expect, test, vi } from 'vitest'
+import { commandFile, countsIn, importInto, startCommand } from '../support/importing.ts'
 import { startPlace } from '../support/place.ts'
 import { startProgram } from '../support/processes.ts'
 import { synapseScene } from '../support/synapse-scene.ts'
@@ -105,3 +105,33 @@ test(
     }
   },
 )
+
+test('Files that Ctrl-C or the homeserver breaks off are fetched again', PATIENT, async () => {
+  await using place = await startPlace()
+  await using there = await synapseScene()
+  for (const mediaId of ['BrokenOff', 'SlowlySent']) {
+    await there.store.add({ mediaId, bytes: Buffer.from(mediaId), isMissing: true })
+  }
+  let isFast = false
+  const asked: string[] = []
+  await using homeserver = createServer((request, response) => {
+    const mediaId = request.url?.split('/').at(-1) ?? ''
+    const bytes = Buffer.from(mediaId)
+    asked.push(mediaId)
+    response.writeHead(200, { 'content-length': bytes.length }).write(bytes.subarray(0, 3))
+    if (!isFast && mediaId === 'SlowlySent') return
+    if (isFast && mediaId === 'BrokenOff' && asked.filter((one) => one === mediaId).length === 2) response.destroy()
+    else response.end(bytes.subarray(3))
+  }).listen(0, '127.0.0.1')
+  await once(homeserver, 'listening')
+  const url = `http://127.0.0.1:${(homeserver.address() as AddressInfo).port}`
+  const flags = ['--database', there.db.address, '--base-url', url, '--token', 'secret']
+  const args = ['import', 'synapse', '-c', place.server.configFile, ...flags]
+  await using stopped = await startCommand('cellarium', args, { folder: place.server.folder })
+  await vi.waitFor(() => expect(asked).toHaveLength(2), { timeout: 60_000 })
+  expect((await stopped.stop('SIGINT')).code).toBe(1)
+  isFast = true
+  const { code, text: said } = await importInto(place, 'synapse', ...flags)
+  expect([code, countsIn(said)]).toEqual([0, { 'imported by a copy': 2 }])
+  expect((await place.alice.download('example.org/SlowlySent')).body.toString()).toBe('SlowlySent')
+})
