@@ -55,11 +55,11 @@ describe("matrix-media-repo's generate_signing_key", { timeout: PATIENT }, () =>
     const help = await run(folder.path, 'generate_signing_key', '-help')
     expect([help.code, help.text]).toEqual([0, expect.stringContaining('--input <file>')])
     const wrong = await run(folder.path, 'generate_signing_key', '-out', 'x')
-    expect([wrong.code, wrong.text]).toEqual([1, expect.stringContaining('unknown option')])
+    expect([wrong.code, wrong.text]).toEqual([2, expect.stringContaining('unknown option')])
     const format = await run(folder.path, 'generate_signing_key', '-format', 'pkcs8')
     expect([format.code, format.text]).toEqual([1, expect.stringContaining("Unknown output format 'pkcs8'")])
     const value = await run(folder.path, 'generate_signing_key', '-output')
-    expect([value.code, value.text]).toEqual([1, expect.stringContaining('argument missing')])
+    expect([value.code, value.text]).toEqual([2, expect.stringContaining('argument missing')])
   })
 })
 
