@@ -65,9 +65,13 @@ export type ImportBatchResult =
       readonly quarantined: readonly string[]
     }
 
-/** One batch of an import, with how far it is, as one transaction: a run that is killed goes on with the next batch. */
+/**
+ * One batch of an import, with how far it is, as one transaction: a run that is killed goes on with the next batch. What is said to be
+ * made in the future was made by now: exports end with the media of their beginning, and retention counts from there.
+ */
 export const commitImported = unit('commitImported', async (tx, args: ImportBatch): Promise<ImportBatchResult> => {
-  const { source, from, to, batch, now, names, changes, problems } = args
+  const { source, from, to, batch, now, changes, problems } = args
+  const names = args.names.map((name) => (name.createdAt > now ? { ...name, createdAt: now } : name))
   // Asked before anything is written: what is left as it is need not be undone.
   const gone = await goneContents(tx, names)
   if (gone.length > 0) return { outcome: 'object_gone', sha256s: gone }

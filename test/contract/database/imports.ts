@@ -44,6 +44,16 @@ export function importsContract(open: OpenDatabase): void {
       expect(await problemsOf(db.read, { source: SOURCE, after: FIRST, limit: 9 })).toEqual([])
     })
 
+    test('that brings media of the future makes them of today', async () => {
+      await using under = await open()
+      const ahead = placed({ mediaId: 'ahead', createdAt: NOW + 9e12, authenticated: true })
+      await under.db.write(commitImported, batch({ names: [ahead], to: 'all' }))
+      expect(await findMedia(under.db.read, 'example.org', 'ahead')).toMatchObject({
+        createdAt: NOW,
+        authenticatedAt: NOW,
+      })
+    })
+
     test('of which two runs come to the same place changes something once', async () => {
       await using under = await open()
       const { db } = under
