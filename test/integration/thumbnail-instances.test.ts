@@ -38,6 +38,8 @@ function suite(withRedis: boolean): void {
 
   // The last one: it kills.
   test('go on without the one that is killed in the middle', async () => {
+    // So that it has a worker: until now the other one may have made them all.
+    expect(await pair.thumbnail(pair.first, await pair.upload(await jpeg()))).toBe(200)
     const media = await pair.upload(await jpeg())
     const before = pair.generated()
     const workers = await workersOf(pair.first)
