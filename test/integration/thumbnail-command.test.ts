@@ -97,13 +97,13 @@ describe("matrix-media-repo's thumbnailer", { timeout: PATIENT }, () => {
     for (const [said, code] of [
       ['-a=true', 0],
       ['-a=false', 0],
-      ['-a=perhaps', 1],
+      ['-a=perhaps', 2],
     ] as const) {
       expect(await run(path, 'thumbnailer', ...flags, said)).toMatchObject({ code })
     }
     const help = await run(path, 'thumbnailer', '-help')
     expect([help.code, help.text]).toEqual([0, expect.stringContaining('--h <pixels>')])
-    expect(await run(path, 'thumbnailer', '-o', 'x')).toMatchObject({ code: 1, text: expect.stringContaining('--i') })
+    expect(await run(path, 'thumbnailer', '-o', 'x')).toMatchObject({ code: 2, text: expect.stringContaining('--i') })
   })
 })
 
