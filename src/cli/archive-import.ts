@@ -12,7 +12,7 @@ import { audited } from '../media/audit.ts'
 import { count } from './amounts.ts'
 import { fromGoFlags } from './go-flags.ts'
 import { ImportDisplay } from './import-display.ts'
-import { ProblemList, summaryOf } from './import-report.ts'
+import { ProblemList, importSummary } from './import-report.ts'
 import { commandLine, withTools } from './tools.ts'
 
 interface ArchiveFlags {
@@ -99,7 +99,7 @@ async function act(tools: Tools, archive: OpenedArchive, { verify, problems, end
   if (!verify) await listProblems(tools, source, problems)
   endLine()
   problems.end('--list FILE writes all of them')
-  console.log(summaryOf(tally).join('\n'))
+  console.log(importSummary(tally).join('\n'))
   if (plan.unnamed > 0) console.log(`${count(plan.unnamed)} files in it are none of its manifest’s, and were left.`)
   if (problemsIn(tally) > 0) process.exitCode = FAILED
   else console.log(verify ? 'All is here.' : 'All MXC URIs have been imported.')

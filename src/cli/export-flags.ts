@@ -1,43 +1,18 @@
 import { Command } from 'commander'
 import { fromGoFlags } from './go-flags.ts'
-import { dashed, type Flag, withFlags } from './import-flags.ts'
+import { dashed, databaseFlags, type Flag, type HomeserverFlags, withFlags } from './import-flags.ts'
 
 /** What may be said of an export to Synapse, by either name of the command. */
-export interface ExportFlags {
-  readonly config?: string
-  readonly data?: string
+export interface ExportFlags extends HomeserverFlags {
   readonly directory?: string
-  readonly serverName?: string
-  readonly homeserverConfig?: string
-  readonly database?: string
-  readonly dbHost?: string
-  readonly dbPort?: string
-  readonly dbUsername?: string
-  readonly dbPassword?: string
-  readonly dbName?: string
-  readonly mediaDirectory?: string
-  readonly workers: string
   readonly localOnly?: boolean
   readonly generateThumbnails?: boolean
-  readonly copy?: boolean
-  readonly dryRun?: boolean
-  readonly verify?: boolean
-  readonly list?: string
 }
-
-const DATABASE: readonly Flag[] = [
-  ['database <address>', 'its database: postgres://… or a file of SQLite; or, one by one:'],
-  ['dbHost <host>', 'host of its PostgreSQL database (localhost)'],
-  ['dbPort <port>', 'port (5432)'],
-  ['dbUsername <name>', 'user (synapse)'],
-  ['dbPassword <password>', 'password (else PGPASSWORD, else you are asked)'],
-  ['dbName <name>', 'database (synapse)'],
-]
 
 const FLAGS: readonly Flag[] = [
   ['serverName <name>', 'server name of the homeserver (else the one of the configuration)'],
   ['homeserverConfig <file>', 'homeserver.yaml: database, media folder and server name from there'],
-  ...DATABASE,
+  ...databaseFlags('synapse'),
   ['mediaDirectory <folder>', 'its media folder (else ./media_store or /media_store, where there is one)'],
   ['workers <number>', 'files worked on at a time', '10'],
   ['localOnly', 'only its own media, no copies of other servers’'],

@@ -1,5 +1,5 @@
-import { exportedIn, type Outcome, PROBLEMS, type Tally } from '../exports/tally.ts'
-import { bytes, count } from './amounts.ts'
+import { exportedIn, type Outcome, problemsBy, type Tally } from '../exports/tally.ts'
+import { summaryOf } from './tally-report.ts'
 
 const WORDS: Readonly<Record<Outcome, string>> = {
   linked: 'brought there by a link',
@@ -27,18 +27,11 @@ const WORDS: Readonly<Record<Outcome, string>> = {
 }
 
 /** What an export came to, in lines for people. */
-export function exportSummary(tally: Tally): string[] {
-  const found = Object.entries(tally.outcomes) as [Outcome, number][]
-  const order = Object.keys(WORDS)
-  const lines = found
-    .toSorted(([a], [b]) => order.indexOf(a) - order.indexOf(b))
-    .map(([outcome, number]) => `  ${count(number)} ${WORDS[outcome]}`)
-  return [`${count(tally.rows)} records, ${bytes(tally.bytes)}:`, ...lines]
-}
+export const exportSummary = (tally: Tally): string[] => summaryOf(tally, WORDS)
 
 /** The same for the last line of the log. */
 export const exportFields = (tally: Tally) => ({
   records: tally.rows,
   exported: exportedIn(tally),
-  ...Object.fromEntries(PROBLEMS.filter((kind) => tally.outcomes[kind]).map((kind) => [kind, tally.outcomes[kind]])),
+  ...problemsBy(tally),
 })

@@ -2,8 +2,8 @@ import { Command } from 'commander'
 import type { HomeserverKind } from '../app/imports.ts'
 import { fromGoFlags } from './go-flags.ts'
 
-/** What may be said of an import, by either name of the command. */
-export interface ImportFlags {
+/** Which homeserver media move to or from, where its things are, and how to go about it. */
+export interface HomeserverFlags {
   readonly config?: string
   readonly data?: string
   readonly serverName?: string
@@ -15,12 +15,6 @@ export interface ImportFlags {
   readonly dbPassword?: string
   readonly dbName?: string
   readonly mediaDirectory?: string
-  readonly s3Bucket?: string
-  readonly s3Prefix?: string
-  readonly s3Endpoint?: string
-  readonly s3Region?: string
-  readonly baseUrl?: string
-  readonly token?: string
   readonly workers: string
   readonly copy?: boolean
   readonly dryRun?: boolean
@@ -28,17 +22,32 @@ export interface ImportFlags {
   readonly list?: string
 }
 
+/** What may be said of an import, by either name of the command. */
+export interface ImportFlags extends HomeserverFlags {
+  readonly s3Bucket?: string
+  readonly s3Prefix?: string
+  readonly s3Endpoint?: string
+  readonly s3Region?: string
+  readonly baseUrl?: string
+  readonly token?: string
+}
+
 /** `mediaDirectory <folder>`, what it is, and what is taken if it is not given. */
 export type Flag = readonly [name: string, description: string, usual?: string]
 
-const flagsFor = (kind: HomeserverKind): readonly Flag[] => [
-  ['serverName <name>', 'server name of the homeserver (else the one of the configuration)'],
+/** Where a homeserver's database is; it goes with `HomeserverFlags`. */
+export const databaseFlags = (kind: HomeserverKind): readonly Flag[] => [
   ['database <address>', 'its database: postgres://… or a file of SQLite; or, one by one:'],
   ['dbHost <host>', 'host of its PostgreSQL database (localhost)'],
   ['dbPort <port>', 'port (5432)'],
   ['dbUsername <name>', `user (${kind})`],
   ['dbPassword <password>', 'password (else PGPASSWORD, else you are asked)'],
   ['dbName <name>', `database (${kind})`],
+]
+
+const flagsFor = (kind: HomeserverKind): readonly Flag[] => [
+  ['serverName <name>', 'server name of the homeserver (else the one of the configuration)'],
+  ...databaseFlags(kind),
   ['mediaDirectory <folder>', 'its media folder (else ./media_store or /media_store, where there is one)'],
   ...(kind === 'synapse'
     ? ([

@@ -10,7 +10,7 @@ import { audited } from '../media/audit.ts'
 import { count } from './amounts.ts'
 import { ImportDisplay } from './import-display.ts'
 import type { ImportFlags } from './import-flags.ts'
-import { fieldsOf, ProblemList, summaryOf } from './import-report.ts'
+import { importFields, ProblemList, importSummary } from './import-report.ts'
 import { importFrom } from './import-request.ts'
 import { aroundCommand, type Style, tellingMissingPassword, workersIn } from './homeserver-command.ts'
 import { ask, isAtTerminal } from './prompt.ts'
@@ -98,14 +98,14 @@ async function act(parts: LookingParts, records: RecordSource, acting: Acting): 
   const tell = (tally: Tally) => {
     endLine()
     list.end('--list FILE writes all of them')
-    console.log(summaryOf(tally).join('\n'))
+    console.log(importSummary(tally).join('\n'))
   }
   if (flags.verify) {
     const tally = await (await import('../imports/check.ts')).checkImport(parts, records)
     tell(tally)
     if (problemsIn(tally) > 0) process.exitCode = FAILED
     log.info(
-      fieldsOf(tally),
+      importFields(tally),
       problemsIn(tally) > 0 ? `${count(problemsIn(tally))} are not as they should be` : 'All is here',
     )
   } else if (flags.dryRun) {
@@ -115,7 +115,7 @@ async function act(parts: LookingParts, records: RecordSource, acting: Acting): 
     const tally = await importAudited(parts, records, acting.tools)
     await listProblems(parts, records, list)
     tell(tally)
-    log.info(fieldsOf(tally), 'Import completed')
+    log.info(importFields(tally), 'Import completed')
   }
 }
 

@@ -1,9 +1,10 @@
 import { createWriteStream, openSync, type WriteStream } from 'node:fs'
 import { once } from 'node:events'
 import type { ImportProblem } from '../db/import-problems.ts'
-import { importedIn, type Outcome, PROBLEMS, type Tally } from '../imports/tally.ts'
+import { importedIn, type Outcome, problemsBy, type Tally } from '../imports/tally.ts'
 import { ConfigError, messagesOf } from '../lib/errors.ts'
-import { bytes, count } from './amounts.ts'
+import { count } from './amounts.ts'
+import { summaryOf } from './tally-report.ts'
 
 const WORDS: Readonly<Record<Outcome, string>> = {
   adopted: 'imported where they are, by a link or in their bucket',
@@ -27,20 +28,13 @@ const WORDS: Readonly<Record<Outcome, string>> = {
 }
 
 /** What an import came to, in lines for people. */
-export function summaryOf(tally: Tally): string[] {
-  const found = Object.entries(tally.outcomes) as [Outcome, number][]
-  const order = Object.keys(WORDS)
-  const lines = found
-    .toSorted(([a], [b]) => order.indexOf(a) - order.indexOf(b))
-    .map(([outcome, number]) => `  ${count(number)} ${WORDS[outcome]}`)
-  return [`${count(tally.rows)} records, ${bytes(tally.bytes)}:`, ...lines]
-}
+export const importSummary = (tally: Tally): string[] => summaryOf(tally, WORDS)
 
 /** The same for the last line of the log. */
-export const fieldsOf = (tally: Tally) => ({
+export const importFields = (tally: Tally) => ({
   records: tally.rows,
   imported: importedIn(tally),
-  ...Object.fromEntries(PROBLEMS.filter((kind) => tally.outcomes[kind]).map((kind) => [kind, tally.outcomes[kind]])),
+  ...problemsBy(tally),
 })
 
 function openList(file: string): number {

@@ -8,7 +8,8 @@ import { hashOf } from './media-folder.ts'
 import type { OutgoingRecord, OutgoingSource } from './records.ts'
 import { type SynapseStore, type Told, wrong } from './synapse-judge.ts'
 import { synapseRowOf, whyRefused } from './synapse-rows.ts'
-import { counted, EMPTY, type Tally } from './tally.ts'
+import { EMPTY } from '../lib/tally.ts'
+import { counted, type Tally } from './tally.ts'
 import { type ExportParts, inTurn } from './to-synapse.ts'
 
 /** Files that were read lately: copies under other names are often links to one. */
@@ -19,7 +20,7 @@ export async function checkSynapse(parts: ExportParts, source: OutgoingSource): 
   const { store } = parts
   const rows = await source.count()
   const hashes = lastUsed<Promise<string>>(REMEMBERED)
-  let tally = EMPTY
+  let tally: Tally = EMPTY
   for await (const page of source.pages()) {
     parts.signal.throwIfAborted()
     const records = page.flatMap((row) => ('record' in row ? [row.record] : []))

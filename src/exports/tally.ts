@@ -1,3 +1,4 @@
+import { type Tally as AnyTally, tallying } from '../lib/tally.ts'
 import type { Passed } from './records.ts'
 
 /** What became of the media that were to go to a homeserver, each in one of these. */
@@ -41,45 +42,29 @@ export type ProblemKind =
   /** Found by a check: it is there, and less protected than here. */
   | 'differs'
 
-export interface Tally {
-  readonly rows: number
-  /** Of media that are there since this export, would be, or were looked at. */
-  readonly bytes: number
-  readonly outcomes: Readonly<Partial<Record<Outcome, number>>>
-}
+export type Tally = AnyTally<Outcome>
 
-export const EMPTY: Tally = { rows: 0, bytes: 0, outcomes: {} }
+const kinds = tallying<Outcome, ProblemKind>({
+  moved: ['linked', 'copied', 'completed', 'restored'],
+  looked: ['found', 'verified'],
+  problems: [
+    'lost',
+    'damaged',
+    'unreadable',
+    'refused',
+    'other_content',
+    'occupied',
+    'deleted',
+    'not_exported',
+    'missing',
+    'differs',
+  ],
+})
 
-const MOVED: readonly Outcome[] = ['linked', 'copied', 'completed', 'restored']
-const WITH_BYTES: readonly Outcome[] = [...MOVED, 'found', 'verified']
-
-export const PROBLEMS: readonly ProblemKind[] = [
-  'lost',
-  'damaged',
-  'unreadable',
-  'refused',
-  'other_content',
-  'occupied',
-  'deleted',
-  'not_exported',
-  'missing',
-  'differs',
-]
-
-/** One more row. */
-export function counted({ rows, bytes, outcomes }: Tally, outcome: Outcome, size = 0): Tally {
-  return {
-    rows: rows + 1,
-    bytes: bytes + (WITH_BYTES.includes(outcome) ? size : 0),
-    outcomes: { ...outcomes, [outcome]: (outcomes[outcome] ?? 0) + 1 },
-  }
-}
-
-const sumOf = ({ outcomes }: Tally, some: readonly Outcome[]): number =>
-  some.reduce((sum, outcome) => sum + (outcomes[outcome] ?? 0), 0)
+export const { counted, problemsBy } = kinds
 
 /** Media that are there since this export. */
-export const exportedIn = (tally: Tally): number => sumOf(tally, MOVED)
+export const exportedIn = kinds.movedIn
 
 /** Media that are not as they should be. */
-export const problemsIn = (tally: Tally): number => sumOf(tally, PROBLEMS)
+export const problemsIn = kinds.problemsIn

@@ -8,7 +8,8 @@ import type { Put } from './media-folder.ts'
 import type { OutgoingRow, OutgoingSource } from './records.ts'
 import { judgeForSynapse, type Judged, type SynapseStore, type Todo, type Told, wrong } from './synapse-judge.ts'
 import { thumbnailsOf } from './synapse-rows.ts'
-import { counted, EMPTY, type Tally } from './tally.ts'
+import { EMPTY } from '../lib/tally.ts'
+import { counted, type Tally } from './tally.ts'
 
 export interface ExportParts {
   readonly store: SynapseStore
@@ -29,7 +30,7 @@ export interface ExportParts {
  */
 export async function exportToSynapse(parts: ExportParts, source: OutgoingSource): Promise<Tally> {
   const rows = await source.count()
-  let tally = EMPTY
+  let tally: Tally = EMPTY
   for await (const page of source.pages()) {
     parts.signal.throwIfAborted()
     tally = await exportPage(parts, page, tally)
@@ -41,7 +42,7 @@ export async function exportToSynapse(parts: ExportParts, source: OutgoingSource
 /** What an export would do, as far as can be told without reading files: nothing is changed. */
 export async function rehearseExport(parts: ExportParts, source: OutgoingSource): Promise<Tally> {
   const rows = await source.count()
-  let tally = EMPTY
+  let tally: Tally = EMPTY
   for await (const page of source.pages()) {
     parts.signal.throwIfAborted()
     const { todo, told } = await judgePage(parts.store, page)

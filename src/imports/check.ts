@@ -1,12 +1,13 @@
 import PQueue from 'p-queue'
 import { findKnownNames, type KnownName } from '../db/known-names.ts'
 import { lastUsed } from '../lib/last-used.ts'
+import { EMPTY } from '../lib/tally.ts'
 import { type Verified, verify } from '../media/verify.ts'
 import { judge } from './judge.ts'
 import type { ImportedRecord, RecordSource } from './records.ts'
 import { look, type LookingParts } from './rehearse.ts'
 import { BATCH } from './run.ts'
-import { counted, EMPTY, type ProblemKind, type Tally } from './tally.ts'
+import { counted, type ProblemKind, type Tally } from './tally.ts'
 
 /** Contents whose bytes were read lately: copies lie near each other. */
 const REMEMBERED = 10_000
@@ -19,7 +20,7 @@ export async function checkImport(parts: LookingParts, source: RecordSource): Pr
   const rows = await source.count()
   const queue = new PQueue({ concurrency: parts.workers })
   const read = lastUsed<Promise<Verified>>(REMEMBERED)
-  let tally = EMPTY
+  let tally: Tally = EMPTY
   for (let after: string | undefined; ;) {
     parts.signal.throwIfAborted()
     const page = await source.page(after, BATCH)

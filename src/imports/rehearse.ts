@@ -1,10 +1,11 @@
 import PQueue from 'p-queue'
 import type { ImportProblem } from '../db/import-problems.ts'
 import { ConfigError, messagesOf, Unavailable } from '../lib/errors.ts'
+import { EMPTY } from '../lib/tally.ts'
 import { judge } from './judge.ts'
 import type { ImportedRecord, RecordSource } from './records.ts'
 import { BATCH, type ImportParts } from './run.ts'
-import { counted, EMPTY, type Outcome, type Tally } from './tally.ts'
+import { counted, type Outcome, type Tally } from './tally.ts'
 
 export interface LookingParts extends ImportParts {
   readonly onProblem: (problem: ImportProblem) => void
@@ -14,7 +15,7 @@ export interface LookingParts extends ImportParts {
 export async function rehearseImport(parts: LookingParts, source: RecordSource): Promise<Tally> {
   const rows = await source.count()
   const queue = new PQueue({ concurrency: parts.workers })
-  let tally = EMPTY
+  let tally: Tally = EMPTY
   for (let after: string | undefined; ;) {
     parts.signal.throwIfAborted()
     const page = await source.page(after, BATCH)

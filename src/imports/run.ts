@@ -13,7 +13,8 @@ import { announceChanged } from '../media/records.ts'
 import { type Judged, judge, type Todo } from './judge.ts'
 import { type Moving, place, type PlaceParts } from './place.ts'
 import type { ImportedRecord, RecordSource, SourceRow } from './records.ts'
-import { counted, EMPTY, type Outcome, type Tally } from './tally.ts'
+import { EMPTY } from '../lib/tally.ts'
+import { counted, type Outcome, type Tally } from './tally.ts'
 
 export interface ImportParts extends PlaceParts {
   readonly db: Pick<Database, 'read' | 'write'>

@@ -1,3 +1,4 @@
+import { type Tally as AnyTally, tallying } from '../lib/tally.ts'
 import type { How, Placed } from './place.ts'
 import type { Passed } from './records.ts'
 
@@ -26,41 +27,18 @@ export type ProblemKind =
   /** Found by a check: it is here, and another thing is said of it than there. */
   | 'differs'
 
-export interface Tally {
-  readonly rows: number
-  /** Of media that are here since this import, would be, or were looked at. */
-  readonly bytes: number
-  readonly outcomes: Readonly<Partial<Record<Outcome, number>>>
-}
+export type Tally = AnyTally<Outcome>
 
-export const EMPTY: Tally = { rows: 0, bytes: 0, outcomes: {} }
+const kinds = tallying<Outcome, ProblemKind>({
+  moved: ['adopted', 'copied', 'shared'],
+  looked: ['found', 'verified'],
+  problems: ['missing', 'damaged', 'unreadable', 'other_content', 'deleted', 'not_imported', 'differs'],
+})
 
-const WITH_BYTES: readonly Outcome[] = ['adopted', 'copied', 'shared', 'found', 'verified']
-
-export const PROBLEMS: readonly ProblemKind[] = [
-  'missing',
-  'damaged',
-  'unreadable',
-  'other_content',
-  'deleted',
-  'not_imported',
-  'differs',
-]
-
-/** One more row. */
-export function counted({ rows, bytes, outcomes }: Tally, outcome: Outcome, size = 0): Tally {
-  return {
-    rows: rows + 1,
-    bytes: bytes + (WITH_BYTES.includes(outcome) ? size : 0),
-    outcomes: { ...outcomes, [outcome]: (outcomes[outcome] ?? 0) + 1 },
-  }
-}
-
-export const sumOf = ({ outcomes }: Tally, some: readonly Outcome[]): number =>
-  some.reduce((sum, outcome) => sum + (outcomes[outcome] ?? 0), 0)
+export const { counted, problemsBy } = kinds
 
 /** Media that are here since this import. */
-export const importedIn = (tally: Tally): number => sumOf(tally, ['adopted', 'copied', 'shared'])
+export const importedIn = kinds.movedIn
 
 /** Media that could not be taken. */
-export const problemsIn = (tally: Tally): number => sumOf(tally, PROBLEMS)
+export const problemsIn = kinds.problemsIn
