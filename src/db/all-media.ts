@@ -1,21 +1,10 @@
+import { type MediaRecord, RECORD } from './media.ts'
 import { compiled, type Queryable } from './query.ts'
 import type { MediaName } from './quarantine-changes.ts'
 import type { MediaKind } from './schema.ts'
 
 /** Everything that is known of a media, for those who take it elsewhere. Times in ms since 1970. */
-export interface WholeMedia extends MediaName {
-  readonly sha256: string
-  readonly size: number
-  readonly datastore: string
-  readonly location: string
-  readonly kind: MediaKind
-  readonly contentType: string
-  readonly uploadName: string | null
-  readonly uploader: string | null
-  readonly createdAt: number
-  readonly accessedAt: number | null
-  readonly authenticatedAt: number | null
-  readonly quarantinedAt: number | null
+export interface WholeMedia extends MediaRecord {
   readonly quarantinedBy: string | null
   readonly protectedAt: number | null
 }
@@ -28,24 +17,7 @@ const pageOfMedia = compiled((db, from: { origin: string; mediaId: string; limit
   db
     .selectFrom('media')
     .innerJoin('objects', 'objects.sha256', 'media.sha256')
-    .select([
-      'media.origin as origin',
-      'media.media_id as mediaId',
-      'media.sha256 as sha256',
-      'objects.size as size',
-      'objects.datastore as datastore',
-      'objects.location as location',
-      'media.kind as kind',
-      'media.content_type as contentType',
-      'media.upload_name as uploadName',
-      'media.uploader as uploader',
-      'media.created_at as createdAt',
-      'media.accessed_at as accessedAt',
-      'media.authenticated_at as authenticatedAt',
-      'media.quarantined_at as quarantinedAt',
-      'media.quarantined_by as quarantinedBy',
-      'media.protected_at as protectedAt',
-    ])
+    .select([...RECORD, 'media.quarantined_by as quarantinedBy', 'media.protected_at as protectedAt'])
     .where((is) => is(is.refTuple('media.origin', 'media.media_id'), '>', is.tuple(from.origin, from.mediaId)))
     .orderBy('media.origin')
     .orderBy('media.media_id')

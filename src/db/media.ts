@@ -24,6 +24,26 @@ export interface MediaRecord extends ObjectState {
   readonly quarantinedAt: number | null
 }
 
+/** The columns of a `MediaRecord`, from `media` and `objects`. */
+export const RECORD = [
+  'media.origin as origin',
+  'media.media_id as mediaId',
+  'media.sha256 as sha256',
+  'objects.size as size',
+  'objects.datastore as datastore',
+  'objects.location as location',
+  'objects.lost_at as lostAt',
+  'objects.damaged_at as damagedAt',
+  'media.kind as kind',
+  'media.content_type as contentType',
+  'media.upload_name as uploadName',
+  'media.uploader as uploader',
+  'media.created_at as createdAt',
+  'media.accessed_at as accessedAt',
+  'media.authenticated_at as authenticatedAt',
+  'media.quarantined_at as quarantinedAt',
+] as const
+
 /** The record of `mxc://origin/mediaId`, if its content is here. */
 export const findMedia = async (db: Queryable, origin: string, mediaId: string): Promise<MediaRecord | undefined> =>
   (await mediaByName(db, { origin, mediaId }))[0]
@@ -32,24 +52,7 @@ const mediaByName = compiled((db, name: { origin: string; mediaId: string }) =>
   db
     .selectFrom('media')
     .innerJoin('objects', 'objects.sha256', 'media.sha256')
-    .select([
-      'media.origin as origin',
-      'media.media_id as mediaId',
-      'media.sha256 as sha256',
-      'objects.size as size',
-      'objects.datastore as datastore',
-      'objects.location as location',
-      'objects.lost_at as lostAt',
-      'objects.damaged_at as damagedAt',
-      'media.kind as kind',
-      'media.content_type as contentType',
-      'media.upload_name as uploadName',
-      'media.uploader as uploader',
-      'media.created_at as createdAt',
-      'media.accessed_at as accessedAt',
-      'media.authenticated_at as authenticatedAt',
-      'media.quarantined_at as quarantinedAt',
-    ])
+    .select(RECORD)
     .where('media.origin', '=', name.origin)
     .where('media.media_id', '=', name.mediaId),
 )
