@@ -31,7 +31,7 @@ export async function exportToFolder(
 ): Promise<Readonly<Partial<Record<LeftOut, number>>>> {
   const homeserver = homeserverOf(tools, entity)
   const { targetBytesPerPart: targetBytes } = homeserver.archiving
-  const place = await folderPlace(folder, entity, tools.clock.now())
+  using place = await folderPlace(folder, entity, tools.clock.now())
   const { createdAt } = place
   const source = async function* (after: string | undefined) {
     for await (const one of mediaOf({ ...tools, signal }, { entity, createdAt, withS3Urls }, after)) {

@@ -1,9 +1,11 @@
 import { Buffer } from 'node:buffer'
+import { rmSync } from 'node:fs'
 import { access, constants, open, rename, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { makeLastingFolder, syncFolder } from '../lib/durable.ts'
 import { ConfigError, isUnwritable, messagesOf, Refused } from '../lib/errors.ts'
+import { lockFile } from '../lib/process-lock.ts'
 import type { ArchivedFile } from './manifest.ts'
 import { MANIFEST_FILE } from './names.ts'
 import type { LeftOut, LeftOutMedia, PartContents } from './part.ts'
@@ -11,6 +13,8 @@ import type { ArchivePlace } from './write.ts'
 
 /** What the parts hold, until the manifest says it: a line about the archive, then some for each part. */
 const JOURNAL = '.cellarium-export.jsonl'
+/** One export at a time writes to a folder. */
+const LOCK = '.cellarium-export.lock'
 
 type Line =
   | { readonly archive: string; readonly createdAt: number }
@@ -19,7 +23,8 @@ type Line =
   /** All lines before it are of parts that are whole. */
   | { readonly part: number; readonly after: string }
 
-export interface FolderPlace extends ArchivePlace {
+/** Dispose it when the export has ended, however it did: only then may others write to the folder. */
+export interface FolderPlace extends ArchivePlace, Disposable {
   /** ms since 1970: when the export began that this one is, or goes on with. */
   readonly createdAt: number
 }
@@ -27,11 +32,13 @@ export interface FolderPlace extends ArchivePlace {
 /**
  * A folder for the files of an archive. An export of `entity` into it that was broken off is gone on with.
  *
- * @throws {Refused} where there is another archive in it
+ * @throws {Refused} where there is another archive in it, or somebody else exports to it right now
  * @throws {ConfigError} where it is no folder, or nothing can be written to it
  */
 export async function folderPlace(folder: string, entity: string, now: number): Promise<FolderPlace> {
   await makeWritable(folder)
+  using ending = new DisposableStack()
+  lockFolder(folder, ending)
   const journal = join(folder, JOURNAL)
   const begun = await readJournal(journal)
   if (!begun && (await isThere(join(folder, MANIFEST_FILE)))) {
@@ -45,7 +52,9 @@ export async function folderPlace(folder: string, entity: string, now: number): 
   else await append(journal, [{ archive: entity, createdAt }])
   await syncFolder(folder)
   let { parts = 0, after, leftOut = {} }: Partial<Begun> = begun ?? {}
+  const ended = ending.move()
   return {
+    [Symbol.dispose]: () => ended.dispose(),
     createdAt,
     begun: () => Promise.resolve({ parts, after }),
     async keepPart(part) {
@@ -66,6 +75,23 @@ export async function folderPlace(folder: string, entity: string, now: number): 
       await rm(journal)
       await syncFolder(folder)
     },
+  }
+}
+
+function lockFolder(folder: string, ending: DisposableStack): void {
+  const path = join(folder, LOCK)
+  const lock = lockWhereItCan(path)
+  if (!lock) throw refused(`another export writes to ${folder} at the moment: wait for its end, or name another folder`)
+  ending.use(lock)
+  ending.defer(() => rmSync(path, { force: true }))
+}
+
+/** Some network file systems know no locks: there nobody is kept out. */
+function lockWhereItCan(path: string): Disposable | undefined {
+  try {
+    return lockFile(path)
+  } catch {
+    return { [Symbol.dispose]: () => {} }
   }
 }
 

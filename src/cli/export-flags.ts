@@ -7,6 +7,7 @@ export interface ExportFlags extends HomeserverFlags {
   readonly directory?: string
   readonly localOnly?: boolean
   readonly generateThumbnails?: boolean
+  readonly debug?: boolean
 }
 
 const FLAGS: readonly Flag[] = [
@@ -42,7 +43,7 @@ export function importToSynapseAlias(run: (flags: ExportFlags) => Promise<void>)
     .description('put an archive, or what is here, into a Synapse (MMR’s name for `export synapse`, with its flags)')
     .option('--directory <folder>', 'folder of the archive (./gdpr-data, if there is no -config)')
     .option('--config <path>', 'take what Cellarium has with this configuration, instead of an archive')
-    .option('--debug', 'log more')
+    .option('--debug', 'log each media')
     .option('--prettyLog', 'accepted and ignored: the log is for people to read')
   return fromGoFlags(withFlags(command, FLAGS, (name) => name).action(run))
 }

@@ -63,7 +63,7 @@ async function write(kind: HomeserverKind, flags: MmrFlags, signal: AbortSignal)
   const { folderPlace } = await import('../archives/folder.ts')
   const { writeArchive } = await import('../archives/write.ts')
   const { archivableMedia } = await import('../exports/to-archive.ts')
-  const place = await folderPlace(resolve(destination), serverName, systemClock.now())
+  using place = await folderPlace(resolve(destination), serverName, systemClock.now())
   log.info(`Exporting ${await records.count()} media records`)
   const media = archivableMedia({
     records,

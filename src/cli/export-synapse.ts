@@ -9,6 +9,7 @@ import type { ExportParts } from '../exports/to-synapse.ts'
 import type { SynapseConfig } from '../interop/synapse/config.ts'
 import { ConfigError } from '../lib/errors.ts'
 import { type Log, openLog } from '../lib/log.ts'
+import { formatMxc } from '../matrix/ids.ts'
 import { audited } from '../media/audit.ts'
 import { count } from './amounts.ts'
 import type { ExportFlags } from './export-flags.ts'
@@ -20,10 +21,11 @@ import { databaseOf, homeserverOf, readTheirs, USUAL_FOLDERS } from './import-re
 import { commandLine, withTools } from './tools.ts'
 
 const FAILED = 1
+export const LOGGING = { logDirectory: '-', logColors: false, jsonLogs: false } as const
 
 /** `cellarium export synapse`: everything from the command line to the report. */
 export async function exportSynapse(flags: ExportFlags, style: Style): Promise<void> {
-  await using logging = openLog({ logDirectory: '-', logColors: false, jsonLogs: false, logLevel: 'info' })
+  await using logging = openLog({ ...LOGGING, logLevel: flags.debug ? 'debug' : 'info' })
   const { log } = logging
   await tellingMissingPassword(style, () =>
     withTools(flags, async (tools, signal) => {
@@ -114,6 +116,7 @@ export async function fillSynapse(filling: Filling): Promise<void> {
       : undefined,
     onProgress: (tally, rows) => display.show({ ...tally, problems: problemsIn(tally) }, rows),
     onProblem: (problem) => list.add(problem),
+    onMedia: (name, outcome) => log.debug({ mxc: formatMxc(name), outcome }, 'Media'),
   }
   try {
     const tally = await act(parts, source, flags, noted)

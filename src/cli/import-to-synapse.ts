@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import { openLog } from '../lib/log.ts'
 import { configSource } from './config-source.ts'
 import { type ExportFlags, importToSynapseAlias } from './export-flags.ts'
-import { exportSynapse, exportTo, fillSynapse } from './export-synapse.ts'
+import { exportSynapse, exportTo, fillSynapse, LOGGING } from './export-synapse.ts'
 import { type Style, tellingMissingPassword } from './homeserver-command.ts'
 import { readTheirs } from './import-request.ts'
 import { tellingRefusals } from './tools.ts'
@@ -24,7 +24,7 @@ export async function archiveToSynapse(
   flags: ExportFlags & { readonly directory: string },
   style: Style,
 ): Promise<void> {
-  await using logging = openLog({ logDirectory: '-', logColors: false, jsonLogs: false, logLevel: 'info' })
+  await using logging = openLog({ ...LOGGING, logLevel: flags.debug ? 'debug' : 'info' })
   const { archiveMedia, archiveNames, openArchiveFolder, serverOfArchive } = await import('../exports/archive-media.ts')
   await tellingMissingPassword(style, () =>
     tellingRefusals(async (signal) => {

@@ -1,6 +1,7 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { Kysely, SqliteAdapter, SqliteDialect } from '#kysely'
 import { ConfigError } from '../lib/errors.ts'
+import { lockFile } from '../lib/process-lock.ts'
 import type { Queryable } from './query.ts'
 import type { Schema } from './schema.ts'
 
@@ -125,18 +126,10 @@ function nameRow(names: readonly string[], values: readonly unknown[]): Record<s
  * which the operating system drops with the process. Tools do not take it; they may work beside a server.
  */
 export function lockForServer(path: string): Disposable {
-  const lock = new DatabaseSync(`${path}.lock`)
-  try {
-    lock.exec('BEGIN EXCLUSIVE')
-  } catch (cause) {
-    lock.close()
-    throw new ConfigError(
-      [
-        `another Cellarium server uses ${path}: stop it, or give each instance the same PostgreSQL database ` +
-          '(database.postgres) to run several',
-      ],
-      { cause },
-    )
-  }
-  return { [Symbol.dispose]: () => lock.close() }
+  const lock = lockFile(`${path}.lock`)
+  if (lock) return lock
+  throw new ConfigError([
+    `another Cellarium server uses ${path}: stop it, or give each instance the same PostgreSQL database ` +
+      '(database.postgres) to run several',
+  ])
 }

@@ -1,5 +1,6 @@
 import PQueue from 'p-queue'
 import type { ImportProblem } from '../db/import-problems.ts'
+import type { MediaName } from '../db/quarantine-changes.ts'
 import { originalPath } from '../interop/synapse/paths.ts'
 import { type SynapseMedia, synapseNamed } from '../interop/synapse/rows.ts'
 import { changeSynapseMedia, insertSynapseMedia, insertSynapseThumbnails } from '../interop/synapse/write.ts'
@@ -9,7 +10,7 @@ import type { OutgoingRow, OutgoingSource } from './records.ts'
 import { judgeForSynapse, type Judged, type SynapseStore, type Todo, type Told, wrong } from './synapse-judge.ts'
 import { thumbnailsOf } from './synapse-rows.ts'
 import { EMPTY } from '../lib/tally.ts'
-import { counted, type Tally } from './tally.ts'
+import { counted, type Outcome, type Tally } from './tally.ts'
 
 export interface ExportParts {
   readonly store: SynapseStore
@@ -21,6 +22,8 @@ export interface ExportParts {
   /** Hears how far it is, after each batch. */
   readonly onProgress: (tally: Tally, rows: number) => void
   readonly onProblem: (problem: ImportProblem) => void
+  /** Hears what became of each media that was brought there, or could not be. */
+  readonly onMedia?: (name: MediaName, outcome: Outcome) => void
 }
 
 /**
@@ -62,6 +65,10 @@ export async function exportPage(parts: ExportParts, page: readonly OutgoingRow[
   const judged = await judgePage(parts.store, page)
   const done = await inTurn(parts, judged.todo, async (todo) => ({ todo, put: await put(parts, todo) }))
   const committed = await commit(parts, judged, done)
+  for (const [index, { outcome }] of committed.entries()) {
+    const record = done[index]?.todo.record
+    if (record) parts.onMedia?.(record, outcome)
+  }
   return tell(parts, tally, [...judged.told, ...committed])
 }
 
@@ -103,7 +110,7 @@ interface Done {
   readonly put: Brought
 }
 
-/** Rows after files: what Synapse knows of, it has. */
+/** Rows after files: what Synapse knows of, it has. Gives what came of each of `done`, in their order. */
 async function commit({ store }: ExportParts, judged: Judged, done: readonly Done[]): Promise<Told[]> {
   const { db, target, folder } = store
   const isNew = done.filter(({ todo, put }) => !todo.isThere && 'how' in put.put)

@@ -290,7 +290,7 @@ interface Writing {
 }
 
 async function write(folder: string, media: readonly Archivable[], { entity = 'example.org', ...more }: Writing) {
-  const place = await folderPlace(folder, entity, more.createdAt ?? more.now ?? 1_700_000_000_000)
+  using place = await folderPlace(folder, entity, more.createdAt ?? more.now ?? 1_700_000_000_000)
   const behind = async function* (after: string | undefined) {
     yield* media.slice(media.findIndex(({ at }) => at === after) + 1)
   }

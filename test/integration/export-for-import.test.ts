@@ -169,12 +169,13 @@ describe('import_to_synapse', () => {
     // Older Synapses let everybody have what was uploaded to them; an archive does not tell.
     await to.store.add({ mediaId: id(2), bytes: text('plain, but not hashed'), hashed: true, user: '@bob:example.org' })
     // The archive is where MMR's tool looks by itself.
-    const ran = await runCommand('import_to_synapse', args, { folder: from.folder })
+    const ran = await runCommand('import_to_synapse', [...args, '-debug'], { folder: from.folder })
     expect([ran.code, countsIn(ran.text)]).toEqual([
       0,
       { 'brought there by a copy': 1, 'there already': 1, 'lost here: their files are gone': 1 },
     ])
     expect(ran.text).toContain(`mxc://example.org/${id(1)}  lost`)
+    expect(ran.text).toMatch(/level=debug msg=Media mxc="mxc:.*" outcome=copied/)
     const checked = await runCommand('import_to_synapse', [...args, '-verify'], { folder: from.folder })
     expect(countsIn(checked.text)).toEqual({ 'there, whole, and as they are here': 2, 'not there yet': 1 })
     const none = await runCommand('import_to_synapse', [...args, '-directory', from.store.folder], {
