@@ -11,8 +11,8 @@ export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     pool: 'forks',
-    // Most tests wait for other processes and for disks: with a worker for each core a third of the cores' time is idle.
-    maxWorkers: availableParallelism() + 1,
+    // Most tests wait for other processes, for disks and for leases to end: with a worker for each core a third of the cores' time is idle.
+    maxWorkers: availableParallelism() + 2,
     sequence: { sequencer: LongestFirst },
     server: { deps: { external: [/\/build\//] } },
     // Nothing is proven by being quick: busy machines take many times as long.
