@@ -81,6 +81,8 @@ class FileDatastore implements Datastore {
     try {
       await rename(staged.path, this.localPath(location))
       staged.used()
+      // Moved first: the file system then writes both down at once.
+      await staged.sync()
       await folder.sync()
     } catch (error) {
       // Somebody may have deleted the folder, or its disk may be failing.

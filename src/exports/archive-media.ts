@@ -101,6 +101,8 @@ async function* rowsOfEntry(
     return
   }
   await using staged = await stage(await parts.staging(), entry.bytes, { maxBytes: 0 })
+  // Media are links to it.
+  await staged.sync()
   const bytes = {
     path: staged.path,
     read: () => createReadStream(staged.path),
