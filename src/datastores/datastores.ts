@@ -139,6 +139,13 @@ export class Datastores implements AsyncDisposable {
     return await this.#at(place).open(place.location, part)
   }
 
+  /** Where a local program finds an object as a file with all its bytes; undefined where it has none, or another one. */
+  async wholeFile({ datastore: id, location, size }: Place & { readonly size: number }): Promise<string | undefined> {
+    const datastore = this.#byId.get(id)?.datastore
+    const path = datastore?.localPath?.(location)
+    return path !== undefined && (await datastore?.sizeOf(location)) === size ? path : undefined
+  }
+
   /** A file with the opened object's bytes for a local program to read: its own, or a copy that disposing deletes. */
   async localFile(place: Place, opened: OpenObject): Promise<{ readonly path: string } & AsyncDisposable> {
     const datastore = this.#at(place)

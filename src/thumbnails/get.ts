@@ -191,7 +191,8 @@ async function store(
 ): Promise<GotThumbnail> {
   const datastore = await chooseDatastore(parts, 'thumbnails', ctx.homeserver.datastores)
   const bytes = smallBytes(target, generated)
-  await using staged = await datastore.stage(bytes ? inOnePiece(bytes) : createReadStream(target), { maxBytes: 0 })
+  const source = bytes ? inOnePiece(bytes) : createReadStream(target)
+  await using staged = await datastore.stage(source, { maxBytes: 0, expectedBytes: bytes?.length })
   const { contentType } = generated
   const result = await storeObject(parts, staged, { datastore, contentType }, (object) =>
     commit(parts, key, generated, object),
