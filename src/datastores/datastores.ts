@@ -1,3 +1,5 @@
+import { realpath } from 'node:fs/promises'
+import { isAbsolute, join, relative, sep } from 'node:path'
 import { Readable } from 'node:stream'
 import { isDeepStrictEqual } from 'node:util'
 import { ConfigError } from '../lib/errors.ts'
@@ -49,6 +51,8 @@ export interface DatastoresParts extends FileDatastoreParts, S3Parts {
 interface Configured {
   readonly config: DatastoreConfig
   readonly datastore: GuardedDatastore
+  /** The folder, whatever links lead to it; undefined where the objects are no files of this machine. */
+  readonly folder: string | undefined
 }
 
 /** Every datastore of every homeserver, by id. */
@@ -92,7 +96,9 @@ export class Datastores implements AsyncDisposable {
     const next = configs.map(async (config): Promise<[string, Configured]> => {
       const before = this.#byId.get(config.id)
       if (before && isDeepStrictEqual(before.config, config)) return [config.id, before]
-      return [config.id, { config, datastore: opened.use(await this.#open(config)) }]
+      const datastore = opened.use(await this.#open(config))
+      const folder = datastore.localPath && (await realpath(datastore.uri))
+      return [config.id, { config, datastore, folder }]
     })
     // One that opens after another has failed is closed as well.
     await Promise.allSettled(next)
@@ -155,6 +161,19 @@ export class Datastores implements AsyncDisposable {
     return await datastore.stage(opened.size === 0 ? Readable.from([]) : opened.read(whole), { maxBytes: 0 })
   }
 
+  /**
+   * The same place under the ids of other datastores. An administrator may have given one folder or bucket two ids (as matrix-media-repo
+   * let them), or have put one folder into the other: what is nobody's under one id may be named under the other.
+   */
+  otherPlaces({ datastore, location }: Place): readonly Place[] {
+    const own = this.#byId.get(datastore)
+    if (!own) return []
+    return [...this.#byId].flatMap(([id, other]) => {
+      const there = other === own ? undefined : locationIn(other, own, location)
+      return there === undefined ? [] : [{ datastore: id, location: there }]
+    })
+  }
+
   /** How many bytes an object has now; undefined when it is not there, or its datastore is not configured. */
   async sizeOf(place: Place): Promise<number | undefined> {
     return await this.#byId.get(place.datastore)?.datastore.sizeOf(place.location)
@@ -194,6 +213,14 @@ export class Datastores implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.all].map((datastore) => datastore[Symbol.asyncDispose]()))
   }
+}
+
+/** What `other` would call the object that `own` calls `location`; undefined where it is none of its. */
+function locationIn(other: Configured, own: Configured, location: string): string | undefined {
+  if (other.folder === undefined || own.folder === undefined)
+    return other.datastore.uri === own.datastore.uri ? location : undefined
+  const path = relative(other.folder, join(own.folder, location))
+  return path.startsWith(`..${sep}`) || isAbsolute(path) ? undefined : path.replaceAll(sep, '/')
 }
 
 type Open = (config: DatastoreConfig, kinds: ReadonlySet<StoredKind>, parts: DatastoreParts) => Promise<Datastore>
