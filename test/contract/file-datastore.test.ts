@@ -57,6 +57,14 @@ describe('Objects as files', () => {
     expect((await stat(join(under.path, location, '..'))).mode & 0o777).toBe(0o750 & ~umask)
   })
 
+  test('never lie beside the folders: what is there is somebody else’s, and not listed', async () => {
+    await using under = await openFolder()
+    const location = await put(under.datastore, Buffer.from('hello'))
+    for (const name of ['cellarium.sqlite', 'media-repo.yaml']) await writeFile(join(under.path, name), 'not an object')
+    const listed = await Array.fromAsync(under.datastore.list())
+    expect(listed.map((object) => object.location)).toEqual([location])
+  })
+
   test('that MMR wrote are read where they are', async () => {
     await using under = await openFolder()
     const location = 'ab/cd/ef0123456789abcdefghijklmnopqrstuvwxyz-_idv2fmt'
