@@ -7,6 +7,7 @@ const CONFIG_UNUSABLE = 2
 /** Says why the configuration cannot be used, and ends the process with status 2 in time; other errors are thrown on. */
 export function reportUnusable(error: unknown): void {
   if (!(error instanceof ConfigError)) throw error
+  for (const warning of error.warnings) console.error(`warning: ${warning}`)
   for (const problem of error.problems) console.error(problem)
   process.exitCode = CONFIG_UNUSABLE
 }

@@ -122,14 +122,22 @@ export class CallerGone extends Error {
   override readonly name = 'CallerGone'
 }
 
-/** The configuration cannot be used. `problems` has one line each, with file, line and path where they are known. */
+/**
+ * The configuration cannot be used. `problems` has one line each, with file, line and path where they are known; `warnings` what was
+ * noticed beside them.
+ */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
   readonly problems: readonly string[]
+  readonly warnings: readonly string[]
 
-  constructor(problems: readonly string[], options: { readonly cause?: unknown } = {}) {
+  constructor(
+    problems: readonly string[],
+    options: { readonly cause?: unknown; readonly warnings?: readonly string[] } = {},
+  ) {
     super(problems.join('\n'), options)
     this.problems = problems
+    this.warnings = options.warnings ?? []
   }
 }
 

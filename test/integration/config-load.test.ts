@@ -60,8 +60,8 @@ describe('A folder of files', () => {
   })
 
   test('without any homeserver serves localhost and says so', async () => {
-    const { homeservers, warnings } = await load({ 'a.yaml': 'uploads: {maxBytes: 5}' })
-    expect(homeservers[0]).toMatchObject({ name: 'localhost', uploads: { maxBytes: 5 } })
+    const { homeservers, warnings } = await load({ 'a.yaml': 'uploads: {maxBytes: 500}' })
+    expect(homeservers[0]).toMatchObject({ name: 'localhost', uploads: { maxBytes: 500 } })
     expect(warnings).toEqual([expect.stringContaining('no homeserver is configured; serving localhost')])
   })
 })
