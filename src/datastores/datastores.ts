@@ -244,7 +244,7 @@ async function openDatastore(config: DatastoreConfig, parts: DatastoreParts): Pr
   } catch (cause) {
     if (cause instanceof ConfigError) throw cause
     const sentence = `datastore ${config.id} cannot be opened: ${cause instanceof Error ? cause.message : String(cause)}`
-    throw new ConfigError([sentence], { cause })
+    throw new ConfigError([sentence], { cause, mayPass: true })
   }
 }
 

@@ -1,3 +1,4 @@
+import { access, constants } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { sql } from '#kysely'
 import { Availability, type OnAvailability } from '../lib/availability.ts'
@@ -69,7 +70,10 @@ export async function openDatabase(
   } catch (cause) {
     if (cause instanceof ConfigError) throw cause
     const which = options.postgres ? 'PostgreSQL (database.postgres)' : `${options.sqlite} (database.sqlite)`
-    throw new ConfigError([`cannot use the database ${which}: ${messagesOf(cause).join(': ')}`], { cause })
+    throw new ConfigError([`cannot use the database ${which}: ${messagesOf(cause).join(': ')}`], {
+      cause,
+      mayPass: true,
+    })
   }
 }
 
@@ -88,6 +92,8 @@ function tryOnce(db: OpenedDatabase, availability: Availability): () => Promise<
 
 async function openSqlite(path: string, role: 'server' | 'tool', availability: Availability): Promise<OpenedDatabase> {
   await makeLastingFolder(dirname(path), 0o700)
+  // SQLite itself only says that it cannot open the file.
+  await access(dirname(path), constants.W_OK)
   await using closing = new AsyncDisposableStack()
   if (role === 'server') closing.use(lockForServer(path))
   await migrateSqlite(path)

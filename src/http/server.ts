@@ -12,6 +12,7 @@ import { Call } from './call.ts'
 import { bringNamed } from './bring-named.ts'
 import { clientAddress } from './client-address.ts'
 import { errorAnswer, isUnforeseen, unreadableMessage } from './errors.ts'
+import { whyNotListening } from './listening.ts'
 import type { HttpParts } from './parts.ts'
 import { Queries } from './queries.ts'
 import { respond, sendJson, sendOptions } from './respond.ts'
@@ -82,8 +83,8 @@ async function listen(server: Server, { bindAddress, port }: HttpOptions): Promi
   try {
     await promise
   } catch (cause) {
-    const why = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE' ? 'something else listens there' : String(cause)
-    throw new ConfigError([`cannot listen on ${bindAddress}:${port} (repo.bindAddress, repo.port): ${why}`], { cause })
+    const where = `${bindAddress}:${port} (repo.bindAddress, repo.port)`
+    throw new ConfigError([`cannot listen on ${where}: ${whyNotListening(cause)}`], { cause, mayPass: true })
   }
 }
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -42,7 +42,7 @@ async function uploadTo(server: Server, body: Buffer): Promise<string> {
 
 /** Runs `cellarium serve` to its end. */
 async function serveInVain(folder: string, config: unknown): Promise<{ code: number | null; text: string }> {
-  const file = join(folder, 'cellarium.yaml')
+  const file = join(await mkdtemp(join(folder, 'config-')), 'cellarium.yaml')
   await writeFile(file, typeof config === 'string' ? config : stringify(config))
   await using program = await startProgram({ command: [process.execPath, CELLARIUM, 'serve', '-c', file], folder })
   const { code } = await program.ended
@@ -139,12 +139,12 @@ describe('A start', () => {
     expect(Date.now() - began).toBeLessThan(5000)
   })
 
-  test('on a port that is taken says so and ends with 2', async () => {
+  test('on a port that is taken says so and ends with 1, so that it is started again', async () => {
     await using server = await startServer({ config: CONFIG })
     await using folder = await temporaryFolder()
     const repo = { bindAddress: '127.0.0.1', port: server.port, dataPath: join(folder.path, 'data'), logDirectory: '-' }
     const { code, text } = await serveInVain(folder.path, { ...CONFIG, repo })
-    expect(code).toBe(2)
+    expect(code).toBe(1)
     expect(text).toContain(`cannot listen on 127.0.0.1:${server.port} (repo.bindAddress, repo.port)`)
     expect(text).not.toMatch(/^\s+at /m)
   })
@@ -168,13 +168,37 @@ describe('A start', () => {
     expect(text).not.toMatch(/^\s+at /m)
   })
 
-  test('on a database that another server uses says so and ends with 2', async () => {
+  test('on a database that another server uses says so and ends with 1', async () => {
     await using server = await startServer({ config: CONFIG })
     await using folder = await temporaryFolder()
     const repo = { port: await freePort(), dataPath: join(server.folder, 'data'), logDirectory: '-' }
     const { code, text } = await serveInVain(folder.path, { ...CONFIG, repo })
-    expect(code).toBe(2)
+    expect(code).toBe(1)
     expect(text).toContain('another Cellarium server uses')
+  })
+
+  test('while its database or a datastore cannot be had says so and ends with 1, so that it is started again', async () => {
+    await using folder = await temporaryFolder({ file: '' })
+    const unused = await freePort()
+    const path = join(folder.path, 'file', 'media')
+    const repo = { port: await freePort(), dataPath: join(folder.path, 'data'), logDirectory: '-' }
+    const [database, datastore] = await Promise.all([
+      serveInVain(folder.path, {
+        ...CONFIG,
+        repo,
+        database: { postgres: `postgres://media:hush@127.0.0.1:${unused}/media?sslmode=disable` },
+      }),
+      serveInVain(folder.path, {
+        ...CONFIG,
+        repo,
+        datastores: [{ type: 'file', id: 'main', forKinds: ['all'], opts: { path } }],
+      }),
+    ])
+    expect(database).toEqual({
+      code: 1,
+      text: expect.stringMatching(/cannot use the database PostgreSQL \(database\.postgres\): .*ECONNREFUSED/),
+    })
+    expect(datastore).toEqual({ code: 1, text: expect.stringMatching(/datastore main cannot be opened: ENOTDIR/) })
   })
 
   test.each([
