@@ -85,13 +85,15 @@ export class Datastores implements AsyncDisposable {
   }
 
   /**
-   * Opens the datastores of `configs`, and gives what puts them in the place of those of now, at once, and what closes them
-   * again. What is configured as before stays as it is. One that is no longer configured is only forgotten, so that downloads
+   * Opens the datastores of `configs`, and gives those that are new, what puts all in the place of those of now, at once, and what
+   * closes the new ones again. What is configured as before stays as it is. One that is no longer configured is only forgotten, so that downloads
    * from it end well. Throws ConfigError for one that cannot be opened, with the others closed again.
    */
-  async prepare(
-    configs: readonly DatastoreConfig[],
-  ): Promise<{ readonly apply: () => void; readonly discard: () => Promise<void> }> {
+  async prepare(configs: readonly DatastoreConfig[]): Promise<{
+    readonly opened: readonly Datastore[]
+    readonly apply: () => void
+    readonly discard: () => Promise<void>
+  }> {
     await using opened = new AsyncDisposableStack()
     const next = configs.map(async (config): Promise<[string, Configured]> => {
       const before = this.#byId.get(config.id)
@@ -104,7 +106,12 @@ export class Datastores implements AsyncDisposable {
     await Promise.allSettled(next)
     const byId = new Map(await Promise.all(next))
     const closing = opened.move()
-    return { apply: () => this.#replace(byId), discard: () => closing.disposeAsync() }
+    const all = [...byId.values()].map(({ datastore }) => datastore)
+    return {
+      opened: all.filter((datastore) => this.#byId.get(datastore.id)?.datastore !== datastore),
+      apply: () => this.#replace(byId),
+      discard: () => closing.disposeAsync(),
+    }
   }
 
   async #open(config: DatastoreConfig): Promise<GuardedDatastore> {
