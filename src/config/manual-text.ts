@@ -25,8 +25,8 @@ Environment variables for other servers: \`CELLARIUM_HOSTS_FILE\` names the host
 
 ## Several files
 
-All files in a folder are read, whatever their ending, in the order of the bytes of their names. Subfolders are not, nor names
-that begin with two dots (Kubernetes keeps its own links under such names).
+All files in a folder are read, whatever their ending, in the order of the bytes of their names. Left out are subfolders, names that begin
+with a dot (Kubernetes and editors keep their own there) or end in \`~\` (editors' copies), and \`*.key\`: signing keys may lie in the folder.
 
 Files are laid over each other: a later file adds to maps key by key, and replaces lists and single values. (MMR replaces whole
 sections, so that \`downloads:\` in a second file loses everything that the first one said about downloads.) An option without a
