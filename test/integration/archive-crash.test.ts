@@ -146,6 +146,9 @@ test('gdpr_export and gdpr_import', PATIENT, async () => {
   expect(await readdir(destination), 'nothing but the archive is left').toHaveLength(names.length)
   const files = [...parts, 'export-manifest.tgz'].map((name) => readFile(join(destination, name)))
   await expectAll(await Promise.all(files))
+  const whole = run('gdpr_export', [...of(here), '-entity', '127.0.0.1', '-destination', join(folder.path, 'whole')])
+  const [{ count } = {}] = sql(here, 'SELECT count(*) AS count FROM media')
+  expect((await runProgram({ command: whole })).split('\n')).toContain(`${String(count)} media`)
 
   await using empty = await temporaryFolder()
   await empty.write('cellarium.yaml', JSON.stringify({ ...config, repo: { dataPath: join(empty.path, 'data') } }))
