@@ -6,6 +6,7 @@ import type { App } from '../app.ts'
 import type { ConfigSource } from '../config/load.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import { openConfigStore } from '../config/store.ts'
+import { ConfigError, messagesOf, Unavailable } from '../lib/errors.ts'
 import { type Log, type LogOptions, openLog } from '../lib/log.ts'
 import { VERSION } from '../lib/version.ts'
 import { adminToken } from './admin-token.ts'
@@ -41,8 +42,14 @@ export async function serve(flags: Flags): Promise<void> {
   try {
     await serveWith(flags)
   } catch (error) {
-    reportUnusable(error, NOT_NOW)
+    reportUnusable(error instanceof Unavailable ? notNow(error) : error, NOT_NOW)
   }
+}
+
+/** What failed under the hands of a start: afterwards, requests and the background have their own ways to tell. */
+function notNow(error: Unavailable): ConfigError {
+  const why = messagesOf(error).join(': ')
+  return new ConfigError([`the start needs what cannot be used now: ${why}`], { cause: error, mayPass: true })
 }
 
 async function serveWith(flags: Flags): Promise<void> {

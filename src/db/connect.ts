@@ -77,6 +77,15 @@ export async function openDatabase(
   }
 }
 
+/** SQLite itself only says that it cannot open a file, or that the database is read-only, once it is written to. */
+async function expectWritable(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    await access(path, constants.W_OK).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error
+    })
+  }
+}
+
 /** One try for all who ask meanwhile: they would only wait for each other's connections. */
 function tryOnce(db: OpenedDatabase, availability: Availability): () => Promise<void> {
   let trying: Promise<void> | undefined
@@ -92,8 +101,7 @@ function tryOnce(db: OpenedDatabase, availability: Availability): () => Promise<
 
 async function openSqlite(path: string, role: 'server' | 'tool', availability: Availability): Promise<OpenedDatabase> {
   await makeLastingFolder(dirname(path), 0o700)
-  // SQLite itself only says that it cannot open the file.
-  await access(dirname(path), constants.W_OK)
+  await expectWritable([dirname(path), path, ...(role === 'server' ? [`${path}.lock`] : [])])
   await using closing = new AsyncDisposableStack()
   if (role === 'server') closing.use(lockForServer(path))
   await migrateSqlite(path)
