@@ -42,6 +42,11 @@ export async function version(): Promise<Answer> {
   return json({ Version: VERSION, GitCommit: 'unknown', unstable_features: {}, server: 'Cellarium' })
 }
 
+/** `GET /`: a page for whoever opens the server's address in a browser. Ours. */
+export async function welcome(): Promise<Answer> {
+  return (await import('./pages.ts')).welcomePage()
+}
+
 const SIDE = { default: 96, least: 96, most: 512 }
 
 /** `GET identicon`: a picture for those who have none, from any text. MMR behaviour. */

@@ -15,7 +15,7 @@ import { errorAnswer, isUnforeseen, unreadableMessage } from './errors.ts'
 import { whyNotListening } from './listening.ts'
 import type { HttpParts } from './parts.ts'
 import { Queries } from './queries.ts'
-import { respond, sendJson, sendOptions } from './respond.ts'
+import { respond, sendJson, sendOptions, sendPage } from './respond.ts'
 import { makeRouter, type Match, type Router } from './router.ts'
 import type { Route } from './route.ts'
 import { routes } from './routes.ts'
@@ -229,7 +229,11 @@ class FrontDoor {
       response.destroy()
       return
     }
-    await sendJson({ request, response, turn: this.#turn }, errorAnswer(error), this.#connectionHeaders(exchange))
+    const answer = errorAnswer(error)
+    const to = { request, response, turn: this.#turn }
+    if (!isForPeople(exchange)) return await sendJson(to, answer, this.#connectionHeaders(exchange))
+    const { refusalPage } = await import('./pages.ts')
+    await sendPage(to, refusalPage(answer), this.#connectionHeaders(exchange))
   }
 
   /** Described routes are those of the administration. */
@@ -262,6 +266,10 @@ class FrontDoor {
     requestTurnedAway(this.#parts.events, { ...exchange.line(), host: exchange.request.headers.host ?? '' })
   }
 }
+
+/** Browsers name HTML first of all when somebody follows a link; programs do not. */
+const isForPeople = ({ match, request }: Exchange) =>
+  match?.route.forPeople === true && (request.headers.accept ?? '').startsWith('text/html')
 
 const isForbidden = (error: unknown) => error instanceof Refused && error.reason === 'forbidden'
 
