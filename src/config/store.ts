@@ -13,6 +13,8 @@ export interface ConfigStoreOptions {
   readonly pollMs?: number
   /** How long files must be left alone before a change counts, in ms (500). */
   readonly debounceMs?: number
+  /** For tests: reads and checks the files otherwise than in a process that is started for it (`loadApart`). */
+  readonly load?: typeof loadApart
 }
 
 export type { Snapshot } from './snapshot.ts'
@@ -50,13 +52,13 @@ export interface ConfigStore extends AsyncDisposable {
  * file keeps the old one and is logged once. Throws ConfigError when the first load fails.
  */
 export async function openConfigStore(source: ConfigSource, options: ConfigStoreOptions): Promise<ConfigStore> {
-  const { pollMs = 5000, debounceMs = 500 } = options
+  const { pollMs = 5000, debounceMs = 500, load = loadApart } = options
   const watch = source.path ? new ConfigWatch(source.path) : undefined
   await watch?.look()
-  const { snapshot } = await loadApart(source)
+  const { snapshot } = await load(source)
   const log = typeof options.log === 'function' ? options.log(snapshot) : options.log
   for (const warning of snapshot.warnings) log.warn(warning)
-  const following = new FollowedConfig(source, snapshot, log)
+  const following = new FollowedConfig(source, { snapshot, load, log })
   await watch?.start({ log, pollMs, debounceMs, changed: () => following.filesChanged() })
   return {
     log,
@@ -70,6 +72,7 @@ export async function openConfigStore(source: ConfigSource, options: ConfigStore
 
 class FollowedConfig {
   readonly #source: ConfigSource
+  readonly #load: typeof loadApart
   readonly #log: Log
   readonly #listeners = new Set<ChangeListener>()
   readonly #preparations = new Set<Preparation>()
@@ -78,10 +81,11 @@ class FollowedConfig {
   /** Reloads happen one after the other, so that an older reading never replaces a newer one. */
   #turn: Promise<void> = Promise.resolve()
 
-  constructor(source: ConfigSource, snapshot: Snapshot, log: Log) {
+  constructor(source: ConfigSource, first: { snapshot: Snapshot; load: typeof loadApart; log: Log }) {
     this.#source = source
-    this.#snapshot = snapshot
-    this.#log = log
+    this.#snapshot = first.snapshot
+    this.#load = first.load
+    this.#log = first.log
   }
 
   current(): Snapshot {
@@ -105,14 +109,14 @@ class FollowedConfig {
   }
 
   filesChanged(): Promise<void> {
-    this.#turn = this.#turn.then(() => this.#load())
+    this.#turn = this.#turn.then(() => this.#loadNext())
     return this.#turn
   }
 
-  async #load(): Promise<void> {
+  async #loadNext(): Promise<void> {
     try {
       const previous = this.#snapshot
-      const loaded = await loadApart(this.#source, previous)
+      const loaded = await this.#load(this.#source, previous)
       const prepared = await this.#prepare(loaded.snapshot, previous)
       this.#lastFailure = ''
       for (const { apply } of prepared) apply()

@@ -13,6 +13,7 @@ import { openConfigStore } from '../../src/config/store.ts'
 import type { S3Patience } from '../../src/datastores/s3/bucket.ts'
 import { openLog } from '../../src/lib/log.ts'
 import { type HomeserverDouble, startHomeserver } from './homeserver.ts'
+import { loadHere } from './config.ts'
 import { temporaryFolder } from './folder.ts'
 import { NO_REQUEST_LIMITS } from './limits.ts'
 
@@ -125,7 +126,7 @@ export async function startApp(options: AppOptions = {}): Promise<TestApp> {
   const logOptions = { logDirectory: '-', logColors: false, jsonLogs: true, logLevel: 'debug' }
   const { log } = cleanup.use(openLog(logOptions, { terminal }))
   const store = cleanup.use(
-    await openConfigStore({ path: configFolder }, { log, pollMs: 3_600_000, debounceMs: 3_600_000 }),
+    await openConfigStore({ path: configFolder }, { log, load: loadHere, pollMs: 3_600_000, debounceMs: 3_600_000 }),
   )
   const app: App = cleanup.use(await openApp(store, log, options))
 

@@ -1,6 +1,9 @@
+import { changesBetween } from '../../src/config/changes.ts'
+import { dataOf, type Loaded } from '../../src/config/load-apart.ts'
 import type { ConfigSource } from '../../src/config/load.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { type MainConfig, mainSchema } from '../../src/config/schema.ts'
+import { createSnapshot, type Snapshot } from '../../src/config/snapshot.ts'
 import { ConfigError } from '../../src/lib/errors.ts'
 import { temporaryFolder } from './folder.ts'
 
@@ -26,4 +29,15 @@ export function redisConfig(
 ): MainConfig['redis'] {
   const shards = servers.map(({ addr }) => ({ name: '', addr }))
   return { ...mainSchema.shape.redis.parse({}), enabled: true, shards, ...options }
+}
+
+/**
+ * Loads as `loadApart` does, but in this process, which has the schema in memory already: a process for each of the
+ * thousands of configurations that tests begin with is more work than the tests. What goes from process to process
+ * is copied here too. `config-store.test.ts` and whatever starts a real server (`startServer`) have the real one.
+ */
+export async function loadHere(source: ConfigSource, previous?: Snapshot): Promise<Loaded> {
+  const data = structuredClone(dataOf(await loadConfig(source)))
+  const changes = previous ? changesBetween(dataOf(previous), data) : { live: [], restart: [] }
+  return { snapshot: createSnapshot(data), changes }
 }
