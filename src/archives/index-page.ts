@@ -14,7 +14,10 @@ const STYLE = `body{font:16px/1.5 sans-serif;margin:2rem auto;max-width:60rem;pa
 table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #ccc;padding:.4rem;text-align:left;word-break:break-word}
 small{color:#555;display:block}`
 
-/** The page that lies beside the unpacked files: one line each, with a link to it. In pieces. */
+/** What a browser can show: 25 MB. */
+const MOST_ROWS = 100_000
+
+/** The page that lies beside the unpacked files: one line each, with a link to it, as far as browsers can bear it. In pieces. */
 export async function* indexPage(
   { entity, createdAt }: { readonly entity: string; readonly createdAt: number },
   files: AsyncIterable<ArchivedFile>,
@@ -27,9 +30,13 @@ export async function* indexPage(
 <p>Exported on ${new Date(createdAt).toISOString()}. Unpack every part into this folder, and the links lead to the files.</p>
 ${leftOutNote(leftOut)}<table><thead><tr><th>File</th><th>Bytes</th><th>Uploaded</th></tr></thead><tbody>
 `
-  for await (const file of files) yield row(file)
-  yield '</tbody></table></body></html>\n'
+  let count = 0
+  for await (const file of files) if (++count <= MOST_ROWS) yield row(file)
+  yield `</tbody></table>${moreNote(count - MOST_ROWS)}</body></html>\n`
 }
+
+const moreNote = (more: number) =>
+  more > 0 ? `\n<p>${more} more are in this archive: <a href="./manifest.json">manifest.json</a> names all.</p>` : ''
 
 function row({ fileName, name, size, createdAt, ...mxc }: ArchivedFile): string {
   const shown = name === '' ? '(no name)' : name
