@@ -1,4 +1,4 @@
-import { bytes } from '../lib/amounts.ts'
+import { bytes, count } from '../lib/amounts.ts'
 import { PAGE_POLICY, PAGE_TAIL, pageHead, shownName, shownTime } from '../lib/html-page.ts'
 import { isPicture } from '../lib/inline-types.ts'
 import { formatMxc } from '../matrix/ids.ts'
@@ -16,7 +16,10 @@ export const LEFT_OUT_WORDS: Readonly<Record<LeftOut, string>> = {
 /** Of files, `'self'` is nothing to some browsers. */
 const POLICY = `${PAGE_POLICY.replace("'self'", "'self' file:")}; form-action 'none'`
 
-/** The page that lies beside the unpacked files: one line each, with a link to it. In pieces. */
+/** What a browser can show. */
+const MOST_LISTED = 100_000
+
+/** The page that lies beside the unpacked files: one line each, with a link to it, as far as browsers can bear it. In pieces. */
 export async function* indexPage(
   { entity, createdAt }: { readonly entity: string; readonly createdAt: number },
   files: AsyncIterable<ArchivedFile>,
@@ -26,9 +29,15 @@ export async function* indexPage(
   yield `<p>Exported on ${shownTime(createdAt)}. Unpack every part into this folder, and the links lead to the files. What might run when a browser opens it has no link.</p>
 ${leftOutNote(leftOut)}<ul class="media" role="list">
 `
-  for await (const file of files) yield item(file)
-  yield `</ul>\n${PAGE_TAIL}`
+  let number = 0
+  for await (const file of files) if (++number <= MOST_LISTED) yield item(file)
+  yield `</ul>\n${moreNote(number - MOST_LISTED)}${PAGE_TAIL}`
 }
+
+const moreNote = (more: number) =>
+  more > 0
+    ? `<p>${count(more)} more are in this archive: <a href="./manifest.json">manifest.json</a> names all.</p>\n`
+    : ''
 
 function item(file: ArchivedFile): string {
   const { fileName, contentType } = file

@@ -154,6 +154,8 @@ test('gdpr_export and gdpr_import', PATIENT, async () => {
   await empty.write('cellarium.yaml', JSON.stringify({ ...config, repo: { dataPath: join(empty.path, 'data') } }))
   const importing = run('gdpr_import', [...of(empty), '-directory', destination])
   for (let kill = 0; kill < KILLS; kill++) await killAfter(importing, 400 + random.below(900))
+  const temporary: string[] = await readdir(join(empty.path, 'data', 'staging')).catch(() => [])
+  expect(temporary, 'nothing is left of what they noted on the way').toEqual([])
   expect(await runProgram({ command: importing })).toContain('All MXC URIs have been imported.')
   const rows = 'SELECT media_id, sha256, created_at, uploader, upload_name, content_type FROM media ORDER BY media_id'
   expect(sql(empty, rows)).toEqual(sql(here, rows))
