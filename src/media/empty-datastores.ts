@@ -13,7 +13,7 @@ const ENOUGH = 8
 /**
  * Refuses to serve with a folder in which none of the objects looked for is: its disk is not mounted, or the path is another one.
  * What was uploaded there would be hidden once the disk is back, and downloads would be taken for lost. Objects that are marked as lost
- * do not count, so a disk that is really gone can be given up. Buckets are not asked: they may be away at a start.
+ * do not count, so a disk that is really gone can be given up. Nor do folders for nothing but thumbnails. Buckets are not asked: they may be away at a start.
  *
  * @throws {ConfigError} that may pass, with a line for each such folder
  */
@@ -21,11 +21,16 @@ export async function refuseEmptyDatastores(
   { db }: { readonly db: Pick<Database, 'read'> },
   datastores: Iterable<Datastore>,
 ): Promise<void> {
-  const folders = [...datastores].filter((datastore) => datastore.localPath !== undefined)
+  const folders = [...datastores].filter(
+    (datastore) => datastore.localPath !== undefined && !hasOnlyThumbnails(datastore),
+  )
   const problems = await Promise.all(folders.map((datastore) => problemOf(db, datastore)))
   const lines = problems.filter((problem) => problem !== undefined)
   if (lines.length > 0) throw new ConfigError(lines, { mayPass: true })
 }
+
+/** They are made anew: some empty their folder to have room. */
+const hasOnlyThumbnails = ({ kinds }: Datastore) => [...kinds].every((kind) => kind === 'thumbnails')
 
 async function problemOf(db: Pick<Database, 'read'>, datastore: Datastore): Promise<string | undefined> {
   const recorded = await someOf(db, datastore.id)

@@ -160,5 +160,9 @@ describe('A folder in which nothing is that should be there, as where a disk is 
     await expect(refuseEmptyDatastores(opened, [gone])).rejects.toThrow('is its disk mounted')
     await refuseEmptyDatastores(opened, [sizeOf(() => Promise.reject(new Error('EIO')))])
     await refuseEmptyDatastores(opened, [opened.datastore])
+    // What it had is made anew.
+    const kinds = new Set(['thumbnails'])
+    const emptied = new Proxy(gone, { get: (of, name) => (name === 'kinds' ? kinds : Reflect.get(of, name)) })
+    await refuseEmptyDatastores(opened, [emptied])
   })
 })
