@@ -153,7 +153,6 @@ export const routes: readonly Route[] = [
     who: 'anyone',
     handler: information.welcome,
     anyHost: true,
-    forPeople: true,
   },
   {
     action: 'healthz',

@@ -7,6 +7,7 @@ import { adminRefused } from '../lib/administration-events.ts'
 import { http } from '../lib/node-http.ts'
 import { internalError, requestFinished, requestStarted, requestTurnedAway, unknownHost } from '../lib/events.ts'
 import { userIdOf } from '../matrix/caller.ts'
+import { asksForPage } from './accept.ts'
 import { authenticate, isKnownToBeExempt, signedFor } from './auth.ts'
 import { Call } from './call.ts'
 import { bringNamed } from './bring-named.ts'
@@ -267,9 +268,8 @@ class FrontDoor {
   }
 }
 
-/** Browsers name HTML first of all when somebody follows a link; programs do not. */
 const isForPeople = ({ match, request }: Exchange) =>
-  match?.route.forPeople === true && (request.headers.accept ?? '').startsWith('text/html')
+  match?.route.forPeople === true && asksForPage(request.headers.accept)
 
 const isForbidden = (error: unknown) => error instanceof Refused && error.reason === 'forbidden'
 
