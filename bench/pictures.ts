@@ -8,8 +8,11 @@ export interface Picture {
   /** What the titles of rows call it. */
   readonly title: string
   readonly make: () => Promise<Buffer>
-  /** The same picture in other bytes. */
-  readonly copy: (picture: Buffer) => Buffer
+  /**
+   * Nearly the same picture, which takes as long to decode. Its thumbnails are others: else all would be stored once, and the later
+   * ones for nothing.
+   */
+  readonly copy: (picture: Buffer) => Buffer | Promise<Buffer>
 }
 
 interface Size {
@@ -22,7 +25,7 @@ export const photo: Picture = {
   type: 'image/jpeg',
   title: 'a 12-megapixel JPEG',
   make: async () => await (await scene({ width: 4000, height: 3000 }, 21)).jpeg({ quality: 85 }).toBuffer(),
-  copy: withComment,
+  copy: withOtherTables,
 }
 
 /** The same kind of scene as a PNG of some 2 MB: noise is what PNG is slowest with. */
@@ -30,7 +33,7 @@ export const drawing: Picture = {
   type: 'image/png',
   title: 'a PNG of 1200x800',
   make: async () => await (await scene({ width: 1200, height: 800 }, 9)).png({ adaptiveFiltering: true }).toBuffer(),
-  copy: withTail,
+  copy: withPatch,
 }
 
 /** 60 frames of 400 x 300 pixels in 128 colours, 4 MB: soft shapes that wander, and noise of its own in each frame. */
@@ -38,7 +41,7 @@ export const animation: Picture = {
   type: 'image/gif',
   title: 'a GIF of 60 frames',
   make: makeAnimation,
-  copy: withTail,
+  copy: withOtherColours,
 }
 
 async function scene(size: Size, sigma: number): Promise<Sharp> {
@@ -77,13 +80,52 @@ function noise(size: Size, sigma: number): Sharp {
   return sharp({ create: { ...size, channels: 3, background: 'grey', noise: gaussian } })
 }
 
-/** A JPEG with another comment. */
-function withComment(picture: Buffer): Buffer {
-  const comment = Buffer.concat([Buffer.from([0xff, 0xfe, 0, 18]), randomBytes(16)])
-  return Buffer.concat([picture.subarray(0, 2), comment, picture.subarray(2)])
+/** How many copies of JPEGs there were. */
+let copies = 0
+
+/**
+ * A baseline JPEG as sharp writes it, brighter and in other colours: one of 600, by what its head says of the same data. For that its third
+ * component gets a table of its own. Source: ITU-T T.81, B.2.2 (frame header), B.2.4.1 (quantization tables).
+ */
+function withOtherTables(picture: Buffer): Buffer {
+  const number = copies++
+  const luma = 3 + (number % 6)
+  const colours = [2 + (Math.floor(number / 6) % 10), 2 + (Math.floor(number / 60) % 10)]
+  const pieces = [picture.subarray(0, 2)]
+  let at = 2
+  for (let length = 0; picture[at + 1] !== 0xda; at += length) {
+    length = 2 + picture.readUInt16BE(at + 2)
+    const segment = picture.subarray(at, at + length)
+    const isTable = segment[1] === 0xdb
+    if (isTable && segment[4] === 0) pieces.push(withBytes(segment, { 5: luma }))
+    else if (isTable) pieces.push(...colours.map((factor, index) => withBytes(segment, { 4: 1 + index, 5: factor })))
+    else pieces.push(segment[1] === 0xc0 ? withBytes(segment, { [length - 1]: 2 }) : segment)
+  }
+  return Buffer.concat([...pieces, picture.subarray(at)])
 }
 
-/** A PNG or GIF with other bytes after its end, which nobody reads. */
-function withTail(picture: Buffer): Buffer {
-  return Buffer.concat([picture, randomBytes(16)])
+function withBytes(bytes: Buffer, changes: Readonly<Record<number, number>>): Buffer {
+  const changed = Buffer.from(bytes)
+  for (const [at, value] of Object.entries(changes)) changed[Number(at)] = value
+  return changed
+}
+
+/** A PNG with a patch of colour somewhere. */
+async function withPatch(picture: Buffer): Promise<Buffer> {
+  const [r = 0, g = 0, b = 0, x = 0, y = 0] = randomBytes(5)
+  const input = { create: { width: 64, height: 64, channels: 3, background: { r, g, b } } } as const
+  return await sharp(picture)
+    .composite([{ input, left: 4 * x, top: 2 * y }])
+    .png({ adaptiveFiltering: true })
+    .toBuffer()
+}
+
+/** A GIF with other colours in its first frame. Source: GIF89a, 19 (global colour table). */
+function withOtherColours(picture: Buffer): Buffer {
+  const copy = Buffer.from(picture)
+  const entries = 2 ** (((copy[10] ?? 0) & 7) + 1)
+  for (const offset of [0, 1, 2].map((channel) => 13 + 3 * Math.floor(entries / 2) + channel)) {
+    copy[offset] = randomBytes(1)[0] ?? 0
+  }
+  return copy
 }

@@ -28,6 +28,7 @@ import { requestKeysFrom } from './matrix/keys/request-keys.ts'
 import { isSameServer } from './matrix/x-matrix.ts'
 import { DatastoreSizes } from './media/choose.ts'
 import { ownAddress } from './media/gates/shown-files.ts'
+import { refuseEmptyDatastores } from './media/empty-datastores.ts'
 import { refuseLostDatastores } from './media/lost-datastores.ts'
 import { LostObjects } from './media/lost.ts'
 import type { Bringing } from './media/mmr/bring.ts'
@@ -86,6 +87,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
     new Datastores({ ...datastoreParts(main, clock, events), ...(s3Patience ? { patience: s3Patience } : {}) }),
   )
   await datastores.configure(config.current().datastores)
+  await refuseEmptyDatastores({ db }, datastores.all)
   const { redis, notifier } = await openMessages(parts, main, db, events)
   const homeservers = parts.use(openSharingHomeservers({ notifier, log, clock }))
 
@@ -129,7 +131,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   parts.defer(
     config.beforeChange(async (next, previous) => {
       if (lacksSome(next.datastores, previous.datastores)) await refuseLostDatastores({ db }, next.datastores)
-      return await datastores.prepare(next.datastores)
+      return await preparedDatastores(datastores, db, next)
     }),
   )
   const bringing = await takeOverFromMmr(config, { db, notifier, clock, events })
@@ -237,6 +239,18 @@ function openRemote(config: ConfigStore, { redis, federation, ownKeys, ...storin
 function lacksSome(next: Snapshot['datastores'], previous: Snapshot['datastores']): boolean {
   const ids = new Set(next.map(({ id }) => id))
   return previous.some(({ id }) => !ids.has(id))
+}
+
+/** The datastores of another configuration, ready to be used: those that are new have what they should have. */
+async function preparedDatastores(datastores: Datastores, db: Database, next: Snapshot) {
+  const prepared = await datastores.prepare(next.datastores)
+  try {
+    await refuseEmptyDatastores({ db }, prepared.opened)
+    return prepared
+  } catch (error) {
+    await prepared.discard()
+    throw error
+  }
 }
 
 function configureMetrics(metrics: Metrics, { homeservers }: Snapshot): void {

@@ -90,7 +90,7 @@ export function query({ width, height, method }: SharpJob['wanted']): string {
   return `?width=${width}&height=${height}&method=${method}&animated=true`
 }
 
-/** The same picture as `count` different files; gives where their thumbnails are. */
+/** As good as the same picture, `count` times; gives where their thumbnails are. */
 export async function uploadCopies(
   stage: Stage,
   { type, copy }: Picture,
@@ -98,7 +98,7 @@ export async function uploadCopies(
 ): Promise<string[]> {
   const paths: string[] = []
   for (let made = 0; made < count; made++) {
-    paths.push((await stage.upload({ bytes: copy(bytes), type }, 'thumbnail')) + asked)
+    paths.push((await stage.upload({ bytes: await copy(bytes), type }, 'thumbnail')) + asked)
   }
   return paths
 }

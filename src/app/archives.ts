@@ -12,7 +12,7 @@ import { isSameServer } from '../matrix/x-matrix.ts'
 import { DatastoreSizes } from '../media/choose.ts'
 import { serverOfEntity } from '../media/exports/order.ts'
 import { mediaOf } from '../media/exports/source.ts'
-import type { Tools } from './tools.ts'
+import { stagingFolder, type Tools } from './tools.ts'
 
 export interface FolderExport {
   /** A user id or a server name. */
@@ -60,8 +60,8 @@ export interface FolderImport {
   readonly onProblem: LookingParts['onProblem']
 }
 
-/** An archive that was gone through. */
-export interface OpenedArchive {
+/** An archive that was gone through. Dispose it when done. */
+export interface OpenedArchive extends Disposable {
   readonly plan: ArchivePlan
   /** Of its import, in the database. */
   readonly source: string
@@ -80,11 +80,12 @@ export async function openArchiveFiles(
   tools: Tools,
   { files, only, ...hearing }: FolderImport,
 ): Promise<OpenedArchive> {
-  const found = await manifestIn(files)
-  if (!found)
+  using ending = new DisposableStack()
+  const { signal } = hearing
+  const manifest = await manifestIn(files, { temporary: stagingFolder(tools.main), signal })
+  if (!manifest)
     throw new Refused('bad_request', 'none of the files has a manifest.json: that is in the archive’s last file')
-  const { manifest } = found
-  const plan = await planArchive(manifest, files)
+  const plan = ending.use(await planArchive(manifest, files, signal))
   const homeserver = homeserverOf(tools, manifest.entity)
   const named = (name: string) => tools.snapshot.homeservers.find((one) => isSameServer(one.name, name))
   const owners: ArchiveOwners = {
@@ -94,7 +95,9 @@ export async function openArchiveFiles(
   }
   const records = recordsOf(plan, owners)
   const parts = { ...tools, homeserver, datastoreSizes: new DatastoreSizes(tools), ...hearing }
+  const ended = ending.move()
   return {
+    [Symbol.dispose]: () => ended.dispose(),
     plan,
     source: records.name,
     import: () => importArchive(parts, plan, owners),

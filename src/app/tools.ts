@@ -48,14 +48,17 @@ export async function openTools(snapshot: Snapshot, log: Log): Promise<Tools> {
   return { main, snapshot, db, datastores, notifier, events, clock: systemClock, log, newToken, kinds, ...dispose }
 }
 
+/** Where files are that wait for something else, and those that are needed for a while. */
+export const stagingFolder = ({ repo }: Pick<MainConfig, 'repo'>): string => join(repo.dataPath, 'staging')
+
 /** What datastores are told of the process they are in. */
-export function datastoreParts({ repo }: MainConfig, clock: Clock, events: EventParts): DatastoresParts {
+export function datastoreParts(main: MainConfig, clock: Clock, events: EventParts): DatastoresParts {
   return {
     now: () => clock.now(),
     random: Math.random,
     newName: () => randomName(6),
     newKey: () => randomName(20),
-    stagingFolder: join(repo.dataPath, 'staging'),
+    stagingFolder: stagingFolder(main),
     log: events.log,
     called: (operation) => s3Called(events, operation),
     onAvailability: (datastore, problem) => datastoreChecked(events, { datastore, problem }),

@@ -1,6 +1,9 @@
-import { escapeUTF8 } from 'entities'
+import { bytes, count } from '../lib/amounts.ts'
+import { PAGE_POLICY, PAGE_TAIL, pageHead, shownName, shownTime } from '../lib/html-page.ts'
+import { isPicture } from '../lib/inline-types.ts'
 import { formatMxc } from '../matrix/ids.ts'
 import type { ArchivedFile } from './manifest.ts'
+import { isHarmlessFile } from './names.ts'
 import type { LeftOut } from './part.ts'
 
 /** Why media are missing, as people read it. */
@@ -10,32 +13,60 @@ export const LEFT_OUT_WORDS: Readonly<Record<LeftOut, string>> = {
   damaged: 'damaged on the server',
 }
 
-const STYLE = `body{font:16px/1.5 sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem}
-table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #ccc;padding:.4rem;text-align:left;word-break:break-word}
-small{color:#555;display:block}`
+/** Of files, `'self'` is nothing to some browsers. */
+const POLICY = `${PAGE_POLICY.replace("'self'", "'self' file:")}; form-action 'none'`
 
-/** The page that lies beside the unpacked files: one line each, with a link to it. In pieces. */
+/** What a browser can show. */
+const MOST_LISTED = 100_000
+
+/** The page that lies beside the unpacked files: one line each, with a link to it, as far as browsers can bear it. In pieces. */
 export async function* indexPage(
   { entity, createdAt }: { readonly entity: string; readonly createdAt: number },
   files: AsyncIterable<ArchivedFile>,
   leftOut: Readonly<Partial<Record<LeftOut, number>>>,
 ): AsyncGenerator<string> {
-  const title = `Media of ${escapeUTF8(entity)}`
-  yield `<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>${title}</title><style>${STYLE}</style></head><body>
-<h1>${title}</h1>
-<p>Exported on ${new Date(createdAt).toISOString()}. Unpack every part into this folder, and the links lead to the files.</p>
-${leftOutNote(leftOut)}<table><thead><tr><th>File</th><th>Bytes</th><th>Uploaded</th></tr></thead><tbody>
+  yield pageHead({ title: 'Media of', of: entity, policy: POLICY })
+  yield `<p>Exported on ${shownTime(createdAt)}. Unpack every part into this folder, and the links lead to the files. What might run when a browser opens it has no link.</p>
+${leftOutNote(leftOut)}<ul class="media" role="list">
 `
-  for await (const file of files) yield row(file)
-  yield '</tbody></table></body></html>\n'
+  let number = 0
+  for await (const file of files) if (++number <= MOST_LISTED) yield item(file)
+  yield `</ul>\n${moreNote(number - MOST_LISTED)}${PAGE_TAIL}`
 }
 
-function row({ fileName, name, size, createdAt, ...mxc }: ArchivedFile): string {
-  const shown = name === '' ? '(no name)' : name
+const moreNote = (more: number) =>
+  more > 0
+    ? `<p>${count(more)} more are in this archive: <a href="./manifest.json">manifest.json</a> names all.</p>\n`
+    : ''
+
+function item(file: ArchivedFile): string {
+  const { fileName, contentType } = file
   // `./`: a name with a port in it would be taken for a scheme.
-  return `<tr><td><a href="./${encodeURIComponent(fileName)}">${escapeUTF8(shown)}</a><small>${escapeUTF8(formatMxc(mxc))}</small></td><td>${size}</td><td>${new Date(createdAt).toISOString()}</td></tr>
-`
+  const address = `./${encodeURIComponent(fileName)}`
+  const picture = isPicture(contentType) ? address : undefined
+  if (isHarmlessFile(fileName, file)) return mediaItem(file, { link: address, picture })
+  return mediaItem(file, { picture, note: `In this folder as ${shownName(fileName)}` })
+}
+
+export type ListedMedia = Pick<ArchivedFile, 'origin' | 'mediaId' | 'name' | 'size' | 'createdAt'>
+
+export interface Leading {
+  /** Address of the file; absent: it is not to be had. */
+  readonly link?: string | undefined
+  /** Address of a picture of it. */
+  readonly picture?: string | undefined
+  /** What to say where there is no link, in HTML. */
+  readonly note?: string | undefined
+}
+
+/** A media in a list of them (`class="media"`), in HTML. */
+export function mediaItem(media: ListedMedia, { link, picture, note }: Leading): string {
+  const name = media.name === '' ? '(no name)' : shownName(media.name)
+  const shown = picture === undefined ? '' : `<img src="${picture}" alt="" loading="lazy">`
+  const linked = link === undefined ? name : `<a href="${link}">${name}</a>`
+  const noted = note === undefined ? '' : `<small>${note}</small>`
+  const facts = `<small>${bytes(media.size)} · ${shownTime(media.createdAt)}</small><small>${shownName(formatMxc(media))}</small>`
+  return `<li><span class="picture">${shown}</span><div>${linked}${noted}${facts}</div></li>\n`
 }
 
 /** Says how many media are not in the archive, and why; nothing, where all are. */

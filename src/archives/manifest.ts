@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { Refused } from '../lib/errors.ts'
+import { type JsonMember, JsonMembers } from '../lib/json-members.ts'
 import { formatMxc, isMediaId, isServerName, type Mxc } from '../matrix/ids.ts'
 
 /** What an archive says of one media. */
@@ -25,20 +26,20 @@ export interface ArchivedFile extends ArchivedMedia {
   readonly fileName: string
 }
 
-export interface Manifest {
+/** What a manifest says beside its media. */
+export interface ManifestHead {
   /** A user id or a server name: whose media they are. */
   readonly entity: string
   /** ms since 1970. */
   readonly createdAt: number
-  readonly media: readonly ManifestMedia[]
 }
 
 /** As read: an old archive may not know hashes. */
 export type ManifestMedia = Omit<ArchivedFile, 'sha256'> & { readonly sha256: string | undefined }
 
 export const MANIFEST_ENTRY = 'manifest.json'
-/** An archive of this many media would need more memory than is sensible to read; export in several. */
-const MOST_MEDIA = 1_000_000
+/** Of one media, or of anything beside them: all that is in memory at a time. The longest that is taken has less than a tenth of it. */
+const LARGEST_MEMBER = 1024 * 1024
 const VERSION = 2
 
 /** The beginning of `manifest.json`, its members (`manifestMember`, with commas between them), and its end. */
@@ -62,7 +63,6 @@ export function manifestMember(media: ArchivedFile): string {
   return `${JSON.stringify(formatMxc(media))}:${JSON.stringify(record)}`
 }
 
-const isRecord = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value)
 const moment = z.int().min(0)
 // oxlint-disable-next-line no-control-regex -- what nobody's name has, and not every database takes
 const NAME = /^[^\0-\x1f\x7f]*$/
@@ -85,32 +85,69 @@ const RECORD = z.object({
 })
 
 /** Version 1 called the entity `user_id`. */
-const MANIFEST = z.object({
+const HEAD = z.object({
   version: z.union([z.literal(1), z.literal(VERSION)]),
   entity_id: entity,
   user_id: entity,
   created_ts: moment,
-  media: z.custom<Readonly<Record<string, unknown>>>(isRecord, 'no object'),
 })
+const SOME_OF_HEAD = HEAD.partial()
 
 /**
- * What a `manifest.json` says.
+ * What a `manifest.json` says, of whatever size: `keep` gets its media while it is read, some at a time, in its order. That all of it is right
+ * is known only at its end.
  *
  * @throws {Refused} `bad_request`, with what is wrong with it
  */
-export function parseManifest(text: string): Manifest {
-  const parsed = MANIFEST.safeParse(jsonOf(text))
-  if (!parsed.success) throw refused(whatIsWrong(parsed.error))
-  const { entity_id, user_id, created_ts, media } = parsed.data
-  const whose = entity_id ?? user_id
-  if (whose === undefined) throw refused('entity_id: missing')
-  const members = Object.entries(media)
-  if (members.length > MOST_MEDIA) throw refused(`it names ${members.length} media, ${MOST_MEDIA} are the most`)
-  return { entity: whose, createdAt: created_ts, media: members.map(([mxc, member]) => readMember(mxc, member)) }
+export async function readManifest(
+  bytes: AsyncIterable<Uint8Array>,
+  keep: (media: readonly ManifestMedia[]) => void,
+): Promise<ManifestHead> {
+  const reader = new JsonMembers({ opened: 'media', largest: LARGEST_MEMBER })
+  const head = new Map<string, unknown>()
+  for await (const chunk of bytes) {
+    const members = reading(() => reader.add(chunk))
+    for (const member of members) if (!member.isInside) noteHead(head, member)
+    const media = members.filter(({ isInside }) => isInside)
+    if (media.length > 0) keep(media.map(readMember))
+  }
+  reading(() => reader.end())
+  if (!reader.hasOpened) throw refused('media: missing')
+  return headOf(head)
 }
 
-function readMember(mxc: string, member: unknown): ManifestMedia {
-  const parsed = RECORD.safeParse(member)
+function reading<Result>(read: () => Result): Result {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof SyntaxError) throw refused(`it is no JSON: ${error.message}`, error)
+    if (error instanceof RangeError) throw refused(error.message, error)
+    throw error
+  }
+}
+
+/** Looked at as soon as it comes, so that the media of another version are not held against the rules of this one. */
+function noteHead(head: Map<string, unknown>, { key, value }: JsonMember): void {
+  if (key === 'media') throw refused('media: no object')
+  // What others may have put beside it.
+  if (!Object.hasOwn(HEAD.shape, key)) return
+  if (head.has(key)) throw refused(`it has "${key}" twice`)
+  const { error } = SOME_OF_HEAD.safeParse({ [key]: value })
+  if (error) throw refused(whatIsWrong(error))
+  head.set(key, value)
+}
+
+function headOf(head: ReadonlyMap<string, unknown>): ManifestHead {
+  const parsed = HEAD.safeParse(Object.fromEntries(head))
+  if (!parsed.success) throw refused(whatIsWrong(parsed.error))
+  const { entity_id, user_id, created_ts } = parsed.data
+  const whose = entity_id ?? user_id
+  if (whose === undefined) throw refused('entity_id: missing')
+  return { entity: whose, createdAt: created_ts }
+}
+
+function readMember({ key: mxc, value }: JsonMember): ManifestMedia {
+  const parsed = RECORD.safeParse(value)
   if (!parsed.success) throw refused(`media ${JSON.stringify(mxc.slice(0, 300))}: ${whatIsWrong(parsed.error)}`)
   const { origin, media_id: mediaId, ...record } = parsed.data
   if (formatMxc({ origin, mediaId }) !== mxc) {
@@ -127,14 +164,6 @@ function readMember(mxc: string, member: unknown): ManifestMedia {
     sha256: record.sha256 === '' ? undefined : record.sha256.toLowerCase(),
     createdAt: record.created_ts,
     uploader: record.uploader,
-  }
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw refused('it is no JSON', cause)
   }
 }
 

@@ -10,9 +10,17 @@ export const partName = (index: number): string => `export-part-${index}.tgz`
 export const MANIFEST_FILE = 'export-manifest.tgz'
 
 /** MMR's name of a media's file: both halves of its MXC URI, and an extension that its bytes give. */
-export async function entryName({ origin, mediaId }: Mxc, begin: Uint8Array): Promise<string> {
-  return `${origin}__${mediaId}${await extensionOf(begin)}`
+export async function entryName(mxc: Mxc, begin: Uint8Array): Promise<string> {
+  return `${stemOf(mxc)}${await extensionOf(begin)}`
 }
+
+const stemOf = ({ origin, mediaId }: Mxc) => `${origin}__${mediaId}`
+
+/** What browsers run when they open it from a disk, where nothing forbids it them; without an extension, some guess. */
+const RUNNING: ReadonlySet<string> = new Set(['', '.svg', '.xml'])
+
+/** Whether a browser may open a media's file from a disk without running what is in it. `fileName`: from `entryName`. */
+export const isHarmlessFile = (fileName: string, mxc: Mxc): boolean => !RUNNING.has(fileName.slice(stemOf(mxc).length))
 
 async function extensionOf(begin: Uint8Array): Promise<string> {
   const found = begin.length === 0 ? undefined : await fileTypeFromBuffer(begin)

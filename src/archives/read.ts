@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { extract as newExtract, type Header } from 'tar-stream'
 import { messagesOf, Refused, Unavailable } from '../lib/errors.ts'
-import { type Manifest, MANIFEST_ENTRY, parseManifest } from './manifest.ts'
+import { MANIFEST_ENTRY, type ManifestHead, type ManifestMedia, readManifest } from './manifest.ts'
 import { isPlainName } from './names.ts'
 
 /** A file in an archive. Read `bytes` before the next one is asked for, or leave them. */
@@ -23,8 +23,6 @@ const MiB = 1024 * 1024
 const ALWAYS = 1024 * MiB
 /** Beyond that, more than this for each byte that went in is a bomb. Media hardly shrink; 1032 is what deflate can do. */
 const MOST_RATIO = 200
-const LARGEST_MANIFEST = 384 * MiB
-const MOST_ENTRIES = 1_100_000
 
 /**
  * The files in one file of an archive, one after the other. Only such as an archive has: plain files with plain names. Leaving the loop
@@ -46,10 +44,8 @@ export async function* readEntries(
     tar as unknown as NodeJS.WritableStream,
   )
   flow.catch(() => {})
-  let entries = 0
   try {
     for await (const entry of tar) {
-      if (++entries > MOST_ENTRIES) throw refused(`it has more than ${MOST_ENTRIES} files`)
       yield { ...plain(entry.header), bytes: bytesOf(entry as AsyncIterable<Uint8Array>, source) }
       entry.resume()
     }
@@ -78,19 +74,16 @@ function whatBroke(error: unknown, source: { readonly error: unknown }): unknown
 }
 
 /**
- * The manifest in one file of an archive, or undefined, where it has none.
+ * The manifest in one file of an archive, or undefined, where it has none. `keep` gets its media while it is read (`readManifest`).
  *
  * @throws {Refused} as `readEntries`, and for a manifest that is not as it should be
  */
-export async function findManifest(file: AsyncIterable<Uint8Array>): Promise<Manifest | undefined> {
-  for await (const { name, size, bytes } of readEntries(file)) {
-    if (name !== MANIFEST_ENTRY) continue
-    if (size > LARGEST_MANIFEST) {
-      throw refused(`its ${MANIFEST_ENTRY} has ${size} bytes, ${LARGEST_MANIFEST} are the most`)
-    }
-    const chunks: Uint8Array[] = []
-    for await (const chunk of bytes) chunks.push(chunk)
-    return parseManifest(Buffer.concat(chunks).toString('utf8'))
+export async function findManifest(
+  file: AsyncIterable<Uint8Array>,
+  keep: (media: readonly ManifestMedia[]) => void,
+): Promise<ManifestHead | undefined> {
+  for await (const { name, bytes } of readEntries(file)) {
+    if (name === MANIFEST_ENTRY) return await readManifest(bytes, keep)
   }
   return undefined
 }

@@ -71,6 +71,7 @@ async function exportEntity(entity: string, { destination, s3Urls = true, ...sou
         const leftOut = await exportToFolder(tools, order)
         return { leftOut, affected: looked }
       })
+      line.show(1, `${count(looked)} media`, true)
       line[Symbol.dispose]()
       tell(leftOut)
       console.log(`Export complete. The archive is in ${destination}.`)

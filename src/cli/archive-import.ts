@@ -64,14 +64,14 @@ async function importFolder({ directory, verify, onlyEntity, list, ...source }: 
       verb: 'imported',
     })
     const { openArchiveFiles } = await import('../app/archives.ts')
-    const archive = await openArchiveFiles(tools, {
+    using archive = await openArchiveFiles(tools, {
       files: await filesIn(directory),
       only: onlyEntity,
       signal,
       onProgress: (tally, rows) => display.show({ ...tally, problems: problemsIn(tally) }, rows),
       onProblem: (problem) => problems.add(problem),
     })
-    if (archive.plan.manifest.media.length === 0) {
+    if (archive.plan.index.media === 0) {
       console.log('Found zero or fewer MXC URIs to import: there is nothing to do.')
       return
     }

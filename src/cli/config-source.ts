@@ -4,11 +4,15 @@ import { ConfigError } from '../lib/errors.ts'
 /** Exit status when the configuration cannot be used. */
 const CONFIG_UNUSABLE = 2
 
-/** Says why the configuration cannot be used, and ends the process with status 2 in time; other errors are thrown on. */
-export function reportUnusable(error: unknown): void {
+/**
+ * Says why the configuration cannot be used, and ends the process with status 2 in time, or with `whatMayPass` if what it names cannot be had
+ * at the moment; other errors are thrown on.
+ */
+export function reportUnusable(error: unknown, whatMayPass = CONFIG_UNUSABLE): void {
   if (!(error instanceof ConfigError)) throw error
+  for (const warning of error.warnings) console.error(`warning: ${warning}`)
   for (const problem of error.problems) console.error(problem)
-  process.exitCode = CONFIG_UNUSABLE
+  process.exitCode = error.mayPass ? whatMayPass : CONFIG_UNUSABLE
 }
 
 export interface SourceOptions {

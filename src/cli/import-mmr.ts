@@ -8,6 +8,7 @@ import { findMmr, type FoundMmr } from '../db/mmr/tables.ts'
 import { addTask } from '../db/tasks.ts'
 import { withLease } from '../db/with-lease.ts'
 import { Refused } from '../lib/errors.ts'
+import { audited } from '../media/audit.ts'
 import { finishTakeOver } from '../media/mmr/finish.ts'
 import type { ReadingRules } from '../media/mmr/records.ts'
 import { begin, findUsableMmr, goOn, type Source } from '../media/mmr/take-over.ts'
@@ -16,7 +17,7 @@ import { leaseOf } from '../tasks/run-task.ts'
 import { count } from './amounts.ts'
 import type { SourceOptions } from './config-source.ts'
 import { listProblems, listUploaded, showStatus, showVerified, TakeOverDisplay } from './import-mmr-report.ts'
-import { withTools } from './tools.ts'
+import { commandLine, withTools } from './tools.ts'
 import { watchTask } from './watch-task.ts'
 import { allowYoungGenerationToGrow } from './young-generation.ts'
 
@@ -63,8 +64,15 @@ async function run(tools: Tools, options: ImportOptions, signal: AbortSignal): P
   if (options.uploaded) return await listUploaded(tools.db)
   if (options.finish) {
     if (options.anyway) await beginUnlessBegun(tools)
-    const freed = await finishTakeOver(tools, { anyway: options.anyway ?? false, signal })
-    console.log(`Finished. ${count(freed)} files that only matrix-media-repo named are deleted in ten minutes.`)
+    const what = {
+      action: 'finish_take_over',
+      subject: 'matrix-media-repo',
+      details: { anyway: options.anyway ?? false },
+    }
+    const { affected } = await audited(tools, commandLine(), what, async () => ({
+      affected: await finishTakeOver(tools, { anyway: options.anyway ?? false, signal }),
+    }))
+    console.log(`Finished. ${count(affected)} files that only matrix-media-repo named are deleted in ten minutes.`)
     console.log('Its tables are untouched; nothing here looks at them any more.')
     return
   }

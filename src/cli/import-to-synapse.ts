@@ -29,7 +29,7 @@ export async function archiveToSynapse(
   await tellingMissingPassword(style, () =>
     tellingRefusals(async (signal) => {
       const theirs = flags.homeserverConfig === undefined ? undefined : await readTheirs(flags.homeserverConfig)
-      const archive = await openArchiveFolder(flags.directory)
+      using archive = await openArchiveFolder(flags.directory, signal)
       const serverName = flags.serverName ?? theirs?.serverName ?? serverOfArchive(archive)
       const to = await exportTo(flags, { serverName, theirs, style })
       const onlyLooks = flags.verify === true || flags.dryRun === true

@@ -63,7 +63,7 @@ export async function reportKeyProblems(work: () => Promise<void>): Promise<void
   }
 }
 
-export function formatNamed(name: string): KeyFormat {
+function formatNamed(name: string): KeyFormat {
   const format = KEY_FORMATS.find((known) => known === name)
   if (format) return format
   throw new KeyFileError(

@@ -6,10 +6,11 @@ import type { App } from '../app.ts'
 import type { ConfigSource } from '../config/load.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import { openConfigStore } from '../config/store.ts'
+import { ConfigError, messagesOf, Unavailable } from '../lib/errors.ts'
 import { type Log, type LogOptions, openLog } from '../lib/log.ts'
 import { VERSION } from '../lib/version.ts'
 import { adminToken } from './admin-token.ts'
-import { configSource } from './config-source.ts'
+import { configSource, reportUnusable } from './config-source.ts'
 import { allowYoungGenerationToGrow } from './young-generation.ts'
 
 interface Flags {
@@ -30,8 +31,28 @@ export function serveCommand(): Command {
     .action(serve)
 }
 
-/** Serves until it is told to stop. */
+/**
+ * Exit status when a database, a datastore or a port cannot be had now: unlike with a wrong configuration, whoever keeps the server running
+ * (systemd, a container's engine) should start it again.
+ */
+const NOT_NOW = 1
+
+/** Serves until it is told to stop. What it needs and cannot have is said, and ends it. */
 export async function serve(flags: Flags): Promise<void> {
+  try {
+    await serveWith(flags)
+  } catch (error) {
+    reportUnusable(error instanceof Unavailable ? notNow(error) : error, NOT_NOW)
+  }
+}
+
+/** What failed under the hands of a start: afterwards, requests and the background have their own ways to tell. */
+function notNow(error: Unavailable): ConfigError {
+  const why = messagesOf(error).join(': ')
+  return new ConfigError([`the start needs what cannot be used now: ${why}`], { cause: error, mayPass: true })
+}
+
+async function serveWith(flags: Flags): Promise<void> {
   const source = await sourceOf(flags)
   // Another process reads the configuration; what the server is made of is loaded meanwhile.
   const loading = import('../app.ts')

@@ -79,10 +79,10 @@ function accountName(): string {
   }
 }
 
-/** A log of warnings and worse, on the error output. */
+/** A log of warnings and worse, on the error output; without stacks, which say nothing to whoever types commands. */
 export function openErrorLog(): OpenedLog {
   const options = { logDirectory: '-', logColors: false, jsonLogs: false, logLevel: 'warning' }
-  return openLog(options, { terminal: openOutput(STANDARD_ERROR) })
+  return openLog(options, { terminal: openOutput(STANDARD_ERROR), stacks: false })
 }
 
 /** A signal that aborts on Ctrl-C; a second one ends the process. */

@@ -75,8 +75,7 @@ export function checkKeys(tree: MapNode, shape: SectionShape, scope: 'main' | 'd
 function unknownKey(key: string, path: Path, siblings: Iterable<string>, root?: SectionShape): string {
   const elsewhere = root && pathsTo(key, root).find((found) => !found.includes('[]'))
   const sibling = nearest(key, siblings)
-  const near = sibling !== undefined && looksLike(key, sibling) ? undefined : elsewhere
-  const suggestion = near ?? (sibling === undefined ? undefined : pathName([...path, sibling]))
+  const suggestion = sibling !== undefined && looksLike(key, sibling) ? pathName([...path, sibling]) : elsewhere
   return `is not a known option and has no effect${suggestion === undefined ? '' : `; the nearest is ${suggestion}`}`
 }
 

@@ -15,7 +15,7 @@ export interface Task {
 
 export type Outcome =
   | { readonly data: SnapshotData; readonly changes: Changes }
-  | { readonly problems: readonly string[] }
+  | { readonly problems: readonly string[]; readonly warnings: readonly string[] }
   | { readonly failed: unknown }
 
 export interface Loaded {
@@ -46,7 +46,7 @@ function endedEarly(code: unknown): never {
 }
 
 function read(outcome: Outcome): Loaded {
-  if ('problems' in outcome) throw new ConfigError(outcome.problems)
+  if ('problems' in outcome) throw new ConfigError(outcome.problems, { warnings: outcome.warnings })
   if ('failed' in outcome) throw outcome.failed
   return { snapshot: createSnapshot(outcome.data), changes: outcome.changes }
 }

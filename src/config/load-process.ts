@@ -13,6 +13,6 @@ async function outcomeOf({ source, previous }: Task): Promise<Outcome> {
     const data = dataOf(await loadConfig(source))
     return { data, changes: previous ? changesBetween(previous, data) : { live: [], restart: [] } }
   } catch (error) {
-    return error instanceof ConfigError ? { problems: error.problems } : { failed: error }
+    return error instanceof ConfigError ? { problems: error.problems, warnings: error.warnings } : { failed: error }
   }
 }

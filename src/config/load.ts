@@ -10,6 +10,7 @@ import { register } from './registry.ts'
 import type { DatastoreConfig, HomeserverConfig, MainConfig } from './schema.ts'
 import type { SectionShape } from './shape.ts'
 import { mainShape } from './shape.ts'
+import { slips } from './slips.ts'
 import type { Snapshot } from './snapshot.ts'
 import { createSnapshot } from './snapshot.ts'
 import type { MapNode } from './tree.ts'
@@ -42,8 +43,8 @@ interface Findings {
 }
 
 /**
- * Reads, merges and checks the configuration. Throws ConfigError with every problem at once, each with file, line and path
- * of what set the wrong value. Gives way to other work between files and homeservers, so that a reload does not hold up requests.
+ * Reads, merges and checks the configuration. Throws ConfigError with every problem (and warning) at once, each with file, line
+ * and path of what set the wrong value. Gives way to other work between files and homeservers, so that a reload does not hold up requests.
  */
 export async function loadConfig(source: ConfigSource): Promise<Snapshot> {
   const findings: Findings = { problems: new Set(), warnings: [], withoutEffect: [] }
@@ -53,12 +54,12 @@ export async function loadConfig(source: ConfigSource): Promise<Snapshot> {
   const main = settle(effectiveMain(files.main, shape, source.dataPath), findings)
   const homeservers = await openHomeservers(main, files, domainShape(shape), findings)
   collect(await oEmbedProblems(main ? [main, ...homeservers] : homeservers), findings)
-  if (main === undefined || findings.problems.size > 0) throw new ConfigError([...findings.problems])
+  if (main === undefined || findings.problems.size > 0) throw unusable(findings)
 
   const datastores = registerAll(main, homeservers, files, findings)
-  if (findings.problems.size > 0) throw new ConfigError([...findings.problems])
+  if (findings.problems.size > 0) throw unusable(findings)
   const { withoutEffect } = findings
-  const warnings = [...findings.warnings, ...storageWarnings(homeservers)]
+  const warnings = [...findings.warnings, ...slips(main, homeservers, files.main)]
   return createSnapshot({ main, homeservers, datastores, warnings, withoutEffect })
 }
 
@@ -83,7 +84,7 @@ async function readFiles(path: string, shape: SectionShape, findings: Findings):
     else domains.set(name, mergeMaps(domains.get(name) ?? mapNode({ file, line: 1 }), checked.tree))
   }
   // Half of what was meant is worse than nothing: with a file missing, all else would be judged wrongly.
-  if (findings.problems.size > 0) throw new ConfigError([...findings.problems])
+  if (findings.problems.size > 0) throw unusable(findings)
   return { main, domains }
 }
 
@@ -149,21 +150,17 @@ function registerAll(
   return [...registry.values()]
 }
 
-function storageWarnings(homeservers: readonly HomeserverConfig[]): string[] {
-  const readOnly = homeservers.filter(({ datastores }) => !datastores.some(takesUploads))
-  return readOnly.map(({ name }) => `${name}: no datastore takes local_media (forKinds), so that uploads are refused`)
-}
-
-function takesUploads(store: DatastoreConfig): boolean {
-  return store.forKinds.includes('all') || store.forKinds.includes('local_media')
-}
-
 function settle<T>(
   outcome: { readonly value: T | undefined; readonly problems: readonly string[] },
   findings: Findings,
 ): T | undefined {
   collect(outcome.problems, findings)
   return outcome.value
+}
+
+/** With the warnings: what is missing may be there under a name with a slip in it. */
+function unusable({ problems, warnings }: Findings): ConfigError {
+  return new ConfigError([...problems], { warnings })
 }
 
 function collect(problems: readonly string[], findings: Findings): void {

@@ -25,8 +25,8 @@ Environment variables for other servers: \`CELLARIUM_HOSTS_FILE\` names the host
 
 ## Several files
 
-All files in a folder are read, whatever their ending, in the order of the bytes of their names. Subfolders are not, nor names
-that begin with two dots (Kubernetes keeps its own links under such names).
+All files in a folder are read, whatever their ending, in the order of the bytes of their names. Left out are subfolders, names that begin
+with a dot (Kubernetes and editors keep their own there) or end in \`~\` (editors' copies), and \`*.key\`: signing keys may lie in the folder.
 
 Files are laid over each other: a later file adds to maps key by key, and replaces lists and single values. (MMR replaces whole
 sections, so that \`downloads:\` in a second file loses everything that the first one said about downloads.) An option without a
@@ -69,7 +69,7 @@ the program, with every problem at once, each with its file and line, and exit s
 
 | command | does |
 |---|---|
-| \`cellarium config check\` | names every problem, unknown and misplaced keys, and options that have no effect yet; exit status 2 when the configuration cannot be used |
+| \`cellarium config check\` | names every problem, unknown and misplaced keys, options without effect, and settings that cannot be meant, such as administrators of a server that is not served; exit status 2 when the configuration cannot be used |
 | \`cellarium config print\` | prints the effective configuration, and what is different for which homeserver; secrets are masked |
 | \`cellarium config schema\` | prints a JSON Schema for editors |
 | \`cellarium config sample\` | prints the sample |
@@ -88,7 +88,7 @@ export const DIFFERENCES = `## Differences from MMR
 | \`thumbnails.sizes\` | five | also 768 × 240 |
 | \`metrics.bindAddress\` | localhost | 127.0.0.1 |
 
-- Unknown keys are named in a warning with the nearest known key. MMR ignores them silently.
+- Unknown keys are named in a warning, with a known key that is much like it. MMR ignores them silently.
 - A wrong value is an error that names file, line and key. MMR stops at the first, or takes it for zero.
 - \`database.postgres\` left at the sample's example is an error, and so is \`sharedSecretAuth.enabled\` with a token that is
   empty or that of a sample.

@@ -6,7 +6,7 @@ import type { Node } from './tree.ts'
 import { located, placeOf } from './tree.ts'
 
 /** Where media go when no datastore is named: the folder `media` in the data folder. */
-export function defaultDatastore(dataPath: string): DatastoreConfig {
+function defaultDatastore(dataPath: string): DatastoreConfig {
   return { type: 'file', id: 'media', forKinds: ['all'], opts: { path: join(dataPath, 'media') } }
 }
 

@@ -49,7 +49,7 @@ export const domainSections = {
 }
 
 /** The main configuration. */
-export const mainSections = {
+const mainSections = {
   repo,
   database,
   homeservers,

@@ -48,7 +48,9 @@ export function parseYaml(file: string, text: string): ParsedFile {
     return {
       file,
       tree: empty,
-      problems: [`${file}:1: must be a map of options (key: value), is ${tree.kind}`],
+      problems: [
+        `${file}:1: must be a map of options (key: value), is ${tree.kind === 'list' ? 'a list' : 'a single value'}`,
+      ],
       warnings,
     }
   } catch (error) {

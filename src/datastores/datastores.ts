@@ -1,3 +1,5 @@
+import { realpath } from 'node:fs/promises'
+import { isAbsolute, join, relative, sep } from 'node:path'
 import { Readable } from 'node:stream'
 import { isDeepStrictEqual } from 'node:util'
 import { ConfigError } from '../lib/errors.ts'
@@ -49,6 +51,8 @@ export interface DatastoresParts extends FileDatastoreParts, S3Parts {
 interface Configured {
   readonly config: DatastoreConfig
   readonly datastore: GuardedDatastore
+  /** The folder, whatever links lead to it; undefined where the objects are no files of this machine. */
+  readonly folder: string | undefined
 }
 
 /** Every datastore of every homeserver, by id. */
@@ -81,24 +85,33 @@ export class Datastores implements AsyncDisposable {
   }
 
   /**
-   * Opens the datastores of `configs`, and gives what puts them in the place of those of now, at once, and what closes them
-   * again. What is configured as before stays as it is. One that is no longer configured is only forgotten, so that downloads
+   * Opens the datastores of `configs`, and gives those that are new, what puts all in the place of those of now, at once, and what
+   * closes the new ones again. What is configured as before stays as it is. One that is no longer configured is only forgotten, so that downloads
    * from it end well. Throws ConfigError for one that cannot be opened, with the others closed again.
    */
-  async prepare(
-    configs: readonly DatastoreConfig[],
-  ): Promise<{ readonly apply: () => void; readonly discard: () => Promise<void> }> {
+  async prepare(configs: readonly DatastoreConfig[]): Promise<{
+    readonly opened: readonly Datastore[]
+    readonly apply: () => void
+    readonly discard: () => Promise<void>
+  }> {
     await using opened = new AsyncDisposableStack()
     const next = configs.map(async (config): Promise<[string, Configured]> => {
       const before = this.#byId.get(config.id)
       if (before && isDeepStrictEqual(before.config, config)) return [config.id, before]
-      return [config.id, { config, datastore: opened.use(await this.#open(config)) }]
+      const datastore = opened.use(await this.#open(config))
+      const folder = datastore.localPath && (await realpath(datastore.uri))
+      return [config.id, { config, datastore, folder }]
     })
     // One that opens after another has failed is closed as well.
     await Promise.allSettled(next)
     const byId = new Map(await Promise.all(next))
     const closing = opened.move()
-    return { apply: () => this.#replace(byId), discard: () => closing.disposeAsync() }
+    const all = [...byId.values()].map(({ datastore }) => datastore)
+    return {
+      opened: all.filter((datastore) => this.#byId.get(datastore.id)?.datastore !== datastore),
+      apply: () => this.#replace(byId),
+      discard: () => closing.disposeAsync(),
+    }
   }
 
   async #open(config: DatastoreConfig): Promise<GuardedDatastore> {
@@ -139,6 +152,13 @@ export class Datastores implements AsyncDisposable {
     return await this.#at(place).open(place.location, part)
   }
 
+  /** Where a local program finds an object as a file with all its bytes; undefined where it has none, or another one. */
+  async wholeFile({ datastore: id, location, size }: Place & { readonly size: number }): Promise<string | undefined> {
+    const datastore = this.#byId.get(id)?.datastore
+    const path = datastore?.localPath?.(location)
+    return path !== undefined && (await datastore?.sizeOf(location)) === size ? path : undefined
+  }
+
   /** A file with the opened object's bytes for a local program to read: its own, or a copy that disposing deletes. */
   async localFile(place: Place, opened: OpenObject): Promise<{ readonly path: string } & AsyncDisposable> {
     const datastore = this.#at(place)
@@ -146,6 +166,19 @@ export class Datastores implements AsyncDisposable {
     if (path !== undefined) return { path, async [Symbol.asyncDispose]() {} }
     const whole = { start: 0, end: opened.size - 1 }
     return await datastore.stage(opened.size === 0 ? Readable.from([]) : opened.read(whole), { maxBytes: 0 })
+  }
+
+  /**
+   * The same place under the ids of other datastores. An administrator may have given one folder or bucket two ids (as matrix-media-repo
+   * let them), or have put one folder into the other: what is nobody's under one id may be named under the other.
+   */
+  otherPlaces({ datastore, location }: Place): readonly Place[] {
+    const own = this.#byId.get(datastore)
+    if (!own) return []
+    return [...this.#byId].flatMap(([id, other]) => {
+      const there = other === own ? undefined : locationIn(other, own, location)
+      return there === undefined ? [] : [{ datastore: id, location: there }]
+    })
   }
 
   /** How many bytes an object has now; undefined when it is not there, or its datastore is not configured. */
@@ -189,6 +222,14 @@ export class Datastores implements AsyncDisposable {
   }
 }
 
+/** What `other` would call the object that `own` calls `location`; undefined where it is none of its. */
+function locationIn(other: Configured, own: Configured, location: string): string | undefined {
+  if (other.folder === undefined || own.folder === undefined)
+    return other.datastore.uri === own.datastore.uri ? location : undefined
+  const path = relative(other.folder, join(own.folder, location))
+  return path.startsWith(`..${sep}`) || isAbsolute(path) ? undefined : path.replaceAll(sep, '/')
+}
+
 type Open = (config: DatastoreConfig, kinds: ReadonlySet<StoredKind>, parts: DatastoreParts) => Promise<Datastore>
 
 /** The registry: a new type of datastore is one file and one line here. */
@@ -210,7 +251,7 @@ async function openDatastore(config: DatastoreConfig, parts: DatastoreParts): Pr
   } catch (cause) {
     if (cause instanceof ConfigError) throw cause
     const sentence = `datastore ${config.id} cannot be opened: ${cause instanceof Error ? cause.message : String(cause)}`
-    throw new ConfigError([sentence], { cause })
+    throw new ConfigError([sentence], { cause, mayPass: true })
   }
 }
 

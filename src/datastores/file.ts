@@ -81,6 +81,8 @@ class FileDatastore implements Datastore {
     try {
       await rename(staged.path, this.localPath(location))
       staged.used()
+      // Moved first: the file system then writes both down at once.
+      await staged.sync()
       await folder.sync()
     } catch (error) {
       // Somebody may have deleted the folder, or its disk may be failing.
@@ -165,13 +167,16 @@ class FileDatastore implements Datastore {
   }
 }
 
-/** The paths of files below `base`, without those that are still being received. Folder by folder: millions of them fit. */
+/**
+ * The paths of files below `base`, without those that are still being received, and those beside its folders: no object lies there,
+ * but a database, a token or a configuration may, where somebody gave the folder of everything. Folder by folder: millions of them fit.
+ */
 async function* filesBelow(base: string, folder: string): AsyncGenerator<string> {
   for await (const entry of await opendir(join(base, folder))) {
+    if (entry.name === STAGING) continue
     const name = folder === '' ? entry.name : `${folder}/${entry.name}`
-    if (name === STAGING) continue
     if (entry.isDirectory()) yield* filesBelow(base, name)
-    else yield name
+    else if (folder !== '') yield name
   }
 }
 

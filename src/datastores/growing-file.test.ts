@@ -27,7 +27,7 @@ interface Plan {
   readonly size: number
   readonly chunks: readonly number[]
   readonly announced: 'size' | 'least' | 'nothing'
-  readonly lasting: boolean
+  readonly passing: boolean
   readonly end: 'finish' | 'break' | 'refuse'
   readonly readers: readonly ReaderPlan[]
 }
@@ -42,7 +42,7 @@ const plans: fc.Arbitrary<Plan> = fc.record({
     .array(fc.oneof(fc.integer({ min: 1, max: 2000 }), fc.integer({ min: 1, max: 300_000 })))
     .map((chunks) => [...chunks, 20_000]),
   announced: fc.constantFrom('size', 'least', 'nothing'),
-  lasting: fc.boolean(),
+  passing: fc.boolean(),
   end: fc.constantFrom('finish', 'break', 'refuse'),
   readers: fc.array(
     fc.record({ after: fc.nat(20), pace: fc.nat(5), part: fc.oneof(fc.constant({ start: 0 }), parts) }),
@@ -89,10 +89,10 @@ test('However bytes come and readers read, each gets the right ones, and the las
 /** The position up to which a reader of `part` may have come before the file is finished. */
 const early = ({ size }: Plan, { start }: OpenEndedRange) => Math.max(start, size - HELD_BACK)
 
-/** Whoever receives it does not wait for readers. What has not failed when it is received is on the disk. */
+/** Whoever receives it does not wait for readers. What has not failed by then is received whole. */
 async function receive(folder: string, growing: GrowingFile, plan: Plan) {
   try {
-    return await stage(folder, contentOf(plan), { maxBytes: 0, growing }, { lasting: plan.lasting })
+    return await stage(folder, contentOf(plan), { maxBytes: 0, growing }, { passing: plan.passing })
   } catch (error) {
     growing.fail(error)
     return undefined
@@ -187,10 +187,12 @@ test('A file that is given up fails for its readers, and one that never began le
   expect(() => growing.finish()).toThrow('before it was received')
   await using folder = await temporaryFolder()
   growing.fail(BROKEN)
-  await using staged = await stage(folder.path, contentOf({ ...SMALL, size: 10 }), { maxBytes: 0, growing })
-  growing.finish()
-  await expect(growing.join()).rejects.toBe(BROKEN)
-  expect(staged.size).toBe(10)
+  {
+    await using staged = await stage(folder.path, contentOf({ ...SMALL, size: 10 }), { maxBytes: 0, growing })
+    growing.finish()
+    await expect(growing.join()).rejects.toBe(BROKEN)
+    expect(staged.size).toBe(10)
+  }
   await vi.waitFor(async () => expect(await openTestFiles()).toBe(0), 10_000)
 })
 
@@ -207,7 +209,10 @@ test('A disk that fails meanwhile fails the file, and leaves nothing', async () 
     })
     const source = handFed()
     const growing = new GrowingFile(LARGEST)
-    const received = stage(folder.path, source, { maxBytes: 0, growing })
+    const received = (async () => {
+      await using staged = await stage(folder.path, source, { maxBytes: 0, growing })
+      await staged.sync()
+    })()
     received.catch((error: unknown) => growing.fail(error))
     void source.send(CONTENT.subarray(0, 1000))
     using reader = await joined(growing)
@@ -223,7 +228,7 @@ test('A disk that fails meanwhile fails the file, and leaves nothing', async () 
   await vi.waitFor(async () => expect(await openTestFiles()).toBe(0), 10_000)
 })
 
-const SMALL: Plan = { size: 0, chunks: [7], announced: 'nothing', lasting: false, end: 'finish', readers: [] }
+const SMALL: Plan = { size: 0, chunks: [7], announced: 'nothing', passing: true, end: 'finish', readers: [] }
 
 test('Sixteen readers of 100 MiB, some of them slow, cost a buffer each', async () => {
   await using folder = await temporaryFolder()
@@ -252,7 +257,7 @@ test('Sixteen readers of 100 MiB, some of them slow, cost a buffer each', async 
     }
     return bytes
   })
-  await using _ = await stage(folder.path, source(), { maxBytes: 0, growing }, { lasting: false })
+  await using _ = await stage(folder.path, source(), { maxBytes: 0, growing }, { passing: true })
   stored.resolve()
   growing.finish()
   expect(await Promise.all(readers)).toEqual(Array.from({ length: 16 }, () => size))

@@ -7,7 +7,14 @@ import { GuardedDatastore, type GuardParts } from './guarded.ts'
 import { S3Failure } from './s3/failure.ts'
 import type { StagedFile } from './staging.ts'
 
-const STAGED: StagedFile = { path: '/x', size: 1, sha256: 'x', used: () => {}, async [Symbol.asyncDispose]() {} }
+const STAGED: StagedFile = {
+  path: '/x',
+  size: 1,
+  sha256: 'x',
+  sync: async () => {},
+  used: () => {},
+  async [Symbol.asyncDispose]() {},
+}
 const TYPE = { contentType: 'text/plain' }
 
 /** A datastore that does what it is told, behind a guard whose clock stands still unless put forward. */

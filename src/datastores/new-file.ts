@@ -6,8 +6,10 @@ import { AlignedBuffers } from '../lib/buffers.ts'
 export interface NewFile {
   /** The chunk may change once this has resolved. */
   write(chunk: Uint8Array): Promise<void>
-  /** Writes what is left and waits until the whole file is on stable storage, if it is to last. */
+  /** Writes what is left, and lets go of all memory. */
   finish(): Promise<void>
+  /** Resolves once the whole file, which is finished, is on stable storage. */
+  sync(): Promise<void>
   /** To be called once, whatever happened. */
   close(): void
 }
@@ -21,6 +23,7 @@ const BLOCK = 4096
 const DIRECT_AT_ONCE = 16
 const WRITTEN_DIRECTLY_AT_ONCE = 1024 * 1024
 
+const NOTHING = Buffer.alloc(0)
 const alignedBuffers = new AlignedBuffers(WRITTEN_DIRECTLY_AT_ONCE, DIRECT_AT_ONCE)
 
 /**
@@ -34,12 +37,12 @@ export async function createFile(path: string, expectedBytes: number | undefined
     if (file) return new DirectFile(path, file, buffer)
     alignedBuffers.giveBack(buffer)
   }
-  return new BufferedFile(await open(path, 'wx', 0o640), expectedBytes, { synced: true })
+  return new BufferedFile(await open(path, 'wx', 0o640), expectedBytes)
 }
 
-/** As `createFile`, for a file that is read at once and then deleted: finishing it waits for no disk. */
+/** As `createFile`, for a file that is read at once and then deleted: it stays in the page cache. */
 export async function createPassingFile(path: string, expectedBytes: number | undefined): Promise<NewFile> {
-  return new BufferedFile(await open(path, 'wx', 0o600), expectedBytes, { synced: false })
+  return new BufferedFile(await open(path, 'wx', 0o600), expectedBytes)
 }
 
 /** Undefined where the file system has no such thing (`EINVAL`: open(2)). */
@@ -59,14 +62,12 @@ async function openDirect(path: string): Promise<FileHandle | undefined> {
 /** Collects small chunks for few writes. Copied, because a chunk may change once the next one is asked for. */
 class BufferedFile implements NewFile {
   readonly #file: FileHandle
-  readonly #buffer: Buffer
-  readonly #synced: boolean
+  #buffer: Buffer
   #filled = 0
 
-  constructor(file: FileHandle, expectedBytes: number | undefined, { synced }: { readonly synced: boolean }) {
+  constructor(file: FileHandle, expectedBytes: number | undefined) {
     this.#file = file
     this.#buffer = Buffer.allocUnsafe(Math.min(expectedBytes ?? WRITTEN_AT_ONCE, WRITTEN_AT_ONCE))
-    this.#synced = synced
   }
 
   async write(chunk: Uint8Array): Promise<void> {
@@ -78,7 +79,11 @@ class BufferedFile implements NewFile {
 
   async finish(): Promise<void> {
     await this.#flush()
-    if (this.#synced) await this.#file.datasync()
+    this.#buffer = NOTHING
+  }
+
+  sync(): Promise<void> {
+    return this.#file.datasync()
   }
 
   close(): void {
@@ -95,7 +100,7 @@ class BufferedFile implements NewFile {
 /** Writes whole blocks from an aligned buffer; the last one is filled up, and cut off again. */
 class DirectFile implements NewFile {
   readonly #path: string
-  readonly #buffer: Buffer
+  #buffer: Buffer
   #file: FileHandle
   #filled = 0
   #written = 0
@@ -121,12 +126,21 @@ class DirectFile implements NewFile {
     this.#filled = Math.ceil(this.#filled / BLOCK) * BLOCK
     await this.#flush()
     await this.#file.truncate(size)
-    await this.#file.datasync()
+    this.#letGo()
+  }
+
+  sync(): Promise<void> {
+    return this.#file.datasync()
   }
 
   close(): void {
-    alignedBuffers.giveBack(this.#buffer)
+    this.#letGo()
     closeLater(this.#file)
+  }
+
+  #letGo(): void {
+    if (this.#buffer !== NOTHING) alignedBuffers.giveBack(this.#buffer)
+    this.#buffer = NOTHING
   }
 
   async #flush(): Promise<void> {

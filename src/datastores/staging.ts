@@ -6,12 +6,17 @@ import type { GrowingFile } from './growing-file.ts'
 import { createFile, createPassingFile, type NewFile } from './new-file.ts'
 import { createWatchedFile } from './watched-file.ts'
 
-/** A file that was received whole and is on stable storage, but not yet anybody's. Disposing it deletes it, unless it was used. */
+/**
+ * A file that was received whole, but is not yet anybody's. Disposing it deletes it, unless it was used. Nothing makes it last
+ * before `sync`: content that turns out to be stored already, or to be refused, waits for no disk.
+ */
 export interface StagedFile extends AsyncDisposable {
   readonly path: string
   readonly size: number
   /** Lower-case hex SHA-256. */
   readonly sha256: string
+  /** Resolves once its bytes are on stable storage; wherever it was moved to meanwhile. */
+  sync(): Promise<void>
   /** Says that the file was moved away: nothing is left to delete. */
   used(): void
 }
@@ -29,49 +34,55 @@ export interface StageOptions {
 }
 
 /**
- * Receives `source` into a new file of `folder` in one pass: limit, hash, write, sync. Nothing is left behind when that
- * fails. A source that breaks off ends with its own error. A file that need not last (because it is read once, at once, and kept
- * elsewhere) stays in the page cache, without a sync.
+ * Receives `source` into a new file of `folder` in one pass: limit, hash, write. Nothing is left behind when that
+ * fails. A source that breaks off ends with its own error. A file that is only `passing` (because it is read once, at once, and
+ * kept elsewhere) stays in the page cache.
  */
 export async function stage(
   folder: string,
   source: AsyncIterable<Uint8Array>,
   options: StageOptions,
-  lifetime: Lifetime = { lasting: true },
+  { passing = false }: Lifetime = {},
 ): Promise<StagedFile> {
   const path = join(folder, randomBytes(16).toString('hex'))
-  const file = await create(path, options, lifetime)
+  const file = await create(path, options, passing)
   try {
     const { size, sha256 } = await receive(file, source, options)
-    return new Staged(path, size, sha256)
+    return new Staged(path, file, { size, sha256 })
   } catch (error) {
     // A folder that cannot be written to may not let go of it either: then a later start sweeps it.
+    file.close()
     await unlink(path).catch(() => {})
     throw error
-  } finally {
-    file.close()
   }
 }
 
 interface Lifetime {
-  readonly lasting: boolean
+  readonly passing?: boolean
 }
 
-function create(path: string, { expectedBytes, growing }: StageOptions, { lasting }: Lifetime): Promise<NewFile> {
-  if (growing) return createWatchedFile(path, growing, { synced: lasting })
-  return lasting ? createFile(path, expectedBytes) : createPassingFile(path, expectedBytes)
+function create(path: string, { expectedBytes, growing }: StageOptions, passing: boolean): Promise<NewFile> {
+  if (growing) return createWatchedFile(path, growing, { passing })
+  return passing ? createPassingFile(path, expectedBytes) : createFile(path, expectedBytes)
 }
 
 class Staged implements StagedFile {
   readonly path: string
   readonly size: number
   readonly sha256: string
+  readonly #file: NewFile
   #left = true
+  #open = true
 
-  constructor(path: string, size: number, sha256: string) {
+  constructor(path: string, file: NewFile, { size, sha256 }: Pick<StagedFile, 'size' | 'sha256'>) {
     this.path = path
     this.size = size
     this.sha256 = sha256
+    this.#file = file
+  }
+
+  sync(): Promise<void> {
+    return this.#file.sync()
   }
 
   used(): void {
@@ -79,6 +90,8 @@ class Staged implements StagedFile {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#open) this.#file.close()
+    this.#open = false
     // What cannot be deleted is swept by a later start; it must not hide how the upload ended.
     if (this.#left) await unlink(this.path).catch(() => {})
     this.#left = false

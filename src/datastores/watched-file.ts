@@ -15,20 +15,14 @@ const buffers = new BufferPool(WRITTEN_AT_ONCE, 32)
 export async function createWatchedFile(
   path: string,
   growth: Growth,
-  { synced }: { readonly synced: boolean },
+  { passing }: { readonly passing: boolean },
 ): Promise<NewFile> {
-  const file = await open(path, 'wx+', synced ? 0o640 : 0o600)
+  const file = await open(path, 'wx+', passing ? 0o600 : 0o640)
   const shared = new SharedFile(file.fd, 0, () => closeLater(file))
   shared.users++
-  const watched = new WatchedFile(file, growth, { synced, closed: () => shared.release() })
+  const watched = new WatchedFile(file, growth, () => shared.release())
   growth.began(shared, watched)
   return watched
-}
-
-interface WatchedFileOptions {
-  readonly synced: boolean
-  /** Called when nothing is going to be written any more. Its readers may still have use for it. */
-  readonly closed: () => void
 }
 
 /**
@@ -38,7 +32,7 @@ interface WatchedFileOptions {
 class WatchedFile implements NewFile, Recent {
   readonly #file: FileHandle
   readonly #growth: Growth
-  readonly #options: WatchedFileOptions
+  readonly #closed: () => void
   /** Absent until something comes: many wait for servers that do not answer. */
   #filling: Buffer | undefined
   #filled = 0
@@ -50,10 +44,11 @@ class WatchedFile implements NewFile, Recent {
   #writing: Promise<void> | undefined
   #failure: { readonly error: unknown } | undefined
 
-  constructor(file: FileHandle, growth: Growth, options: WatchedFileOptions) {
+  /** `closed` is called when we have no use for the file any more. Its readers may still have. */
+  constructor(file: FileHandle, growth: Growth, closed: () => void) {
     this.#file = file
     this.#growth = growth
-    this.#options = options
+    this.#closed = closed
   }
 
   async write(chunk: Uint8Array): Promise<void> {
@@ -73,7 +68,11 @@ class WatchedFile implements NewFile, Recent {
     if (this.#filled > 0) await this.#turnOver()
     await this.#writing
     this.#throwFailure()
-    if (this.#options.synced) await this.#file.datasync()
+    this.#letGo()
+  }
+
+  sync(): Promise<void> {
+    return this.#file.datasync()
   }
 
   get from(): number {
@@ -98,12 +97,14 @@ class WatchedFile implements NewFile, Recent {
     await this.#writing
     // Of a file that broke off, readers may go on with what is in memory only, until they are told.
     if (this.#filled === 0 && !this.#failure) this.#letGo()
-    this.#options.closed()
+    this.#closed()
   }
 
   #letGo(): void {
     this.#growth.forget()
     for (const buffer of [this.#filling, this.#before]) if (buffer) buffers.giveBack(buffer)
+    this.#filling = undefined
+    this.#before = undefined
   }
 
   /** Begins to write what has been collected, once what was before is in the file; goes on in the other buffer. */

@@ -1,3 +1,4 @@
+import { access, constants } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { sql } from '#kysely'
 import { Availability, type OnAvailability } from '../lib/availability.ts'
@@ -69,7 +70,19 @@ export async function openDatabase(
   } catch (cause) {
     if (cause instanceof ConfigError) throw cause
     const which = options.postgres ? 'PostgreSQL (database.postgres)' : `${options.sqlite} (database.sqlite)`
-    throw new ConfigError([`cannot use the database ${which}: ${messagesOf(cause).join(': ')}`], { cause })
+    throw new ConfigError([`cannot use the database ${which}: ${messagesOf(cause).join(': ')}`], {
+      cause,
+      mayPass: true,
+    })
+  }
+}
+
+/** SQLite itself only says that it cannot open a file, or that the database is read-only, once it is written to. */
+async function expectWritable(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    await access(path, constants.W_OK).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error
+    })
   }
 }
 
@@ -88,6 +101,7 @@ function tryOnce(db: OpenedDatabase, availability: Availability): () => Promise<
 
 async function openSqlite(path: string, role: 'server' | 'tool', availability: Availability): Promise<OpenedDatabase> {
   await makeLastingFolder(dirname(path), 0o700)
+  await expectWritable([dirname(path), path, ...(role === 'server' ? [`${path}.lock`] : [])])
   await using closing = new AsyncDisposableStack()
   if (role === 'server') closing.use(lockForServer(path))
   await migrateSqlite(path)

@@ -177,13 +177,14 @@ export async function countExported(db: Queryable, exportId: string): Promise<Re
   return new Map(rows.map(({ leftOut, count }) => [leftOut, count]))
 }
 
-/** Which parts of an export hold something that is quarantined by now, or was when it was deleted. */
-export async function quarantinedParts(db: Queryable, exportId: string): Promise<ReadonlySet<number>> {
-  const rows = await quarantinedIn(db, exportId)
-    .select('export_media.part as part')
-    .groupBy('export_media.part')
-    .execute()
-  return new Set(rows.map(({ part }) => part))
+/** Whether a part of an export holds something that is quarantined by now, or was when it was deleted. */
+export async function isQuarantinedPart(db: Queryable, exportId: string, part: number): Promise<boolean> {
+  const found = await quarantinedIn(db, exportId)
+    .select('export_media.number')
+    .where('export_media.part', '=', part)
+    .limit(1)
+    .executeTakeFirst()
+  return found !== undefined
 }
 
 /** Those of some media of an export that are quarantined by now, or were when they were deleted: their numbers. */

@@ -31,20 +31,6 @@ export const objectsAfterHash = compiled((db, from: { after: string; limit: numb
   db.selectFrom('objects').select(KNOWN).where('sha256', '>', from.after).orderBy('sha256').limit(from.limit),
 )
 
-/** Every datastore that a row names, configured or not. */
-export async function datastoresInUse(db: Queryable): Promise<string[]> {
-  const found: string[] = []
-  for (let after = ''; ;) {
-    const [next] = await datastoreAfter(db, { after })
-    if (!next) return found
-    found.push((after = next.datastore))
-  }
-}
-
-const datastoreAfter = compiled((db, { after }: { after: string }) =>
-  db.selectFrom('objects').select('datastore').where('datastore', '>', after).orderBy('datastore').limit(1),
-)
-
 /** Some of the names of some content, and its kind of media, for people to recognise what is lost. */
 export const namesOf = compiled((db, of: { sha256: string; limit: number }) =>
   db

@@ -13,7 +13,7 @@ export interface QuarantineChange extends MediaName {
 }
 
 /** The place before the first change, as with Synapse. */
-export const START_OF_CHANGES = 1
+const START_OF_CHANGES = 1
 /** Rows a statement, with four values each: far from what any database takes. */
 const AT_ONCE = 1000
 

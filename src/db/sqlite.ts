@@ -128,8 +128,11 @@ function nameRow(names: readonly string[], values: readonly unknown[]): Record<s
 export function lockForServer(path: string): Disposable {
   const lock = lockFile(`${path}.lock`)
   if (lock) return lock
-  throw new ConfigError([
-    `another Cellarium server uses ${path}: stop it, or give each instance the same PostgreSQL database ` +
-      '(database.postgres) to run several',
-  ])
+  throw new ConfigError(
+    [
+      `another Cellarium server uses ${path}: stop it, or give each instance the same PostgreSQL database ` +
+        '(database.postgres) to run several',
+    ],
+    { mayPass: true },
+  )
 }

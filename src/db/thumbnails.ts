@@ -96,34 +96,49 @@ export const commitThumbnail = unit(
     if (!source) return { outcome: 'source_gone' }
     const object = await settleObject(tx, thumbnail.object, thumbnail.createdAt)
     if (!object) return { outcome: 'object_gone' }
-    const [before] = await countedThumbnails(tx, { sha256s: [thumbnail.sourceSha256], only: thumbnail })
-    const made = {
-      sha256: object.sha256,
-      content_type: thumbnail.contentType,
-      created_at: thumbnail.createdAt,
-      accessed_at: null,
-      made_for: before?.madeFor ?? thumbnail.madeFor,
+    const [before] = await countedThumbnail(tx, thumbnail)
+    const { sourceSha256, width, height, method, variant, contentType, createdAt: at } = thumbnail
+    const now = {
+      sourceSha256,
+      width,
+      height,
+      method,
+      variant,
+      madeFor: before?.madeFor ?? thumbnail.madeFor,
+      ...object,
     }
-    await tx
-      .insertInto('thumbnails')
-      .values({
-        source_sha256: thumbnail.sourceSha256,
-        width: thumbnail.width,
-        height: thumbnail.height,
-        method: thumbnail.method,
-        variant: thumbnail.variant,
-        ...made,
-      })
-      .onConflict((conflict) =>
-        conflict.columns(['source_sha256', 'width', 'height', 'method', 'variant']).doUpdateSet(made),
-      )
-      .execute()
-    const { sourceSha256, width, height, method, variant, createdAt: at } = thumbnail
-    const now = { sourceSha256, width, height, method, variant, madeFor: made.made_for, ...object }
+    await putThumbnail(tx, { ...now, contentType, at })
     await countThumbnails(tx, { made: [now], gone: before ? [before] : [], at })
     if (before && before.sha256 !== object.sha256) await deleteUnusedObject(tx, before.sha256, at)
     return { outcome: 'stored', object }
   },
+)
+
+const putThumbnail = compiled(
+  (tx, made: ThumbnailKey & Pick<CommittedThumbnail, 'contentType' | 'madeFor'> & { sha256: string; at: number }) =>
+    tx
+      .insertInto('thumbnails')
+      .values({
+        source_sha256: made.sourceSha256,
+        width: made.width,
+        height: made.height,
+        method: made.method,
+        variant: made.variant,
+        sha256: made.sha256,
+        content_type: made.contentType,
+        created_at: made.at,
+        accessed_at: null,
+        made_for: made.madeFor,
+      })
+      .onConflict((conflict) =>
+        conflict.columns(['source_sha256', 'width', 'height', 'method', 'variant']).doUpdateSet((is) => ({
+          sha256: is.ref('excluded.sha256'),
+          content_type: is.ref('excluded.content_type'),
+          created_at: is.ref('excluded.created_at'),
+          accessed_at: is.ref('excluded.accessed_at'),
+          made_for: is.ref('excluded.made_for'),
+        })),
+      ),
 )
 
 /** A stored thumbnail as `info` lists it. */
@@ -228,7 +243,7 @@ export const expireThumbnail = unit(
   async (tx, { before, at, ...key }: ThumbnailKey & { before: number; at: number }): Promise<ExpiredThumbnail> => {
     // The content first, as commits and deletions do it, so that neither waits for the other for ever.
     await lockObject(tx, { sha256: key.sourceSha256 })
-    const counted = await countedThumbnails(tx, { sha256s: [key.sourceSha256], only: key })
+    const counted = await countedThumbnail(tx, key)
     const [removed] = await deleteIfUnused(tx, { ...key, before })
     if (!removed) return { removed: false, unused: undefined }
     await countThumbnails(tx, { made: [], gone: counted, at })
@@ -256,26 +271,28 @@ interface CountedThumbnail extends ThumbnailKey {
   readonly madeFor: string | null
 }
 
-/** Those made of some contents, or `only` one of them. */
-async function countedThumbnails(
-  tx: Queryable,
-  { sha256s, only }: { readonly sha256s: readonly string[]; readonly only?: ThumbnailKey },
-): Promise<CountedThumbnail[]> {
-  return await tx
+const counting = (tx: Queryable) =>
+  tx
     .selectFrom('thumbnails')
     .innerJoin('objects', 'objects.sha256', 'thumbnails.sha256')
     .select(['source_sha256 as sourceSha256', 'width', 'height', 'method', 'variant', 'made_for as madeFor'])
     .select(['objects.sha256 as sha256', 'objects.size as size'])
+
+/** One, if it is there. */
+const countedThumbnail = compiled((tx, key: ThumbnailKey) =>
+  counting(tx)
+    .where('source_sha256', '=', key.sourceSha256)
+    .where('width', '=', key.width)
+    .where('height', '=', key.height)
+    .where('method', '=', key.method)
+    .where('variant', '=', key.variant),
+)
+
+/** Those made of some contents. */
+const countedThumbnails = (tx: Queryable, sha256s: readonly string[]): Promise<CountedThumbnail[]> =>
+  counting(tx)
     .where(isAnyOf(tx, 'source_sha256', sha256s))
-    .$if(only !== undefined, (query) =>
-      query
-        .where('width', '=', only?.width ?? 0)
-        .where('height', '=', only?.height ?? 0)
-        .where('method', '=', only?.method ?? '')
-        .where('variant', '=', only?.variant ?? ''),
-    )
     .execute()
-}
 
 async function countThumbnails(
   tx: Queryable,
@@ -297,7 +314,7 @@ export const thumbnailsOfServer = (server: string): string => `thumbnails:${serv
 
 /** Deletes all thumbnails of some contents, and gives their objects' hashes: whether anything else refers to them is not looked at. */
 export async function deleteThumbnailsOf(tx: Queryable, sha256s: readonly string[], at: number): Promise<string[]> {
-  const gone = await countedThumbnails(tx, { sha256s })
+  const gone = await countedThumbnails(tx, sha256s)
   if (gone.length === 0) return []
   await tx
     .deleteFrom('thumbnails')

@@ -11,7 +11,7 @@ export interface UploaderDay {
   readonly files: number
 }
 
-export const EVER = -1
+const EVER = -1
 export const DAY_MS = 24 * 3600 * 1000
 
 /** The subject of differences that go to `uploader_days` instead of the totals. User ids may have spaces, the others have none. */

@@ -135,6 +135,7 @@ export class MediaFolder implements AsyncDisposable {
       return { problem: 'damaged', details: `${staged.size} bytes, SHA-256 ${staged.sha256}` }
     }
     await this.#own(staged.path, 0o666)
+    await staged.sync()
     await rename(staged.path, target)
     staged.used()
     await syncFolder(dirname(target))

@@ -22,3 +22,6 @@ function readWish(wish: string): readonly [type: string, quality: number] {
   if (quality === undefined) return [type, 1]
   return [type, /^q=(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/.test(quality) ? Number(quality.slice(2)) : 0]
 }
+
+/** Whether a browser asks because somebody opened an address: then it names HTML first of all, as programs do not. */
+export const asksForPage = (accept: string | undefined): boolean => accept?.startsWith('text/html') ?? false

@@ -61,9 +61,13 @@ export interface MixedAnswer {
 /** A page for people. */
 export interface PageAnswer {
   readonly kind: 'page'
+  /** 200, if not given. */
+  readonly status?: number
   readonly html: string
   /** Its `Content-Security-Policy`, in place of that which all other answers have. */
   readonly policy: string
+  /** Further headers, name and value in turn. */
+  readonly headers?: readonly string[]
 }
 
 export type Answer = JsonAnswer | PageAnswer | FileAnswer | GrowingAnswer | MixedAnswer

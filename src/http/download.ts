@@ -5,7 +5,16 @@ import { Refused } from '../lib/errors.ts'
 import { mediaAccessed } from '../lib/events.ts'
 import { USER_AGENT } from '../matrix/client.ts'
 import { isMediaId, isServerName } from '../matrix/ids.ts'
-import { findOrFetch, linkTo, openObject, refuseIfChanged, refuseLost, type Wanted, whole } from '../media/download.ts'
+import {
+  findOrFetch,
+  linkTo,
+  openObject,
+  refuseIfChanged,
+  refuseLost,
+  type Wanted,
+  type Watched,
+  whole,
+} from '../media/download.ts'
 import type { Answer, FileAnswer } from './answers.ts'
 import { identifyIfPossible, isRepositoryAdmin } from './auth.ts'
 import type { Call } from './call.ts'
@@ -68,7 +77,7 @@ function fileAnswer(parts: HttpParts, call: Call, link: ReturnType<typeof linkFo
 }
 
 /** Looks at the record again once any media have changed: from before it is found the first time. */
-export function watching(parts: HttpParts, asked: Wanted): NonNullable<FileAnswer['mayStill']> {
+export function watching(parts: HttpParts, asked: Watched): NonNullable<FileAnswer['mayStill']> {
   const isStill = parts.records.watch()
   return () => (isStill() ? undefined : refuseIfChanged(parts, asked))
 }

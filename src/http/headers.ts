@@ -58,7 +58,7 @@ const TEXT_TYPES: ReadonlySet<string> = new Set([
 ])
 
 /** The type to answer with: the uploaded one, with `charset=UTF-8` where it is bare text. Source: MSC2701. */
-export function servedType(contentType: string): string {
+function servedType(contentType: string): string {
   return TEXT_TYPES.has(contentType) ? `${contentType}; charset=UTF-8` : contentType
 }
 

@@ -7,6 +7,7 @@ import { VERSION } from '../lib/version.ts'
 import { userIdOf } from '../matrix/caller.ts'
 import { largestUpload, quotaFor } from '../media/quota.ts'
 import { identicon as draw } from '../thumbnails/identicon.ts'
+import { asksForPage } from './accept.ts'
 import { type Answer, json, openBuffer } from './answers.ts'
 import type { Call } from './call.ts'
 import type { HttpParts } from './parts.ts'
@@ -40,6 +41,12 @@ function withoutZeros(numbers: Readonly<Record<string, number>>): Record<string,
 /** `GET version` of this program, in MMR's shape. */
 export async function version(): Promise<Answer> {
   return json({ Version: VERSION, GitCommit: 'unknown', unstable_features: {}, server: 'Cellarium' })
+}
+
+/** `GET /`: a page for whoever opens the server's address in a browser. Ours. To programs nothing is there, as in MMR. */
+export async function welcome(_parts: HttpParts, { request }: Call): Promise<Answer> {
+  if (!asksForPage(request.headers.accept)) throw new Refused('unrecognized', 'Unrecognized request')
+  return (await import('./pages.ts')).welcomePage()
 }
 
 const SIDE = { default: 96, least: 96, most: 512 }

@@ -46,7 +46,7 @@ test('a port that is taken is said so, with the option to change', async () => {
   await using listener = await startMetricsListener(LOOPBACK, openMetrics({ version: '1' }))
   const second = startMetricsListener({ ...LOOPBACK, port: listener.port }, openMetrics({ version: '1' }))
   await expect(second).rejects.toThrow(
-    `metrics: cannot listen on 127.0.0.1 port ${listener.port}: another program uses this port; stop it or set metrics.port`,
+    `cannot listen on 127.0.0.1:${listener.port} (metrics.bindAddress, metrics.port): something else listens there`,
   )
 })
 

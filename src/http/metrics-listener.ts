@@ -6,6 +6,7 @@ import type { Family } from '../lib/counts.ts'
 import { ConfigError } from '../lib/errors.ts'
 import { http } from '../lib/node-http.ts'
 import type { Exposition } from '../lib/metrics-exposition.ts'
+import { whyNotListening } from './listening.ts'
 
 const PATHS = ['/metrics', '/_media/metrics']
 
@@ -56,18 +57,11 @@ async function listen(server: Server, { bindAddress, port }: MetricsListenerOpti
   try {
     await listening
   } catch (error) {
-    throw new ConfigError([`metrics: cannot listen on ${bindAddress} port ${port}: ${why(error)}`])
+    const where = `${bindAddress}:${port} (metrics.bindAddress, metrics.port)`
+    throw new ConfigError([`cannot listen on ${where}: ${whyNotListening(error)}`], { cause: error, mayPass: true })
   }
   const address = server.address()
   return typeof address === 'object' && address ? address.port : port
-}
-
-function why(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  if (code === 'EADDRINUSE') return 'another program uses this port; stop it or set metrics.port to a free one'
-  if (code === 'EACCES') return 'this user may not use this port; set metrics.port to one above 1023'
-  if (code === 'EADDRNOTAVAIL') return 'this machine does not have this address; see metrics.bindAddress'
-  return String(error)
 }
 
 async function close(server: Server): Promise<void> {

@@ -17,14 +17,14 @@ export function respond(call: Call, answer: Answer, connection: readonly string[
 }
 
 /** Pages are few and small. Theirs is a policy of its own: the usual one forbids forms. */
-async function sendPage(
+export async function sendPage(
   { response, turn }: Pick<Call, 'response' | 'turn'>,
-  { html, policy }: PageAnswer,
+  { status = 200, html, policy, headers = [] }: PageAnswer,
   connection: readonly string[],
 ): Promise<void> {
   const body = Buffer.from(html)
   await turn.wait()
-  response.writeHead(200, [
+  response.writeHead(status, [
     ...connection,
     ...withPolicy(policy),
     'Content-Type',
@@ -33,6 +33,7 @@ async function sendPage(
     String(body.length),
     'Cache-Control',
     'no-store',
+    ...headers,
   ])
   response.end(body)
 }

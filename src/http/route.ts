@@ -17,6 +17,8 @@ export interface Route {
   readonly description?: Description
   /** Which limits of `rateLimit` do not count here: any, or that on requests of one address to one path. */
   readonly limits?: 'none' | 'caller only'
+  /** People open it in a browser: where it is refused, a browser gets a page in place of JSON. */
+  readonly forPeople?: true
   /** Answers whatever the Host is, also one that is not configured. */
   readonly anyHost?: true
 }

@@ -147,6 +147,14 @@ export const routes: readonly Route[] = [
     handler: information.version,
   },
   {
+    action: 'welcome',
+    methods: GET_HEAD,
+    paths: ['/'],
+    who: 'anyone',
+    handler: information.welcome,
+    anyHost: true,
+  },
+  {
     action: 'healthz',
     methods: GET_HEAD,
     paths: ['/healthz'],

@@ -7,14 +7,16 @@ import { adminRefused } from '../lib/administration-events.ts'
 import { http } from '../lib/node-http.ts'
 import { internalError, requestFinished, requestStarted, requestTurnedAway, unknownHost } from '../lib/events.ts'
 import { userIdOf } from '../matrix/caller.ts'
+import { asksForPage } from './accept.ts'
 import { authenticate, isKnownToBeExempt, signedFor } from './auth.ts'
 import { Call } from './call.ts'
 import { bringNamed } from './bring-named.ts'
 import { clientAddress } from './client-address.ts'
 import { errorAnswer, isUnforeseen, unreadableMessage } from './errors.ts'
+import { whyNotListening } from './listening.ts'
 import type { HttpParts } from './parts.ts'
 import { Queries } from './queries.ts'
-import { respond, sendJson, sendOptions } from './respond.ts'
+import { respond, sendJson, sendOptions, sendPage } from './respond.ts'
 import { makeRouter, type Match, type Router } from './router.ts'
 import type { Route } from './route.ts'
 import { routes } from './routes.ts'
@@ -82,8 +84,8 @@ async function listen(server: Server, { bindAddress, port }: HttpOptions): Promi
   try {
     await promise
   } catch (cause) {
-    const why = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE' ? 'something else listens there' : String(cause)
-    throw new ConfigError([`cannot listen on ${bindAddress}:${port} (repo.bindAddress, repo.port): ${why}`], { cause })
+    const where = `${bindAddress}:${port} (repo.bindAddress, repo.port)`
+    throw new ConfigError([`cannot listen on ${where}: ${whyNotListening(cause)}`], { cause, mayPass: true })
   }
 }
 
@@ -228,7 +230,11 @@ class FrontDoor {
       response.destroy()
       return
     }
-    await sendJson({ request, response, turn: this.#turn }, errorAnswer(error), this.#connectionHeaders(exchange))
+    const answer = errorAnswer(error)
+    const to = { request, response, turn: this.#turn }
+    if (!isForPeople(exchange)) return await sendJson(to, answer, this.#connectionHeaders(exchange))
+    const { refusalPage } = await import('./pages.ts')
+    await sendPage(to, refusalPage(answer), this.#connectionHeaders(exchange))
   }
 
   /** Described routes are those of the administration. */
@@ -261,6 +267,9 @@ class FrontDoor {
     requestTurnedAway(this.#parts.events, { ...exchange.line(), host: exchange.request.headers.host ?? '' })
   }
 }
+
+const isForPeople = ({ match, request }: Exchange) =>
+  match?.route.forPeople === true && asksForPage(request.headers.accept)
 
 const isForbidden = (error: unknown) => error instanceof Refused && error.reason === 'forbidden'
 

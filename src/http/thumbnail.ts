@@ -87,7 +87,7 @@ async function answerThumbnail(
     fileName: null,
     mayStill,
     ...passingOn(record, (present) => link(made, present)),
-    atHand: () => parts.cache.get(made)?.bytes,
+    atHand: () => made.bytes ?? parts.cache.get(made)?.bytes,
     open: (part) => openThumbnail({ ...parts, opening: fromCache(parts) }, call, { media: record, asked, made }, part),
     openRangeBytes: 0,
   }

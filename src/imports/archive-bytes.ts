@@ -1,28 +1,21 @@
 import { type ArchiveEntry, readEntries } from '../archives/read.ts'
 import type { Datastore } from '../datastores/datastore.ts'
-import { formatMxc } from '../matrix/ids.ts'
-import type { ArchiveFile, ArchivePlan, PlannedMedia } from './archive-plan.ts'
+import type { ArchiveFile, ArchivePlan } from './archive-plan.ts'
 import { readWhole } from './bucket-bytes.ts'
 import type { ByteSource, FoundBytes } from './bytes.ts'
-
-/** Where the bytes of each media of an archive are, by its name. */
-export type PlannedByName = ReadonlyMap<string, PlannedMedia>
-
-export const plannedByName = (plan: ArchivePlan): PlannedByName =>
-  new Map(plan.media.map((planned) => [formatMxc(planned.media), planned]))
 
 /**
  * The files in an archive. Records that come in the order of the archive are read in one pass; one that was passed already, such as the
  * second of two names with one file, is looked for from the beginning again. For one worker.
  */
-export function archiveBytes(byName: PlannedByName): ByteSource & AsyncDisposable {
+export function archiveBytes({ index, files }: Pick<ArchivePlan, 'index' | 'files'>): ByteSource & AsyncDisposable {
   let open: OpenArchive | undefined
   return {
     name: 'the archive',
     async find(record) {
-      const planned = byName.get(formatMxc(record))
-      if (!planned?.file) return undefined
-      const { file, media } = planned
+      const media = index.find(record)
+      const file = files[media?.part ?? -1]
+      if (!media || !file) return undefined
       for (const isFresh of [false, true]) {
         if (isFresh || open?.file !== file) {
           await open?.close()
@@ -74,12 +67,12 @@ type Bucket = Pick<Datastore, 'id' | 'uri' | 'open' | 'sizeOf'>
  * Objects of our own buckets that an archive names by `s3_url`, for those whose bytes are not in it. Only with a hash, so that nobody
  * gets at other objects by writing a manifest; buckets that are not configured are nobody we talk to.
  */
-export function s3UrlBytes(byName: PlannedByName, datastores: Iterable<Bucket>): ByteSource {
+export function s3UrlBytes({ index }: Pick<ArchivePlan, 'index'>, datastores: Iterable<Bucket>): ByteSource {
   const buckets = [...datastores].filter(({ uri }) => uri.startsWith('s3://'))
   return {
     name: 'the bucket of its s3_url',
     async find(record) {
-      const media = byName.get(formatMxc(record))?.media
+      const media = index.find(record)
       if (!media?.sha256 || media.s3Url === '') return undefined
       const place = bucketAndKey(media.s3Url)
       const bucket = place && buckets.find(({ uri }) => uri === place.uri)

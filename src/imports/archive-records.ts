@@ -1,8 +1,10 @@
+import { setImmediate } from 'node:timers/promises'
+import type { IndexedMedia, IndexPlace } from '../db/archive-index.ts'
 import { bareFileName } from '../lib/file-name.ts'
 import { mediaTypeOf } from '../lib/media-type.ts'
 import { isUserId, serverOf } from '../matrix/ids.ts'
-import type { ArchivePlan, PlannedMedia } from './archive-plan.ts'
-import type { ImportedRecord, Passed, RecordSource } from './records.ts'
+import type { ArchivePlan } from './archive-plan.ts'
+import type { ImportedRecord, Passed, RecordSource, SourceRow } from './records.ts'
 
 export interface ArchiveOwners {
   /** Whether a server is a homeserver of ours. */
@@ -14,27 +16,37 @@ export interface ArchiveOwners {
 }
 
 /** The records of an archive, in the order in which its bytes are read. `name`: the same each time it is imported. */
-export function archiveRecords(plan: ArchivePlan, name: string, owners: ArchiveOwners): RecordSource {
-  const wanted = plan.media.filter(({ media }) => isOf(media, owners.only))
+export function archiveRecords({ index }: ArchivePlan, name: string, owners: ArchiveOwners): RecordSource {
+  const { only } = owners
   return {
     name,
-    count: () => Promise.resolve(wanted.length),
-    page: (after, limit) => {
-      const from = after === undefined ? 0 : Number(after) + 1
-      const rows = wanted.slice(from, from + limit).map((planned, index) => ({
-        at: String(from + index),
-        ...readPlanned(planned, owners),
-      }))
-      return Promise.resolve(rows)
+    count: () => Promise.resolve(only === undefined ? index.media : index.countOf(only)),
+    async page(after, limit) {
+      for (let from = placeOf(after); ;) {
+        const { media, next } = index.page(from, limit)
+        const rows = media
+          .filter((one) => isOf(one, only))
+          .map((one): SourceRow => ({ at: `${one.place.at} ${one.place.number}`, ...readMedia(one, owners) }))
+        if (rows.length > 0 || !next) return rows
+        from = next
+        // A server has other things to do, too.
+        await setImmediate()
+      }
     },
   }
 }
 
-const isOf = ({ uploader, origin }: PlannedMedia['media'], only: string | undefined) =>
+function placeOf(after: string | undefined): IndexPlace | undefined {
+  if (after === undefined) return undefined
+  const [at = 0, number = 0] = after.split(' ').map(Number)
+  return { at, number }
+}
+
+const isOf = ({ uploader, origin }: IndexedMedia, only: string | undefined) =>
   only === undefined || only === uploader || only === origin
 
-function readPlanned(
-  { media }: PlannedMedia,
+function readMedia(
+  media: IndexedMedia,
   { isOurs, isFrozen }: ArchiveOwners,
 ): { readonly record: ImportedRecord } | { readonly passed: Passed } {
   // `@sharedsecret` is nobody of a server.

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Datastores } from '../datastores/datastores.ts'
-import { formatMxc } from '../matrix/ids.ts'
-import { archiveBytes, plannedByName, s3UrlBytes } from './archive-bytes.ts'
+import { archiveBytes, s3UrlBytes } from './archive-bytes.ts'
 import type { ArchivePlan } from './archive-plan.ts'
 import { type ArchiveOwners, archiveRecords } from './archive-records.ts'
 import type { RecordSource } from './records.ts'
@@ -19,16 +18,16 @@ export async function importArchive(
   plan: ArchivePlan,
   owners: ArchiveOwners,
 ): Promise<Tally> {
-  const byName = plannedByName(plan)
-  await using bytes = archiveBytes(byName)
-  const sources = [bytes, s3UrlBytes(byName, parts.datastores.all)]
+  await using bytes = archiveBytes(plan)
+  const sources = [bytes, s3UrlBytes(plan, parts.datastores.all)]
   // One: a tar is read from its beginning to its end.
   return await runImport({ ...parts, sources, copy: true, workers: 1 }, recordsOf(plan, owners))
 }
 
 /** Named by what is in it and in which order: a run goes on with another one's work only if both mean the same by a place. */
 export function recordsOf(plan: ArchivePlan, owners: ArchiveOwners): RecordSource {
-  const hash = createHash('sha256').update(owners.only ?? '')
-  for (const { media, file } of plan.media) hash.update(`${formatMxc(media)} ${file ? 'here' : 'not here'}\n`)
-  return archiveRecords(plan, `archive ${plan.manifest.entity} ${hash.digest('hex').slice(0, 16)}`, owners)
+  const hash = createHash('sha256')
+    .update(`${owners.only ?? ''}\n${plan.digest}`)
+    .digest('hex')
+  return archiveRecords(plan, `archive ${plan.entity} ${hash.slice(0, 16)}`, owners)
 }

@@ -61,7 +61,7 @@ export function networkRules({ section, allowedNetworks, disallowedNetworks }: N
  *
  * @throws {Error} for a text that is no address in its usual spelling
  */
-export function formsOf(address: string): readonly Bytes[] {
+function formsOf(address: string): readonly Bytes[] {
   const bytes = bytesOf(address)
   if (bytes.length === 4) return [bytes]
   if (startsWith(bytes, MAPPED)) return [bytes.slice(12)]

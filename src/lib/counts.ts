@@ -31,7 +31,7 @@ export class Count {
 }
 
 /** How many observations fell under each bound, and their sum. */
-export class Distribution {
+class Distribution {
   readonly bounds: readonly number[]
   /** One more than there are bounds: the last is for what is above all of them. Not cumulative. */
   readonly counts: number[]

@@ -122,14 +122,27 @@ export class CallerGone extends Error {
   override readonly name = 'CallerGone'
 }
 
-/** The configuration cannot be used. `problems` has one line each, with file, line and path where they are known. */
+interface ConfigErrorOptions {
+  readonly cause?: unknown
+  readonly warnings?: readonly string[]
+  readonly mayPass?: boolean
+}
+
+/**
+ * The configuration cannot be used. `problems` has one line each, with file, line and path where they are known; `warnings` what was
+ * noticed beside them. With `mayPass` the configuration may be right: what it names cannot be had at the moment.
+ */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
   readonly problems: readonly string[]
+  readonly warnings: readonly string[]
+  readonly mayPass: boolean
 
-  constructor(problems: readonly string[], options: { readonly cause?: unknown } = {}) {
-    super(problems.join('\n'), options)
+  constructor(problems: readonly string[], { cause, warnings = [], mayPass = false }: ConfigErrorOptions = {}) {
+    super(problems.join('\n'), { cause })
     this.problems = problems
+    this.warnings = warnings
+    this.mayPass = mayPass
   }
 }
 

@@ -34,3 +34,6 @@ export function inlineType(contentType: string): string | undefined {
   const type = essence.trim().toLowerCase()
   return INLINE_TYPES.has(type) ? type : undefined
 }
+
+/** Whether browsers may show it in place, and as a picture. */
+export const isPicture = (contentType: string): boolean => inlineType(contentType)?.startsWith('image/') ?? false

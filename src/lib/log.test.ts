@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
-import type { LogOptions } from './log.ts'
+import type { LogOptions, LogParts } from './log.ts'
 import { logDirectly, openLog, pinoLevel } from './log.ts'
 import type { Output } from './log-output.ts'
 
@@ -37,8 +37,8 @@ beforeEach(async () => {
 
 afterEach(() => rm(folder, { recursive: true, force: true }))
 
-function open(options: Partial<LogOptions> = {}) {
-  return openLog({ ...TEXT, ...options }, { terminal, clock: { now: () => now } })
+function open(options: Partial<LogOptions> = {}, parts: LogParts = {}) {
+  return openLog({ ...TEXT, ...options }, { terminal, clock: { now: () => now }, ...parts })
 }
 
 test('a text line has the time, level and message as MMR writes them, then the fields', () => {
@@ -60,6 +60,19 @@ test('an error is written with its message and its stack, on one line', () => {
     /^time="[^"]+" level=error msg=failed err\.type=TypeError err\.message="no such thing" err\.stack="/,
   )
   expect(terminal.last.split('\n')).toHaveLength(2)
+})
+
+test('what a cause says as well is said once', () => {
+  const cause = new Error('connection refused')
+  open().log.error({ err: new Error('asked db: connection refused', { cause }) }, 'failed')
+  expect(terminal.last).toContain('err.message="asked db: connection refused" ')
+  open().log.error({ err: new Error('asked db', { cause }) }, 'failed')
+  expect(terminal.last).toContain('err.message="asked db: connection refused" ')
+})
+
+test('stacks can be left out', () => {
+  open({}, { stacks: false }).log.error({ err: new TypeError('no such thing') }, 'failed')
+  expect(terminal.last).toMatch(/msg=failed err\.type=TypeError err\.message="no such thing"\n$/)
 })
 
 test('JSON lines have an ISO time, the level as a word and the message as msg', () => {

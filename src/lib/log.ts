@@ -3,7 +3,7 @@ import { pino } from 'pino'
 
 import type { Clock } from './clock.ts'
 import { systemClock } from './clock.ts'
-import { ConfigError } from './errors.ts'
+import { ConfigError, messagesOf } from './errors.ts'
 import { openDailyFiles } from './log-files.ts'
 import type { Output } from './log-output.ts'
 import { openOutput } from './log-output.ts'
@@ -47,6 +47,8 @@ export interface LogParts {
   readonly clock?: Clock
   /** Where the lines go that MMR writes to the terminal; standard output if not given. */
   readonly terminal?: Output
+  /** Whether errors have their stacks; they do if not given. */
+  readonly stacks?: boolean
 }
 
 export interface OpenedLog extends AsyncDisposable {
@@ -87,6 +89,7 @@ export function openLog(options: LogOptions, parts: LogParts = {}): OpenedLog {
       base: null,
       timestamp: timestamps(clock),
       formatters: { level: (label) => ({ level: label === 'warn' ? 'warning' : label }) },
+      serializers: { err: (error: unknown) => errorFields(error, parts.stacks ?? true) },
     },
     outputs,
   )
@@ -102,6 +105,13 @@ export function openLog(options: LogOptions, parts: LogParts = {}): OpenedLog {
     flushSync: () => outputs.flushSync(),
     [Symbol.asyncDispose]: () => outputs.close(),
   }
+}
+
+/** As pino's own, but what a cause repeats is said once. */
+function errorFields(error: unknown, stacks: boolean): unknown {
+  if (!(error instanceof Error)) return error
+  const { stack, ...fields } = pino.stdSerializers.err(error)
+  return { ...fields, message: messagesOf(error).join(': '), ...(stacks && { stack }) }
 }
 
 /** pino's level for one of MMR's names, in any case; throws `ConfigError` for another word. */

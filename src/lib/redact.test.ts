@@ -16,6 +16,7 @@ test.each([
   `/preview_url?url=https%3A%2F%2Fexample.org%2F%3Faccess_token%3D${SECRET}`,
   `/preview_url?url=https%253A%252F%252Fexample.org%252F%253Faccess%255Ftoken%253D${SECRET}`,
   `/upload;access_token=${SECRET}`,
+  `/upload;access_token=${SECRET}?filename=a.png`,
 ])('the token in %s is not logged', (path) => {
   expect(redactUrl(path)).not.toContain(SECRET)
   expect(redact(path)).not.toContain(SECRET)

@@ -42,9 +42,16 @@ export function redact(text: string): string {
 
 /** A request's path and query as it may be logged: the value of `access_token` replaced, in every spelling of its name. */
 export function redactUrl(path: string): string {
-  // No place for a parameter, or none for its name.
-  if (!path.includes('%') && !(path.includes('=') && /token/i.test(path))) return path
-  return path.replace(QUERY_TOKEN, `$1${HIDDEN}`)
+  return mayNameToken(path) ? path.replace(QUERY_TOKEN, `$1${HIDDEN}`) : path
+}
+
+/** Whether there is a place for a parameter, and maybe its name; of nearly all paths three looks for one character tell. */
+function mayNameToken(path: string): boolean {
+  if (path.includes('%')) return true
+  const value = path.indexOf('=')
+  if (value === -1) return false
+  const query = path.indexOf('?')
+  return query === -1 || value < query || path.includes('_', query)
 }
 
 function mayHoldSecret(text: string): boolean {

@@ -35,6 +35,8 @@ export class SharedWork<Value> {
   }
 
   #leave(key: string, running: Running<Value>): void {
+    // It has ended.
+    if (this.#running.get(key) !== running) return
     this.#forget(key, running)
     running.stop.abort(new CallerGone('everybody who wanted this has left'))
   }

@@ -32,12 +32,13 @@ export class WorkQueue {
    */
   async run<Result>(signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
     signal.throwIfAborted()
+    const { atATime, longestWaitMs } = this.#options
+    if (this.#queue.pending < atATime) return await this.#queue.add(work)
     this.#refuseIfFull()
     // The queue knows this signal only while the work waits: it would give the place of running work away at once.
     const waiting = new AbortController()
     const leave = () => waiting.abort(signal.reason)
     signal.addEventListener('abort', leave, { once: true })
-    const { longestWaitMs } = this.#options
     const giveUp = () => waiting.abort(tooMany(this.#options, this.#queue.size))
     const timer = longestWaitMs === undefined ? undefined : setTimeout(giveUp, longestWaitMs)
     const stopWaiting = () => {
@@ -66,9 +67,7 @@ export class WorkQueue {
   }
 
   #refuseIfFull(): void {
-    const { atATime, waiting } = this.#options
-    // What begins at once does not wait, even where nothing may wait.
-    if (this.#queue.size >= waiting && this.#queue.pending >= atATime) throw tooMany(this.#options, this.#queue.size)
+    if (this.#queue.size >= this.#options.waiting) throw tooMany(this.#options, this.#queue.size)
   }
 }
 

@@ -34,7 +34,28 @@ describe('a homeserver that fails backoffAt times in a row', () => {
       userId: alice.userId,
     })
     expect(held.log().trim().split('\n')).toEqual([
+      expect.stringContaining('gives no answer'),
       expect.stringContaining('left alone'),
+      expect.stringContaining('answers again'),
+    ])
+  })
+
+  test('is told in the log from its first failure on, with the address that was asked', async () => {
+    await using double = await startHomeserver()
+    await using held = heldHomeservers()
+    const hs = optionsFor(double)
+    double.addUser(alice)
+    const ask = () => held.homeservers.whoami(hs, { token: alice.token }, { address })
+    double.misbehave({ status: 502 })
+    await expect(ask()).rejects.toThrow()
+    await expect(ask()).rejects.toThrow()
+    double.recover()
+    held.wait(2000)
+    await ask()
+    expect(held.log().trim().split('\n')).toEqual([
+      expect.stringMatching(
+        /GET http:\/\/127\.0\.0\.1:\d+\/.*whoami: answered 502.*gives no answer; is its csApi right\?/,
+      ),
       expect.stringContaining('answers again'),
     ])
   })

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Agent } from 'undici'
+import { Availability } from '../lib/availability.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Refused } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
@@ -16,12 +17,18 @@ const CONNECTIONS = 64
  */
 type Purpose = 'users' | 'administrators'
 
+/** Whether a homeserver answers questions of one purpose: told at the first failure, and kept from being asked after many. */
+interface Line {
+  readonly answers: Availability
+  readonly breaker: Breaker
+}
+
 interface Connection {
   /** What kept answers depend on. */
   readonly fingerprint: string
   readonly serial: number
   readonly csApi: string
-  readonly breakers: Readonly<Record<Purpose, Breaker>>
+  readonly lines: Readonly<Record<Purpose, Line>>
 }
 
 /** The connections to all homeservers: kept alive, bounded, and paused while a homeserver keeps failing. */
@@ -45,18 +52,22 @@ export class Connections implements AsyncDisposable {
    * a row it is not asked for a while. A no is never counted.
    */
   async call(homeserver: HomeserverOptions, purpose: Purpose, call: Call): Promise<Answer> {
-    const breaker = this.#of(homeserver).breakers[purpose]
+    const { answers, breaker } = this.#of(homeserver).lines[purpose]
     this.#agent ??= openAgent()
     try {
       const parts = { dispatcher: await this.#agent, now: this.#clock.now() }
       const answer = await breaker.run(homeserver.backoffAt, () => callHomeserver(parts, homeserver, call))
+      answers.worked()
       if (answer.status !== 429) return answer
       throw unavailable(homeserver, 'gets too many requests', { retryAfterMs: answer.retryAfterMs })
     } catch (error) {
       if (error instanceof Refused) throw error
-      if (!(error instanceof BreakerOpen)) throw unavailable(homeserver, 'cannot be reached', { cause: error })
-      const { retryAfterMs } = error
-      throw unavailable(homeserver, 'has failed repeatedly and is not asked now', { cause: error, retryAfterMs })
+      if (error instanceof BreakerOpen) {
+        const { retryAfterMs } = error
+        throw unavailable(homeserver, 'has failed repeatedly and is not asked now', { cause: error, retryAfterMs })
+      }
+      answers.failed(error)
+      throw unavailable(homeserver, 'cannot be reached', { cause: error })
     }
   }
 
@@ -75,12 +86,12 @@ export class Connections implements AsyncDisposable {
     const fingerprint = this.#fingerprintOf(homeserver)
     const known = this.#byName.get(name)
     if (known?.fingerprint === fingerprint) return known
-    const breakers =
+    const lines =
       known?.csApi === csApi
-        ? known.breakers
-        : { users: this.#newBreaker(name, 'users'), administrators: this.#newBreaker(name, 'administrators') }
+        ? known.lines
+        : { users: this.#newLine(name, 'users'), administrators: this.#newLine(name, 'administrators') }
     this.#serial += 1
-    const connection = { fingerprint, serial: this.#serial, csApi, breakers }
+    const connection = { fingerprint, serial: this.#serial, csApi, lines }
     this.#byName.set(name, connection)
     return connection
   }
@@ -94,13 +105,21 @@ export class Connections implements AsyncDisposable {
     return fingerprint
   }
 
-  #newBreaker(homeserver: string, purpose: Purpose): Breaker {
+  #newLine(homeserver: string, purpose: Purpose): Line {
     const log = this.#log.child({ homeserver, purpose })
-    return new Breaker({
+    const answers = new Availability({
+      now: () => this.#clock.now(),
+      onChange: (problem) =>
+        problem === undefined
+          ? log.info('the homeserver answers again')
+          : log.warn({ err: problem }, 'the homeserver gives no answer; is its csApi right?'),
+    })
+    const breaker = new Breaker({
       clock: this.#clock,
       onOpen: (pauseMs, error) => log.warn({ pauseMs, err: error }, 'the homeserver keeps failing and is left alone'),
-      onClose: () => log.info('the homeserver answers again'),
+      onClose: () => answers.recovered(),
     })
+    return { answers, breaker }
   }
 }
 

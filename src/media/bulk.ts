@@ -36,7 +36,7 @@ export type BulkProgress = {
   readonly kept: number
 }
 
-export const BEGINNING: BulkProgress = { position: FIRST, done: 0, bytes: 0, kept: 0 }
+const BEGINNING: BulkProgress = { position: FIRST, done: 0, bytes: 0, kept: 0 }
 
 /** How many names one transaction deals with: it is over in a hundredth of a second. */
 const PAGE = { purge: 100, quarantine: 200, release: 200 } as const

@@ -59,7 +59,7 @@ export function isExempt(caller: Caller): boolean {
 }
 
 /** Whom a limit counts as one: a user, a server, else an address (of IPv6 the /64, which one customer has for itself). */
-export function payerKey({ caller, address }: Payer): string {
+function payerKey({ caller, address }: Payer): string {
   if (caller.kind === 'user') return `user ${caller.userId}`
   if (caller.kind === 'server') return `server ${caller.origin.toLowerCase()}`
   return `address ${callerBlock(address)}`

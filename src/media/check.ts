@@ -4,6 +4,7 @@ import type { Database } from '../db/connect.ts'
 import { namesOf, objectsAfterLocation, objectsAt } from '../db/object-care.ts'
 import { findObject, type KnownObject } from '../db/objects.ts'
 import type { Datastore, KeptObject } from '../datastores/datastore.ts'
+import type { Datastores } from '../datastores/datastores.ts'
 import type { Clock } from '../lib/clock.ts'
 import { isMarkedLost } from './lost.ts'
 import { BATCH, inBatches, isOld, withoutName } from './orphans.ts'
@@ -11,6 +12,7 @@ import { otherSize, verify } from './verify.ts'
 
 export interface CheckParts {
   readonly db: Pick<Database, 'read' | 'write'>
+  readonly datastores: Pick<Datastores, 'otherPlaces'>
   readonly clock: Clock
 }
 

@@ -48,6 +48,9 @@ export interface Wanted extends Mxc {
   readonly seesQuarantined?: boolean
 }
 
+/** What decides once more whether the caller may have it. */
+export type Watched = Pick<Wanted, 'origin' | 'mediaId' | 'seesQuarantined'>
+
 /** Some media that the caller may have. */
 export type Found = Fetched
 
@@ -94,7 +97,7 @@ async function allowed(
  *
  * @throws {Refused} `quarantined`, `not_found`
  */
-export async function refuseIfChanged(parts: Pick<DownloadParts, 'records'>, wanted: Wanted): Promise<void> {
+export async function refuseIfChanged(parts: Pick<DownloadParts, 'records'>, wanted: Watched): Promise<void> {
   const record = await parts.records.find(wanted.origin, wanted.mediaId)
   if (!record) throw notFound()
   if (record.quarantinedAt !== null && !wanted.seesQuarantined) throw quarantined()

@@ -1,6 +1,7 @@
 import type { Database } from '../db/connect.ts'
 import { namedLocations } from '../db/named-locations.ts'
 import type { Datastore, KeptObject } from '../datastores/datastore.ts'
+import type { Datastores } from '../datastores/datastores.ts'
 import type { Clock } from '../lib/clock.ts'
 
 /** Objects younger than this may belong to an upload that has put its bytes and not yet committed its record. */
@@ -15,18 +16,39 @@ export function isSuspicious(found: number, all: number): boolean {
 
 interface OrphanParts {
   readonly db: Pick<Database, 'read'>
+  readonly datastores: Pick<Datastores, 'otherPlaces'>
   readonly clock: Clock
 }
 
-/** Those of `listed` that no record names. */
+/** Those of `listed` that no record names, under whatever id the place where they lie is configured. */
 export async function withoutName(
-  { db }: Pick<OrphanParts, 'db'>,
+  parts: Pick<OrphanParts, 'db' | 'datastores'>,
   datastore: Datastore,
   listed: readonly KeptObject[],
 ): Promise<readonly KeptObject[]> {
   const locations = listed.map(({ location }) => location)
-  const named = await namedLocations(db.read, datastore.id, locations)
-  return listed.filter(({ location }) => !named.has(location))
+  const named = await namedLocations(parts.db.read, datastore.id, locations)
+  const unnamed = listed.filter(({ location }) => !named.has(location))
+  const namedElsewhere = await namedByOthers(parts, datastore, unnamed)
+  return unnamed.filter(({ location }) => !namedElsewhere.has(location))
+}
+
+/** Locations of objects that records name as another datastore's, because two ids stand for one folder or bucket. */
+async function namedByOthers(
+  { db, datastores }: Pick<OrphanParts, 'db' | 'datastores'>,
+  { id }: Datastore,
+  listed: readonly KeptObject[],
+): Promise<ReadonlySet<string>> {
+  const places = listed.flatMap(({ location }) =>
+    datastores.otherPlaces({ datastore: id, location }).map((other) => ({ location, other })),
+  )
+  const named = new Set<string>()
+  for (const [otherId, group] of Map.groupBy(places, ({ other }) => other.datastore)) {
+    const locations = group.map(({ other }) => other.location)
+    const found = await namedLocations(db.read, otherId, locations)
+    for (const { location, other } of group) if (found.has(other.location)) named.add(location)
+  }
+  return named
 }
 
 /** Whether an object has been there for so long that no upload can be about to name it. */

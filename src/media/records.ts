@@ -7,6 +7,8 @@ import { isMarkedLost } from './lost.ts'
 import { UpToDate, type UpToDateParts } from './up-to-date.ts'
 
 const KEPT_AT_MOST = 2000
+/** Where any size may be asked for, there is no end to them. */
+const THUMBNAILS_OF_ONE = 10
 /** Of what fits in one message between instances (PostgreSQL: 8,000 bytes). */
 const HASHES_AT_MOST = 100
 /** More is told as `all`. */
@@ -54,7 +56,8 @@ export interface RecordsParts extends UpToDateParts {
 export class Records {
   readonly #db: Pick<Database, 'read'>
   readonly #media = lastUsed<MediaRecord>(KEPT_AT_MOST)
-  readonly #thumbnails = lastUsed<Thumbnail>(KEPT_AT_MOST)
+  /** By the content that they are made of, then by what was asked for: both texts are at hand and need not be put together. */
+  readonly #thumbnails = lastUsed<Map<string, ThumbnailRecord>>(KEPT_AT_MOST)
   readonly #upToDate: UpToDate
 
   constructor(parts: RecordsParts) {
@@ -87,14 +90,14 @@ export class Records {
     const isStill = this.#upToDate.watch()
     const record = await findThumbnail(this.#db.read, key)
     if (record && !isMarkedLost(record) && isStill()) {
-      this.#thumbnails.set(`${key.sourceSha256} ${label}`, { source: key.sourceSha256, record })
+      this.#keepThumbnail(key.sourceSha256, label, record)
     }
     return record
   }
 
   /** The same, if it is kept: without waiting for anything. */
   keptThumbnail(sourceSha256: string, label: string): ThumbnailRecord | undefined {
-    return this.#upToDate.mayUse() ? this.#thumbnails.get(`${sourceSha256} ${label}`)?.record : undefined
+    return this.#upToDate.mayUse() ? this.#thumbnails.get(sourceSha256)?.get(label) : undefined
   }
 
   /** Gives what tells, later, whether no change of any media was announced since, so that what was found meanwhile still holds. */
@@ -107,9 +110,16 @@ export class Records {
     if (changed.kind === 'all') return this.#clear()
     const gone = new Set(changed.sha256s)
     for (const [name, record] of this.#media.entries()) if (gone.has(record.sha256)) this.#media.delete(name)
-    for (const [name, { source, record }] of this.#thumbnails.entries()) {
-      if (gone.has(source) || gone.has(record.sha256)) this.#thumbnails.delete(name)
+    for (const [source, records] of this.#thumbnails.entries()) {
+      const isGone = gone.has(source) || records.values().some(({ sha256 }) => gone.has(sha256))
+      if (isGone) this.#thumbnails.delete(source)
     }
+  }
+
+  #keepThumbnail(source: string, label: string, record: ThumbnailRecord): void {
+    const kept = this.#thumbnails.get(source)
+    if (kept && kept.size < THUMBNAILS_OF_ONE) kept.set(label, record)
+    else this.#thumbnails.set(source, new Map([[label, record]]))
   }
 
   #clear(): void {
@@ -127,9 +137,4 @@ export function labelOf({
   orElse = [],
 }: Omit<WantedThumbnail, 'sourceSha256'>): string {
   return `${width}x${height} ${method} ${[variant, ...orElse].join()}`
-}
-
-interface Thumbnail {
-  readonly source: string
-  readonly record: ThumbnailRecord
 }

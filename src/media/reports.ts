@@ -13,7 +13,7 @@ export interface ReportParts extends ModerationParts {
   readonly newToken: () => string
 }
 
-export const BY_ADMINISTRATORS = 'administrator'
+const BY_ADMINISTRATORS = 'administrator'
 
 /**
  * Puts media into the queue, for administrators to look at.

@@ -1,6 +1,7 @@
 import type { Database } from '../db/connect.ts'
 import { noteProgress, progressOf } from '../db/progress.ts'
 import type { Datastore, KeptObject } from '../datastores/datastore.ts'
+import type { Datastores } from '../datastores/datastores.ts'
 import type { Clock } from '../lib/clock.ts'
 import { objectsSwept } from '../lib/background-events.ts'
 import type { EventParts } from '../lib/events.ts'
@@ -8,6 +9,7 @@ import { dropOrphans, inBatches, isOld, isSuspicious, ORPHANS_KEPT_MS, withoutNa
 
 export interface SweepParts {
   readonly db: Pick<Database, 'read' | 'write'>
+  readonly datastores: Pick<Datastores, 'otherPlaces'>
   readonly clock: Clock
   readonly events: Pick<EventParts, 'log' | 'metrics'>
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { readHtml } from '../../test/support/read-html.ts'
 import { jsonLd } from './json-ld.ts'
-import { readHtml } from './page.ts'
 import type { Draft } from './preview.ts'
 
 const url = new URL('https://example.org/news/today')

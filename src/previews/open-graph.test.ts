@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { readHtml } from '../../test/support/read-html.ts'
 import { openGraph } from './open-graph.ts'
-import { readHtml } from './page.ts'
 import type { Draft } from './preview.ts'
 
 const url = new URL('https://example.org/news/today')

@@ -2,9 +2,10 @@ import { Buffer } from 'node:buffer'
 import { Readable } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { readHtml } from '../../test/support/read-html.ts'
 import { CHARSET_BYTES } from './charset.ts'
 import type { Facts } from './facts.ts'
-import { readHtml, readPage, readText } from './page.ts'
+import { readPage, readText } from './page.ts'
 
 const url = new URL('https://example.org/news/today')
 const read = (html: string): Facts => readHtml(html, url)

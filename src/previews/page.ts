@@ -32,15 +32,6 @@ export async function readPage(source: Pick<Source, 'url' | 'contentType' | 'cha
   return reader.end()
 }
 
-/** The facts of a piece of HTML that is there already. */
-export function readHtml(html: string, url: URL): Facts {
-  const reader = new PageReader(url)
-  const markup = new Markup(reader, { xml: false })
-  for (let at = 0; at < html.length; at += PIECE) markup.write(html.slice(at, at + PIECE))
-  markup.end()
-  return reader.end()
-}
-
 /** The bytes of a page: first as many as are searched for its charset, then as they come, with a break after each `PIECE`. */
 async function* piecesOf(body: Readable): AsyncGenerator<Buffer> {
   let begin: Buffer | undefined = Buffer.alloc(0)

@@ -84,7 +84,7 @@ export async function fetchPicture(
  *
  * @throws Refused `too_large`, `not_thumbnailable`, or `limited`
  */
-export async function receivePicture(
+async function receivePicture(
   parts: Pick<PictureParts, 'stage' | 'lookAt'>,
   options: PictureOptions,
   source: AsyncIterable<Uint8Array>,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { readHtml } from './page.ts'
+import { readHtml } from '../../test/support/read-html.ts'
 import { plainHtml } from './plain-html.ts'
 import type { Draft } from './preview.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { readHtml } from '../../test/support/read-html.ts'
 import { mergeDrafts } from './drafts.ts'
-import { readHtml } from './page.ts'
 import { previewPage } from './previewers.ts'
 
 const url = new URL('https://example.org/news/today')

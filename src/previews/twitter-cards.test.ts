@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { readHtml } from './page.ts'
+import { readHtml } from '../../test/support/read-html.ts'
 import { previewPage } from './previewers.ts'
 import { twitterCards } from './twitter-cards.ts'
 

@@ -18,16 +18,19 @@ export const idOf = ({ params }: Pick<Task, 'params'>) => textOf(params['import_
 export interface Coming {
   /** How many files were looked at. */
   readonly looked: number
-  /** How many of the manifest's media were found in them. */
+  /** How many of the manifest's media were found in them; of files that came since all were last compared with it, how many they have. */
   readonly found: number
   /** Which of them has the manifest, counted from 1; 0: none. */
   readonly manifest: number
+  /** How many files with media have to come at least before it is worth the while to compare all again. */
+  readonly lacking: number
 }
 
 export const comingOf = ({ progress }: Pick<Task, 'progress'>): Coming => ({
   looked: Number(progress['looked'] ?? 0),
   found: Number(progress['found'] ?? 0),
   manifest: Number(progress['manifest'] ?? 0),
+  lacking: Number(progress['lacking'] ?? 0),
 })
 
 /** Imports that wait for their next file are not worked on. Apart from the work itself, which servers load when there is some. */

@@ -1,7 +1,14 @@
-import type { Manifest } from '../archives/manifest.ts'
+import { join } from 'node:path'
 import type { Snapshot } from '../config/snapshot.ts'
 import { endArchiveImport, findArchiveImport, uploadedParts } from '../db/archive-imports.ts'
-import { type ArchiveFile, type ArchivePlan, filesIn, manifestIn, planArchive } from '../imports/archive-plan.ts'
+import {
+  type ArchiveFile,
+  type ArchivePlan,
+  countEntries,
+  manifestIn,
+  planArchive,
+  type Reading,
+} from '../imports/archive-plan.ts'
 import { type ArchiveImportParts, importArchive } from '../imports/archive.ts'
 import { readWhole } from '../imports/bucket-bytes.ts'
 import { problemsIn } from '../imports/tally.ts'
@@ -35,23 +42,24 @@ async function goOn(parts: ImportTaskParts, task: RunningTask, importId: string)
   if (!found) return 'the files of this import are gone: upload them again'
   const files = await filesOf(parts, importId)
   const isOver = found.closedAt !== null || found.touchedAt < clock.now() - PATIENCE_MS
-  const plan = await planOrWait(comingOf(task), files, isOver)
-  if (plan === 'no manifest') return 'none of the files has a manifest.json: that of the archive is in its last file'
-  if ('looked' in plan) {
-    await task.save({ ...plan })
+  const { signal } = task
+  const temporary = join(parts.config().main.repo.dataPath, 'staging')
+  const planned = await planOrWait({ files, isOver, before: comingOf(task), temporary, signal })
+  if (planned === 'no manifest') return 'none of the files has a manifest.json: that of the archive is in its last file'
+  if ('looked' in planned) {
+    await task.save({ ...planned })
     return undefined
   }
-  const { manifest } = plan
+  using plan = planned
   const { homeservers } = parts.config()
   const named = (name: string) => homeservers.find((homeserver) => isSameServer(homeserver.name, name))
-  const homeserver = named(serverOfEntity(manifest.entity)) ?? homeservers[0]
+  const homeserver = named(serverOfEntity(plan.entity)) ?? homeservers[0]
   if (!homeserver) return 'no homeserver is configured'
   const owners = {
     isOurs: (name: string) => named(name) !== undefined,
     isFrozen: (name: string) => (named(name) ?? homeserver).freezeUnauthenticatedMedia,
     only: undefined,
   }
-  const { signal } = task
   const tally = await importArchive({ ...parts, homeserver, signal, onProgress: () => {} }, plan, owners)
   const { rows, bytes, outcomes } = tally
   await task.save({ rows, bytes, ...outcomes, unnamed_files: plan.unnamed })
@@ -59,35 +67,37 @@ async function goOn(parts: ImportTaskParts, task: RunningTask, importId: string)
   return problems === 0 ? '' : `${problems} of ${rows} media could not be imported; \`progress\` says why`
 }
 
+interface Waiting extends Reading {
+  readonly before: Coming
+  readonly files: readonly ArchiveFile[]
+  /** No more files come. */
+  readonly isOver: boolean
+}
+
 /** What is to be imported; or how far the archive has come, while more of it may come. */
-async function planOrWait(
-  before: Coming,
-  files: readonly ArchiveFile[],
-  isOver: boolean,
-): Promise<ArchivePlan | Coming | 'no manifest'> {
-  const isIn = await manifestIn(notLookedAt(before, files))
-  const coming = { looked: files.length, found: 0, manifest: isIn ? files.indexOf(isIn.file) + 1 : 0 }
-  if (!isIn) return isOver ? 'no manifest' : coming
-  const { manifest } = isIn
-  const wanted = isOver ? 0 : manifest.media.length
-  const found = isOver ? 0 : await look(before, manifest, files)
-  if (found < wanted) return { ...coming, found }
-  const plan = await planArchive(manifest, files)
-  // A file that came twice was counted twice.
-  return filesIn(plan) < wanted ? { ...coming, found: filesIn(plan) } : plan
+async function planOrWait(waiting: Waiting): Promise<ArchivePlan | Coming | 'no manifest'> {
+  const { before, files, isOver, signal } = waiting
+  const counted = isOver || before.manifest === 0 ? undefined : await countNew(before, files, signal)
+  if (counted && counted.lacking > 0) return counted
+  const manifest = await manifestIn(notLookedAt(before, files), waiting)
+  if (!manifest) return isOver ? 'no manifest' : { looked: files.length, found: 0, manifest: 0, lacking: 0 }
+  const plan = await planArchive(manifest, files, signal)
+  const { found, lacking } = plan.index
+  if (isOver || lacking === 0) return plan
+  plan[Symbol.dispose]()
+  return { looked: files.length, found, manifest: files.indexOf(manifest.file) + 1, lacking }
+}
+
+/** Files that came since are only counted, as long as some have to be lacking: a large manifest takes a minute to be read. */
+async function countNew(before: Coming, files: readonly ArchiveFile[], signal: AbortSignal): Promise<Coming> {
+  let came = 0
+  for (const file of files.slice(before.looked)) came += await countEntries(file, signal)
+  return { ...before, looked: files.length, found: before.found + came, lacking: before.lacking - came }
 }
 
 /** Where the manifest may be. Each file is looked through once for it, however many come. */
 const notLookedAt = ({ looked, manifest }: Coming, files: readonly ArchiveFile[]): readonly ArchiveFile[] =>
   manifest > 0 ? files.slice(manifest - 1, manifest) : files.slice(looked)
-
-/** How many of the manifest's media are in the files. Each is looked through once for them. */
-async function look({ looked, found }: Coming, manifest: Manifest, files: readonly ArchiveFile[]): Promise<number> {
-  // Files that came before the manifest could not be compared with it.
-  const isFirst = found === 0
-  const matching = filesIn(await planArchive(manifest, isFirst ? files : files.slice(looked)))
-  return isFirst ? matching : found + matching
-}
 
 async function filesOf({ db, datastores }: ImportTaskParts, importId: string): Promise<readonly ArchiveFile[]> {
   const uploaded = await uploadedParts(db.read, importId)

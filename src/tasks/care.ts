@@ -10,7 +10,7 @@ const MINUTE_MS = 60_000
 const DAY_MS = 24 * 60 * MINUTE_MS
 
 export interface CareJobParts extends CareParts {
-  readonly datastores: Pick<Datastores, 'all' | 'get'>
+  readonly datastores: Pick<Datastores, 'all' | 'get' | 'otherPlaces'>
 }
 
 /** What keeps records and stored objects in agreement, each once among all instances. */

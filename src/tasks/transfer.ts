@@ -225,7 +225,7 @@ function failureMessage({ failed, failures, moved }: TransferProgress): string {
   if (failed === 0) return ''
   const named = failures.slice(0, NAMED_IN_MESSAGE).map(({ sha256, error }) => `${sha256}: ${error}`)
   const more = failed > named.length ? `; and ${failed - named.length} more` : ''
-  return `${moved} objects moved, ${failed} left where they are: ${named.join('; ')}${more}`
+  return `${moved} ${moved === 1 ? 'object' : 'objects'} moved, ${failed} left where they are: ${named.join('; ')}${more}`
 }
 
 function messageOf(error: unknown): string {

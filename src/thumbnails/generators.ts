@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises'
+import { statSync } from 'node:fs'
 import { Refused } from '../lib/errors.ts'
 import { blurhashOf } from './blurhash.ts'
 import { apng } from './generators/apng.ts'
@@ -34,7 +34,7 @@ export function prepareGenerators(): void {
  * @throws Refused `too_large` (bytes or pixels), `not_thumbnailable` (type unknown, not enabled, or damaged).
  */
 export async function generateThumbnail(job: ThumbnailJob, timeLimitMs: number, outside: Outside): Promise<Generated> {
-  await checkBytes(job)
+  checkBytes(job)
   const contentType = await sniff(job.source)
   if (!contentType) {
     throw new Refused('not_thumbnailable', 'Cannot make a thumbnail: this file is of no type known to have one')
@@ -45,8 +45,8 @@ export async function generateThumbnail(job: ThumbnailJob, timeLimitMs: number, 
   return { ...generated, sourceType: contentType, ...blurhash, ...pdq }
 }
 
-async function checkBytes({ source, limits }: ThumbnailJob): Promise<void> {
-  const { size } = await stat(source)
+function checkBytes({ source, limits }: ThumbnailJob): void {
+  const { size } = statSync(source)
   if (limits.maxSourceBytes > 0 && size > limits.maxSourceBytes) {
     throw new Refused(
       'too_large',

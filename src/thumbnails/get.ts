@@ -15,7 +15,7 @@ import { isMarkedLost } from '../media/lost.ts'
 import { type ObjectParts, storeObject } from '../media/objects.ts'
 import type { Records } from '../media/records.ts'
 import type { AnimationType, Generated, StillType } from './job.ts'
-import type { ThumbnailMaking } from './once.ts'
+import type { GotThumbnail, ThumbnailMaking } from './once.ts'
 import type { ThumbnailPool } from './pool.ts'
 import { type AskedThumbnail, type Plan, planFor } from './plan.ts'
 import { decodeStored } from './source.ts'
@@ -46,7 +46,7 @@ export async function getThumbnail(
   media: MediaRecord,
   asked: AskedThumbnail,
   gone?: StoredObject,
-): Promise<ThumbnailRecord> {
+): Promise<GotThumbnail> {
   const options = ctx.homeserver.thumbnails
   const plan = planFor(options, asked, media.size)
   // A lost one is made anew, and takes the lost one's place.
@@ -130,7 +130,7 @@ async function make(
   media: MediaRecord,
   making: Making,
   signal: AbortSignal,
-): Promise<ThumbnailRecord> {
+): Promise<GotThumbnail> {
   const began = parts.clock.now()
   const target = join(parts.scratch, randomUUID())
   using cleanUp = new DisposableStack()
@@ -188,24 +188,26 @@ async function store(
   key: NewKey,
   generated: Generated,
   target: string,
-): Promise<ThumbnailRecord> {
+): Promise<GotThumbnail> {
   const datastore = await chooseDatastore(parts, 'thumbnails', ctx.homeserver.datastores)
-  await using staged = await datastore.stage(bytesOf(target, generated), { maxBytes: 0 })
+  const bytes = smallBytes(target, generated)
+  const source = bytes ? inOnePiece(bytes) : createReadStream(target)
+  await using staged = await datastore.stage(source, { maxBytes: 0, expectedBytes: bytes?.length })
   const { contentType } = generated
   const result = await storeObject(parts, staged, { datastore, contentType }, (object) =>
     commit(parts, key, generated, object),
   )
-  return recordOf(parts, key, result, generated)
+  const record = recordOf(parts, key, result, generated)
+  return bytes ? { ...record, bytes } : record
 }
 
 /** Nearly all are small, and were written a moment ago: reading one takes less than the ways to another thread and back. */
-function bytesOf(target: string, generated: Generated): AsyncIterable<Uint8Array> {
-  const isSmall = generated.kind === 'thumbnail' && generated.bytes <= SMALL_BYTES
-  return isSmall ? inOnePiece(target) : createReadStream(target)
+function smallBytes(target: string, generated: Generated): Buffer | undefined {
+  return generated.kind === 'thumbnail' && generated.bytes <= SMALL_BYTES ? readFileSync(target) : undefined
 }
 
-async function* inOnePiece(path: string): AsyncGenerator<Uint8Array> {
-  yield readFileSync(path)
+async function* inOnePiece(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
 }
 
 /** The original is its own thumbnail; that is written down too, so that it is not decoded again to find out. */

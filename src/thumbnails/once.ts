@@ -25,13 +25,18 @@ export interface MakingOptions {
   readonly leaseMs?: number
 }
 
+/** A thumbnail, with its bytes where they are few and it was made just now: nobody has to read them again. */
+export interface GotThumbnail extends ThumbnailRecord {
+  readonly bytes?: Buffer
+}
+
 /** A thumbnail that is not there. */
 export interface Missing {
   /** Stands for it and for the options that it is made under: who has the same may share. */
   readonly work: string
   /** Looks whether it is stored by now. */
-  readonly find: () => Promise<ThumbnailRecord | undefined>
-  readonly make: (signal: AbortSignal) => Promise<ThumbnailRecord>
+  readonly find: () => Promise<GotThumbnail | undefined>
+  readonly make: (signal: AbortSignal) => Promise<GotThumbnail>
 }
 
 const LEASE_MS = 10_000
@@ -51,7 +56,7 @@ export class ThumbnailMaking {
   readonly #parts: MakingParts
   readonly #options: MakingOptions
   readonly #queue: WorkQueue
-  readonly #underWay = new SharedWork<ThumbnailRecord>()
+  readonly #underWay = new SharedWork<GotThumbnail>()
 
   constructor(parts: MakingParts, options: MakingOptions) {
     this.#parts = parts
@@ -66,14 +71,17 @@ export class ThumbnailMaking {
    * @throws Refused what `make` is refused, here or at the other instance; `limited` when too many wait, or this one for too long
    * @throws {CallerGone} once `signal` aborts
    */
-  async once(missing: Missing, signal: AbortSignal): Promise<ThumbnailRecord> {
+  async once(missing: Missing, signal: AbortSignal): Promise<GotThumbnail> {
     return await this.#underWay.run(missing.work, signal, (all) => this.#take(missing, all))
   }
 
-  async #take(missing: Missing, signal: AbortSignal): Promise<ThumbnailRecord> {
+  async #take(missing: Missing, signal: AbortSignal): Promise<GotThumbnail> {
+    if (this.#parts.db.engine === 'sqlite') {
+      return await this.#queue.run(signal, () => missing.make(signal))
+    }
     const lease = nameOf(missing.work)
     for (let attempt = 1; ; attempt++) {
-      const isAlone = this.#parts.db.engine === 'sqlite' || attempt > WAITS
+      const isAlone = attempt > WAITS
       const taken = await this.#queue.run(signal, () =>
         isAlone ? makeNow(missing, signal) : this.#makeUnder(lease, missing, signal),
       )
@@ -84,7 +92,7 @@ export class ThumbnailMaking {
   }
 
   /** Who loses the lease in the middle waits for whoever has it now, as all others do. */
-  async #makeUnder(lease: string, missing: Missing, signal: AbortSignal): Promise<Leased<ThumbnailRecord>> {
+  async #makeUnder(lease: string, missing: Missing, signal: AbortSignal): Promise<Leased<GotThumbnail>> {
     try {
       const options = { ms: this.#options.leaseMs ?? LEASE_MS, signal }
       return await withLease(this.#parts, lease, options, (_, held) => this.#makeAndTell(lease, missing, held))
@@ -94,7 +102,7 @@ export class ThumbnailMaking {
     }
   }
 
-  async #makeAndTell(lease: string, { find, make }: Missing, signal: AbortSignal): Promise<ThumbnailRecord> {
+  async #makeAndTell(lease: string, { find, make }: Missing, signal: AbortSignal): Promise<GotThumbnail> {
     // Others may have had the lease until a moment ago.
     const made = await find()
     if (made) return made
@@ -115,7 +123,7 @@ export class ThumbnailMaking {
   }
 
   /** What another instance makes, once it is stored; undefined when that one is not at it any more. */
-  async #waitForOther(lease: string, { find }: Missing, signal: AbortSignal): Promise<ThumbnailRecord | undefined> {
+  async #waitForOther(lease: string, { find }: Missing, signal: AbortSignal): Promise<GotThumbnail | undefined> {
     const { db, notifier } = this.#parts
     const { longestWaitMs } = this.#options
     let refused: Outcome['refused']
@@ -155,7 +163,7 @@ function readOutcome(message: string): Outcome | undefined {
   return refused && !LASTING.includes(refused.reason) ? undefined : outcome
 }
 
-async function makeNow({ make }: Missing, signal: AbortSignal): Promise<Leased<ThumbnailRecord>> {
+async function makeNow({ make }: Missing, signal: AbortSignal): Promise<Leased<GotThumbnail>> {
   return { outcome: 'done', result: await make(signal) }
 }
 

@@ -100,8 +100,7 @@ export class WorkerProcess {
   async run(job: ThumbnailJob, signal: AbortSignal): Promise<Generated> {
     signal.throwIfAborted()
     const { jobTimeoutMs: timeLimitMs, memoryLimitBytes, programs } = this.#options
-    const tooLong = new Refused('not_thumbnailable', `Cannot make a thumbnail: it takes longer than ${timeLimitMs} ms`)
-    const timers = [setTimeout(() => this.#giveUp(tooLong), timeLimitMs)]
+    const timers = [setTimeout(() => this.#giveUp(tooLong(timeLimitMs)), timeLimitMs)]
     const leave = () => timers.push(setTimeout(() => this.#end(toError(signal.reason)), graceMs))
     signal.addEventListener('abort', leave, { once: true })
     try {
@@ -244,6 +243,10 @@ function killGroup(child: ChildProcess): void {
     // It has ended by itself in the meantime.
     if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
   }
+}
+
+function tooLong(ms: number): Refused {
+  return new Refused('not_thumbnailable', `Cannot make a thumbnail: it takes longer than ${ms} ms`)
 }
 
 function toError(reason: unknown): Error {

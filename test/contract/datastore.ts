@@ -295,8 +295,10 @@ export function datastoreContract(title: string, open: () => Promise<DatastoreUn
 
     test('exactly maxBytes are taken; one byte more is refused and leaves nothing', async () => {
       await using under = await open()
-      await using exact = await under.datastore.stage(chunksOf(randomBytes(1000), 300), { maxBytes: 1000 })
-      expect(exact.size).toBe(1000)
+      {
+        await using exact = await under.datastore.stage(chunksOf(randomBytes(1000), 300), { maxBytes: 1000 })
+        expect(exact.size).toBe(1000)
+      }
       const before = await under.kept()
       await expect(under.datastore.stage(chunksOf(randomBytes(1001), 300), { maxBytes: 1000 })).rejects.toMatchObject({
         reason: 'too_large',

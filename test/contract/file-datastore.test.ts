@@ -57,6 +57,14 @@ describe('Objects as files', () => {
     expect((await stat(join(under.path, location, '..'))).mode & 0o777).toBe(0o750 & ~umask)
   })
 
+  test('never lie beside the folders: what is there is somebody else’s, and not listed', async () => {
+    await using under = await openFolder()
+    const location = await put(under.datastore, Buffer.from('hello'))
+    for (const name of ['cellarium.sqlite', 'media-repo.yaml']) await writeFile(join(under.path, name), 'not an object')
+    const listed = await Array.fromAsync(under.datastore.list())
+    expect(listed.map((object) => object.location)).toEqual([location])
+  })
+
   test('that MMR wrote are read where they are', async () => {
     await using under = await openFolder()
     const location = 'ab/cd/ef0123456789abcdefghijklmnopqrstuvwxyz-_idv2fmt'
@@ -148,8 +156,7 @@ describe('What is put is on disk', () => {
     await mkdir(join(under.path, '2030/03/04'), { recursive: true })
     const synced = await recordSyncs(under.path)
     const location = await put(under.datastore, Buffer.from('x'))
-    const folders = ['2030/03/04', '2030/03', '2030', '', folderOf(location)]
-    expect(synced.filter((path) => !path.startsWith('.staging'))).toEqual(folders)
+    expect(synced).toEqual(['2030/03/04', '2030/03', '2030', '', location, folderOf(location)])
   })
 
   test('a datastore in a folder that is not there yet makes it, and syncs what it made', async () => {
@@ -212,7 +219,7 @@ describe('What is put is on disk', () => {
     )
   })
 
-  test('a disk that is full while receiving leaves no file and no handle', async () => {
+  test('a disk that turns out to be full when it is synced leaves no file and no handle', async () => {
     await using under = await openFolder()
     const prototype = await handlePrototype(under.path)
     vi.spyOn(prototype, 'datasync').mockRejectedValueOnce(Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' }))

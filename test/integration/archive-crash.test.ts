@@ -146,11 +146,16 @@ test('gdpr_export and gdpr_import', PATIENT, async () => {
   expect(await readdir(destination), 'nothing but the archive is left').toHaveLength(names.length)
   const files = [...parts, 'export-manifest.tgz'].map((name) => readFile(join(destination, name)))
   await expectAll(await Promise.all(files))
+  const whole = run('gdpr_export', [...of(here), '-entity', '127.0.0.1', '-destination', join(folder.path, 'whole')])
+  const [{ count } = {}] = sql(here, 'SELECT count(*) AS count FROM media')
+  expect((await runProgram({ command: whole })).split('\n')).toContain(`${String(count)} media`)
 
   await using empty = await temporaryFolder()
   await empty.write('cellarium.yaml', JSON.stringify({ ...config, repo: { dataPath: join(empty.path, 'data') } }))
   const importing = run('gdpr_import', [...of(empty), '-directory', destination])
   for (let kill = 0; kill < KILLS; kill++) await killAfter(importing, 400 + random.below(900))
+  const temporary: string[] = await readdir(join(empty.path, 'data', 'staging')).catch(() => [])
+  expect(temporary, 'nothing is left of what they noted on the way').toEqual([])
   expect(await runProgram({ command: importing })).toContain('All MXC URIs have been imported.')
   const rows = 'SELECT media_id, sha256, created_at, uploader, upload_name, content_type FROM media ORDER BY media_id'
   expect(sql(empty, rows)).toEqual(sql(here, rows))

@@ -74,6 +74,12 @@ async function archiveOf(
   return await tarOf([{ name: 'manifest.json' }, Buffer.from(JSON.stringify(manifest))], ...files)
 }
 
+/** Two members of one name, which `JSON.parse` would make one of. */
+async function namingTwice(): Promise<Buffer> {
+  const text = (await filesIn(await archiveOf([one(0), one(1)]))).get('manifest.json')?.toString() ?? ''
+  return await tarOf([{ name: 'manifest.json' }, Buffer.from(text.replaceAll(ids[1] ?? '', ids[0] ?? ''))])
+}
+
 let ids: string[]
 let bodies: Buffer[]
 beforeEach(() => {
@@ -85,6 +91,16 @@ const one = (index: number, more: object = {}) => ({
   body: bodies[index] ?? Buffer.alloc(0),
   ...more,
 })
+/** A file of an archive with the files of these. */
+const part = (...of: number[]) => tarOf(...of.map((n) => [{ name: `example.org__${ids[n]}` }, bodies[n]] as const))
+async function taskIsAt(taskId: number, progress: object): Promise<void> {
+  const text = JSON.stringify(progress)
+  await eventually(() => to.sql('SELECT progress FROM tasks WHERE id = ?', taskId)[0]?.['progress'] === text)
+}
+
+const addTo = async (importId: string, body: Buffer) =>
+  await to.ask(`${BASE}/import/${importId}/part`, { method: 'POST', token: ADMIN.token, body })
+
 const stateOf = (id: string | undefined) =>
   to.sql('SELECT sha256, created_at, quarantined_at IS NOT NULL AS blocked FROM media WHERE media_id = ?', id ?? '')[0]
 
@@ -133,7 +149,7 @@ describe('An import', () => {
     await eventually(
       () =>
         to.sql('SELECT progress FROM tasks WHERE id = ?', first.taskId)[0]?.['progress'] ===
-        '{"looked":1,"found":1,"manifest":1}',
+        '{"looked":1,"found":1,"manifest":1,"lacking":1}',
     )
     expect(await importInto(to, [whole])).toMatchObject({ error_message: '' })
     expect(stateOf(ids[2])).toBeUndefined()
@@ -156,26 +172,50 @@ describe('An import', () => {
     const others = await Promise.all([0, 1].map((n) => tarOf([{ name: `example.org__${ids[n]}` }, bodies[n]])))
     const [first = Buffer.alloc(0), second = Buffer.alloc(0)] = others
     const { importId, taskId } = await uploadArchive(to, [await tarOf([{ name: 'index.html' }])], ADMIN.token)
-    const isAt = async (progress: object) => {
-      const text = JSON.stringify(progress)
-      await eventually(() => to.sql('SELECT progress FROM tasks WHERE id = ?', taskId)[0]?.['progress'] === text)
-    }
-    const add = async (body: Buffer) =>
-      await to.ask(`${BASE}/import/${importId}/part`, { method: 'POST', token: ADMIN.token, body })
-    await isAt({ looked: 1, found: 0, manifest: 0 })
+    const isAt = (progress: object) => taskIsAt(taskId, progress)
+    const add = (body: Buffer) => addTo(importId, body)
+    await isAt({ looked: 1, found: 0, manifest: 0, lacking: 0 })
     const [stored] = to.sql('SELECT location FROM archive_import_parts WHERE import_id = ?', importId)
     const path = (await to.files()).find((name) => name.endsWith(String(stored?.['location']))) ?? ''
     await rename(path, `${path}-away`)
     await add(first)
-    await isAt({ looked: 2, found: 0, manifest: 0 })
+    await isAt({ looked: 2, found: 0, manifest: 0, lacking: 0 })
     await rename(`${path}-away`, path)
     const manifest = await tarOf([{ name: 'manifest.json' }, (await filesIn(whole)).get('manifest.json')])
     await add(manifest)
-    await isAt({ looked: 3, found: 1, manifest: 3 })
+    await isAt({ looked: 3, found: 1, manifest: 3, lacking: 1 })
     await add(first)
-    await isAt({ looked: 4, found: 1, manifest: 3 })
+    await isAt({ looked: 4, found: 1, manifest: 3, lacking: 1 })
     await add(second)
     expect(await ended(to, taskId, ADMIN.token)).toMatchObject({ error_message: '', progress: { copied: 2 } })
+  })
+
+  test('of which the manifest comes first counts the files that come, until there may be enough of them', async () => {
+    const manifest = (await filesIn(await archiveOf([0, 1, 2, 3].map((n) => one(n))))).get('manifest.json')
+    const { importId, taskId } = await uploadArchive(
+      to,
+      [await tarOf([{ name: 'manifest.json' }, manifest])],
+      ADMIN.token,
+    )
+    const isAt = (progress: object) => taskIsAt(taskId, progress)
+    const add = (body: Buffer) => addTo(importId, body)
+    await isAt({ looked: 1, found: 0, manifest: 1, lacking: 4 })
+    // It is not asked again before that.
+    const [stored] = to.sql('SELECT location FROM archive_import_parts WHERE import_id = ?', importId)
+    const path = (await to.files()).find((name) => name.endsWith(String(stored?.['location']))) ?? ''
+    await rename(path, `${path}-away`)
+    await add(await part(0, 1))
+    await isAt({ looked: 2, found: 2, manifest: 1, lacking: 2 })
+    await add(await tarOf([{ name: 'of no interest' }], [{ name: 'index.html' }]))
+    await isAt({ looked: 3, found: 3, manifest: 1, lacking: 1 })
+    await rename(`${path}-away`, path)
+    await add(await part(2))
+    await isAt({ looked: 4, found: 3, manifest: 1, lacking: 1 })
+    await add(await part(3))
+    expect(await ended(to, taskId, ADMIN.token)).toMatchObject({
+      error_message: '',
+      progress: { rows: 4, copied: 4, unnamed_files: 1 },
+    })
   })
 
   test('changes nothing about what is here, brings nothing back that was deleted, and quarantines what is quarantined', async () => {
@@ -228,6 +268,11 @@ describe('An import', () => {
       /is no file but a symlink/,
     ],
     ['no archive at all', async () => [Buffer.from('hello')], /file 1: The archive is refused/],
+    [
+      'one that names a media twice',
+      async () => [await namingTwice()],
+      /file 1: its manifest.json names mxc:\/\/example.org\/\w+ twice/,
+    ],
     ['a cut one', async () => [(await archiveOf([one(0)])).subarray(0, -30)], /unexpected end of file/],
   ]
   test.each(hostile)('keeps nothing of %s', async (_, make, message) => {

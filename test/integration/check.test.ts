@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { CheckNotes } from '../../src/db/check-notes.ts'
@@ -210,6 +210,16 @@ function suite(engine: Engine): void {
     expect(reasonsNotToRepair(unmounted.checked)).toEqual([
       expect.stringMatching(/^30 of the 30 .* is its disk mounted/),
     ])
+  })
+
+  test('finds objects beside the folders, where the oldest ones of matrix-media-repo are, by their records', async () => {
+    await using place = await openPlace(engine)
+    const { sha256, location } = await place.store()
+    await rename(join(place.folder, location), join(place.folder, '0a1b2c'))
+    await move(place, sha256, '0a1b2c')
+    const { checked, findings } = await checkAll(place, { verify: true })
+    expect(findings).toEqual([])
+    expect(checked.verified.objects).toBe(1)
   })
 
   test('ends with the error of a datastore that breaks off', async () => {

@@ -59,9 +59,19 @@ describe('A folder of files', () => {
     expect(main.uploads).toMatchObject({ maxBytes: 3, minBytes: 1, maxPending: 2, maxAgeSeconds: 1800 })
   })
 
+  test('is read without what editors leave in it, and without signing keys', async () => {
+    const { main, warnings } = await load({
+      'a.yaml': 'homeservers: [{name: example.org, csApi: "http://x"}]\nuploads: {maxBytes: 3000}',
+      'a.yaml~': 'uploads: {maxBytes: 2000}',
+      '.a.yaml.swp': 'b0VIM 9.0',
+      'example.org.signing.key': 'ed25519 a_key c2VjcmV0',
+    })
+    expect([main.uploads.maxBytes, warnings]).toEqual([3000, []])
+  })
+
   test('without any homeserver serves localhost and says so', async () => {
-    const { homeservers, warnings } = await load({ 'a.yaml': 'uploads: {maxBytes: 5}' })
-    expect(homeservers[0]).toMatchObject({ name: 'localhost', uploads: { maxBytes: 5 } })
+    const { homeservers, warnings } = await load({ 'a.yaml': 'uploads: {maxBytes: 500}' })
+    expect(homeservers[0]).toMatchObject({ name: 'localhost', uploads: { maxBytes: 500 } })
     expect(warnings).toEqual([expect.stringContaining('no homeserver is configured; serving localhost')])
   })
 })

@@ -8,7 +8,7 @@ import { recordingLog } from '../support/log.ts'
 import { pausesOf } from '../support/pauses.ts'
 
 const config = (maxBytes: number | string) =>
-  `homeservers: [{name: example.org, csApi: "http://hs"}]\nuploads: {maxBytes: ${maxBytes}}\n`
+  `homeservers: [{name: example.org, csApi: "http://hs"}]\nuploads: {minBytes: 0, maxBytes: ${maxBytes}}\n`
 
 const QUICK = { pollMs: 60_000, debounceMs: 20 }
 const POLLING = { pollMs: 30, debounceMs: 60_000 }

@@ -18,7 +18,7 @@ const CONFIG = {
 }
 
 describeWith('strace', 'What the kernel sees of an upload', () => {
-  test('everything is on disk, in this order, before the answer goes out: bytes, name, folders, record', async () => {
+  test('everything is on disk, before the answer goes out: bytes, name, folders, record', async () => {
     await using folder = await temporaryFolder()
     const traced = await traceUploads(folder.path, 2)
     const renames = traced.filter((call) => call.name.startsWith('rename') && call.text.includes('/.staging/'))
@@ -36,8 +36,8 @@ describeWith('strace', 'What the kernel sees of an upload', () => {
       const written = until(of(/write/, log)).at(-1)
       expectOneAfterTheOther([
         ['the last bytes are written', of(/write/, staged).at(-1)],
-        ['they are synced', of(/^fdatasync|^fsync/, staged)[0]],
         ['the file gets its name', rename],
+        ['its bytes are synced', of(/^fdatasync|^fsync/, object)[0]],
         ['its folder is synced', after(of(/^fsync/, dirname(object)), rename)],
         ['the record is written', after(of(/write/, log), rename)],
         ['it is written to its end', written],

@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { text as textOf } from 'node:stream/consumers'
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { findManifest, readEntries } from '../../src/archives/read.ts'
+import { readEntries } from '../../src/archives/read.ts'
+import { wholeManifest } from '../support/archives.ts'
 import { dendriteStore } from '../support/dendrite-store.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { openHomeserverDatabase } from '../support/homeserver-database.ts'
@@ -58,7 +59,7 @@ async function contentsOf(archive: string): Promise<ReadonlyMap<string, string>>
   return contents
 }
 
-const manifestOf = (archive: string) => findManifest(createReadStream(join(archive, 'export-manifest.tgz')))
+const manifestOf = (archive: string) => wholeManifest(createReadStream(join(archive, 'export-manifest.tgz')))
 
 describeWith('postgres', 'export_synapse_for_import and import_to_synapse', () => {
   test.for(['sqlite', 'postgres'] as const)('take own media from one %s to the next', PATIENT, async (engine) => {

@@ -224,26 +224,62 @@ describe('The page of an export', () => {
       'x-content-type-options': 'nosniff',
     })
     expect(headers['content-security-policy']).toMatch(
-      /^default-src 'none'; img-src 'self'; style-src 'sha256-[^']+'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'$/,
+      /^default-src 'none'; img-src 'self' data:; style-src 'sha256-[^']+'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'$/,
     )
     expect(headers['x-content-security-policy']).toBeUndefined()
     const html = body.toString()
-    expect(html).toContain('<a href="file/1">&lt;b&gt;&quot;&amp;&apos;.png</a>')
+    expect(html).toContain('<a href="file/1"><bdi>&lt;b&gt;&quot;&amp;&apos;.png</bdi></a>')
     expect(html).not.toContain('<b>')
-    expect(html).toContain('<img src="file/1" alt="" loading="lazy">')
-    expect(html, 'SVG may hold scripts').not.toContain('<img src="file/2"')
-    expect(html).toContain('<a href="part/1" download>export-part-1.tgz</a>')
+    expect(html).toContain('<img src="file/1/picture" alt="" loading="lazy">')
+    expect(html, 'SVG may hold scripts').not.toContain('<img src="file/2')
+    expect(html).toContain('<a href="part/1"><bdi>export-part-1.tgz</bdi></a>')
     expect(html).toContain('<a rel="next" href="view?from=50">')
     const shown = await app.ask(`${BASE}/export/${id}/file/1`)
     expect(shown.body).toEqual(png)
     expect(shown.headers['content-disposition']).toMatch(/^inline/)
     expect((await app.ask(`${BASE}/export/${id}/file/2`)).headers['content-disposition']).toMatch(/^attachment/)
     const second = (await app.ask(`${BASE}/export/${id}/view?from=50`)).body.toString()
-    expect(second.match(/<tr><td>/g)).toHaveLength(3)
+    expect(second.match(/<li><span/g)).toHaveLength(3)
     expect(second).toContain('href="view?from=0"')
     const deleted = await app.ask(`${BASE}/export/${id}/delete`, { method: 'POST' })
     expect(deleted.body.toString()).toContain('It is deleted.')
     await eventually(async () => (await app.ask(`${BASE}/export/${id}/view`)).status === 404)
+  })
+})
+
+describe('The pictures of an export', () => {
+  const FRANK = { token: 'syt_frank_Jw4x', userId: '@frank:example.org' }
+
+  test('are thumbnails, or the files themselves where there are none; never of other types', async () => {
+    app.homeserver.addUser(FRANK)
+    const avif = await noise({ width: 40, height: 30 }).avif().toBuffer()
+    const png = await noise({ width: 900, height: 600 }).png().toBuffer()
+    await app.upload(png, { token: FRANK.token, type: 'image/png' })
+    await app.upload(avif, { token: FRANK.token, type: 'image/avif' })
+    await app.upload('no picture', { token: FRANK.token, type: 'text/plain' })
+    await app.reload({ ...settings({}), thumbnails: { types: ['image/png'] } })
+    const id = await exported(app, FRANK.userId, ADMIN.token)
+    const pictures = await Promise.all(
+      [1, 2, 3, 4].map((number) => app.ask(`${BASE}/export/${id}/file/${number}/picture`)),
+    )
+    await app.reload(settings({}))
+    const [small, whole, none, nowhere] = pictures
+    expect(small?.headers).toMatchObject({ 'content-type': 'image/png', 'cache-control': 'private, no-store' })
+    expect((small?.body.length ?? 0) < png.length / 4).toBe(true)
+    expect(whole?.body).toEqual(avif)
+    expect([none?.status, nowhere?.status]).toEqual([400, 404])
+  })
+
+  test('are gone with the files that are lost, and are no failures of the server', async () => {
+    const media = await app.upload(await noise({ width: 50, height: 30 }).png().toBuffer(), { token: FRANK.token })
+    const id = await exported(app, FRANK.userId, ADMIN.token)
+    app.sql(
+      "UPDATE objects SET location = 'nowhere' WHERE sha256 = (SELECT sha256 FROM media WHERE media_id = ?)",
+      media.split('/')[1] ?? '',
+    )
+    for (const what of ['file/4', 'file/4/picture']) {
+      expect([what, (await app.ask(`${BASE}/export/${id}/${what}`)).status]).toEqual([what, 404])
+    }
   })
 })
 

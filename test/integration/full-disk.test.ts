@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { noise } from '../support/images.ts'
 import { type Place, startPlace } from '../support/place.ts'
 import { describeWith } from '../support/services.ts'
@@ -151,7 +151,8 @@ describeWith('mount', 'On a disk that may only be read any more', () => {
     const bytes = randomBytes(100_000)
     const { media } = await place.alice.upload(bytes)
     const before = await place.files()
-    await disk.setReadOnly(true)
+    // The server closes what it has written a moment after its answer.
+    await vi.waitFor(() => disk.setReadOnly(true), 10_000)
     for (let round = 0; round < 3; round++) expect((await upload(place, randomBytes(1000))).status).toBe(503)
     expect(await place.files()).toEqual(before)
     expect(await place.alice.download(media)).toEqual({ status: 200, body: bytes })

@@ -1,12 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, test, vi } from 'vitest'
 import { GuardedDatastore } from '../../src/datastores/guarded.ts'
+import { refuseEmptyDatastores } from '../../src/media/empty-datastores.ts'
 import { ALICE, startApp } from '../support/app.ts'
+import { openPlace } from '../support/care.ts'
 import { temporaryFolder } from '../support/folder.ts'
+import { runProgram } from '../support/processes.ts'
 import { describeWith, freshDatabase } from '../support/services.ts'
 
+const CELLARIUM = fileURLToPath(new URL('../../bin/cellarium.js', import.meta.url))
 const folder = (path: string, id: string) => ({ id, type: 'file', forKinds: ['all'], opts: { path: join(path, id) } })
 
 const problem = (id: string, objects: string, bytes: number) =>
@@ -88,5 +93,76 @@ describe('A reload', () => {
     await mkdir(join(place.path, 'now'))
     await app.reload({ datastores: [{ ...broken, opts: { path: join(place.path, 'now') } }, fine] })
     expect((await app.ask('/healthz')).json['datastores']).toEqual({ broken: 'up', fine: 'up' })
+  })
+})
+
+const config = (place: string, path: string) => ({
+  datastores: [{ id: 'main', type: 'file', forKinds: ['all'], opts: { path: join(place, path) } }],
+})
+
+describe('A folder in which nothing is that should be there, as where a disk is not mounted,', () => {
+  const EMPTY = /datastores: main \(.*elsewhere\) has none of 8 recorded objects .* is its disk mounted/
+  test('is not served with at a start, nor taken at a reload, until the objects are there', async () => {
+    await using place = await temporaryFolder()
+    {
+      await using app = await startApp({ folder: place.path, config: config(place.path, 'main') })
+      for (let number = 0; number < 8; number++) await app.upload(randomBytes(100 + number))
+      await app.reload(config(place.path, 'elsewhere'))
+      expect(app.log()).toMatch(EMPTY)
+      await app.upload(randomBytes(300))
+      expect(await readdir(join(place.path, 'elsewhere'))).toEqual(['.staging'])
+    }
+    await rename(join(place.path, 'main'), join(place.path, 'unmounted'))
+    const start = () => startApp({ folder: place.path, config: config(place.path, 'main') })
+    await expect(start()).rejects.toMatchObject({
+      mayPass: true,
+      problems: [expect.stringMatching(/has none of [89] recorded/)],
+    })
+    await rm(join(place.path, 'main'), { recursive: true })
+    await rename(join(place.path, 'unmounted'), join(place.path, 'main'))
+    await using _ = await start()
+  })
+
+  test('is served with once what is gone is marked as lost', async () => {
+    await using place = await temporaryFolder()
+    const start = () => startApp({ folder: place.path, config: config(place.path, 'main') })
+    {
+      await using app = await start()
+      for (let number = 0; number < 8; number++) await app.upload(randomBytes(100 + number))
+    }
+    await rm(join(place.path, 'main'), { recursive: true })
+    await expect(start()).rejects.toThrow('is its disk mounted')
+    const file = join(place.path, 'cellarium.json')
+    const repo = { dataPath: join(place.path, 'data') }
+    await writeFile(file, JSON.stringify({ ...config(place.path, 'main'), repo }))
+    await runProgram({
+      command: [process.execPath, CELLARIUM, 'datastores', 'check', 'main', '--repair', '--force', '--config', file],
+    })
+    await using _ = await start()
+  })
+
+  test('is served with when there is little to tell by', async () => {
+    await using place = await temporaryFolder()
+    {
+      await using app = await startApp({ folder: place.path, config: config(place.path, 'main') })
+      for (let number = 0; number < 7; number++) await app.upload(randomBytes(100 + number))
+    }
+    await rm(join(place.path, 'main'), { recursive: true })
+    await using _ = await startApp({ folder: place.path, config: config(place.path, 'main') })
+  })
+
+  test('is told from one that cannot be read: that is down, and comes back by itself', async () => {
+    await using opened = await openPlace('sqlite')
+    for (let number = 0; number < 8; number++) await opened.store()
+    const sizeOf = (answer: () => Promise<undefined>) =>
+      new Proxy(opened.datastore, { get: (of, name) => (name === 'sizeOf' ? answer : Reflect.get(of, name)) })
+    const gone = sizeOf(() => Promise.resolve(undefined))
+    await expect(refuseEmptyDatastores(opened, [gone])).rejects.toThrow('is its disk mounted')
+    await refuseEmptyDatastores(opened, [sizeOf(() => Promise.reject(new Error('EIO')))])
+    await refuseEmptyDatastores(opened, [opened.datastore])
+    // What it had is made anew.
+    const kinds = new Set(['thumbnails'])
+    const emptied = new Proxy(gone, { get: (of, name) => (name === 'kinds' ? kinds : Reflect.get(of, name)) })
+    await refuseEmptyDatastores(opened, [emptied])
   })
 })

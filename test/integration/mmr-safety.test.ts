@@ -93,6 +93,8 @@ describeWith('postgres', 'Nothing is lost between matrix-media-repo and Cellariu
     expect(await cellarium('import', 'mmr', '--finish', '--config', configFile)).toMatchObject({ code: 1 })
     const finished = await cellarium('import', 'mmr', '--finish', '--anyway', '--config', configFile)
     expect(finished).toMatchObject({ code: 0, text: expect.stringMatching(/^Finished\. 0 files/) })
+    const { text } = await cellarium('audit', '--config', configFile)
+    expect(text).toMatch(/cli:\S+ +finish_take_over +matrix-media-repo .*anyway=true/)
     await start()
     expect(await mmr.query('SELECT count(*)::int AS rows FROM public.media')).not.toEqual([{ rows: 0 }])
   }, 120_000)

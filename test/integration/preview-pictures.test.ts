@@ -84,7 +84,7 @@ describeWith('openssl', 'A picture for a preview', () => {
     parts = {
       ...fetching.parts,
       log,
-      stage: (source, options) => stage(folder.path, source, options, { lasting: false }),
+      stage: (source, options) => stage(folder.path, source, options, { passing: true }),
       lookAt: (path, options, signal) => lookAt({ thumbnailPool: pool, scratch: folder.path }, path, options, signal),
     }
     pictures.set('/a.png', sending(await (await quarters({ width: 120, height: 80 })).png().toBuffer()))

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import pg from 'pg'
 import { parse, stringify } from 'yaml'
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
@@ -11,7 +12,7 @@ import { eventually } from '../support/app.ts'
 import { type Program, runProgram, startProgram, untilReady } from '../support/processes.ts'
 import { type Server, startServer } from '../support/server.ts'
 import { temporaryFolder } from '../support/folder.ts'
-import { freePort } from '../support/services.ts'
+import { describeWith, freePort, freshDatabase } from '../support/services.ts'
 
 const SECRET = 'shared_secret_Cc5m'
 const CONFIG = {
@@ -40,11 +41,17 @@ async function uploadTo(server: Server, body: Buffer): Promise<string> {
   return uri.slice('mxc://'.length)
 }
 
+/** The superuser as anybody else: may do nothing to files but what their modes say. */
+const LIKE_OTHERS = process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-dac_override,-dac_read_search'] : []
+
 /** Runs `cellarium serve` to its end. */
 async function serveInVain(folder: string, config: unknown): Promise<{ code: number | null; text: string }> {
-  const file = join(folder, 'cellarium.yaml')
+  const file = join(await mkdtemp(join(folder, 'config-')), 'cellarium.yaml')
   await writeFile(file, typeof config === 'string' ? config : stringify(config))
-  await using program = await startProgram({ command: [process.execPath, CELLARIUM, 'serve', '-c', file], folder })
+  await using program = await startProgram({
+    command: [...LIKE_OTHERS, process.execPath, CELLARIUM, 'serve', '-c', file],
+    folder,
+  })
   const { code } = await program.ended
   return { code, text: program.lines.join('\n') }
 }
@@ -139,12 +146,12 @@ describe('A start', () => {
     expect(Date.now() - began).toBeLessThan(5000)
   })
 
-  test('on a port that is taken says so and ends with 2', async () => {
+  test('on a port that is taken says so and ends with 1, so that it is started again', async () => {
     await using server = await startServer({ config: CONFIG })
     await using folder = await temporaryFolder()
     const repo = { bindAddress: '127.0.0.1', port: server.port, dataPath: join(folder.path, 'data'), logDirectory: '-' }
     const { code, text } = await serveInVain(folder.path, { ...CONFIG, repo })
-    expect(code).toBe(2)
+    expect(code).toBe(1)
     expect(text).toContain(`cannot listen on 127.0.0.1:${server.port} (repo.bindAddress, repo.port)`)
     expect(text).not.toMatch(/^\s+at /m)
   })
@@ -168,13 +175,52 @@ describe('A start', () => {
     expect(text).not.toMatch(/^\s+at /m)
   })
 
-  test('on a database that another server uses says so and ends with 2', async () => {
+  test('on a database that another server uses says so and ends with 1', async () => {
     await using server = await startServer({ config: CONFIG })
     await using folder = await temporaryFolder()
     const repo = { port: await freePort(), dataPath: join(server.folder, 'data'), logDirectory: '-' }
     const { code, text } = await serveInVain(folder.path, { ...CONFIG, repo })
-    expect(code).toBe(2)
+    expect(code).toBe(1)
     expect(text).toContain('another Cellarium server uses')
+  })
+
+  test('while its database or a datastore cannot be had says so and ends with 1, so that it is started again', async () => {
+    await using folder = await temporaryFolder({ file: '' })
+    const unused = await freePort()
+    const path = join(folder.path, 'file', 'media')
+    const repo = { port: await freePort(), dataPath: join(folder.path, 'data'), logDirectory: '-' }
+    const [database, datastore] = await Promise.all([
+      serveInVain(folder.path, {
+        ...CONFIG,
+        repo,
+        database: { postgres: `postgres://media:hush@127.0.0.1:${unused}/media?sslmode=disable` },
+      }),
+      serveInVain(folder.path, {
+        ...CONFIG,
+        repo,
+        datastores: [{ type: 'file', id: 'main', forKinds: ['all'], opts: { path } }],
+      }),
+    ])
+    expect(database).toEqual({
+      code: 1,
+      text: expect.stringMatching(/cannot use the database PostgreSQL \(database\.postgres\): .*ECONNREFUSED/),
+    })
+    expect(datastore).toEqual({ code: 1, text: expect.stringMatching(/datastore main cannot be opened: ENOTDIR/) })
+  })
+
+  test('on a database that was made by another user says what is wrong, and ends with 1', async () => {
+    await using folder = await temporaryFolder()
+    {
+      await using server = await startServer({ folder: folder.path, config: CONFIG })
+      await uploadTo(server, randomBytes(300))
+    }
+    const database = join(folder.path, 'data', 'cellarium.sqlite')
+    await chmod(database, 0o444)
+    const repo = { port: await freePort(), dataPath: join(folder.path, 'data'), logDirectory: '-' }
+    const { code, text } = await serveInVain(folder.path, { ...CONFIG, repo })
+    expect(code).toBe(1)
+    expect(text).toContain(`cannot use the database ${database} (database.sqlite): EACCES: permission denied`)
+    expect(text).not.toMatch(/^\s+at /m)
   })
 
   test.each([
@@ -193,6 +239,28 @@ describe('A start', () => {
     await using program = await startProgram({ command: [process.execPath, CELLARIUM, '-c', '/nowhere/c.yaml'] })
     expect(await program.ended).toMatchObject({ code: 2 })
     expect(program.lines.join('\n')).toContain('/nowhere/c.yaml')
+  })
+})
+
+describeWith('postgres', 'A start on a PostgreSQL that takes no changes, as a standby,', () => {
+  test('says so and ends with 1', async () => {
+    await using database = await freshDatabase()
+    await using folder = await temporaryFolder()
+    const config = { ...CONFIG, database: { postgres: database.url } }
+    {
+      await using _ = await startServer({ folder: folder.path, config })
+    }
+    const client = new pg.Client({ connectionString: database.url })
+    await client.connect()
+    await client.query(
+      `ALTER DATABASE ${new URL(database.url).pathname.slice(1)} SET default_transaction_read_only = on`,
+    )
+    await client.end()
+    const repo = { port: await freePort(), dataPath: join(folder.path, 'data'), logDirectory: '-' }
+    const { code, text } = await serveInVain(folder.path, { ...config, repo })
+    expect(code).toBe(1)
+    expect(text).toContain('the start needs what cannot be used now: cannot execute INSERT in a read-only transaction')
+    expect(text).not.toContain('nobody foresaw')
   })
 })
 

@@ -25,7 +25,6 @@ const CORS = {
 
 describe('What is not there', () => {
   test.each([
-    '/',
     '/_matrix/media/unknown',
     '/_matrix/media/v3/unknown',
     '/_matrix/media/v2/upload',
@@ -36,6 +35,13 @@ describe('What is not there', () => {
       expect([answer.status, answer.json['errcode']]).toEqual([404, 'M_UNRECOGNIZED'])
       expect(answer.headers).toMatchObject({ ...CORS, 'content-type': 'application/json' })
     }
+  })
+
+  test('/ is a page to browsers, and nothing to programs', async () => {
+    const ofProgram = await app.ask('/', { headers: { accept: '*/*' } })
+    expect([ofProgram.status, ofProgram.json['errcode']]).toEqual([404, 'M_UNRECOGNIZED'])
+    const ofBrowser = await app.ask('/', { headers: { accept: 'text/html,*/*;q=0.8', host: 'else.example' } })
+    expect([ofBrowser.status, ofBrowser.headers['content-type']]).toEqual([200, 'text/html; charset=UTF-8'])
   })
 
   test.each([

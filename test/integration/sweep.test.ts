@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import type { Datastore, KeptObject } from '../../src/datastores/datastore.ts'
+import { withoutName } from '../../src/media/orphans.ts'
 import { sweep } from '../../src/media/sweep.ts'
 import { startStagingSweep } from '../../src/tasks/care.ts'
 import { type Engine, openPlace } from '../support/care.ts'
@@ -49,6 +50,28 @@ function suite(engine: Engine): void {
     expect(place.lines).toContainEqual(
       expect.objectContaining({ objects: 2, of: 3, msg: expect.stringContaining('datastores check') }),
     )
+  })
+
+  test('keeps what a record names under another id of the same folder, behind a link or within it too', async () => {
+    await using place = await openPlace(engine)
+    const folders = { media: place.folder, link: `${place.folder}-link`, outer: join(place.folder, '..') }
+    await symlink(folders.media, folders.link)
+    await place.datastores.configure(
+      Object.entries(folders).map(([id, path]) => ({ type: 'file', id, forKinds: ['all'], opts: { path } })),
+    )
+    const stored = await Promise.all(Array.from({ length: 3 }, () => place.store()))
+    const left = await place.putOnly()
+    place.clock.wait(3 * DAY)
+    for (const id of ['link', 'outer']) {
+      const datastore = place.datastores.get(id)
+      if (!datastore) throw new Error(`${id} is not open`)
+      const listed = await Array.fromAsync(datastore.list())
+      const names = (await withoutName(place, datastore, listed)).map(({ location }) => location)
+      expect(names.filter((location) => location.endsWith(left))).toHaveLength(1)
+      for (const { location } of stored) expect(names.filter((name) => name.endsWith(location))).toEqual([])
+    }
+    expect(await sweep(place, place.datastores.get('link') ?? place.datastore)).toBe(1)
+    for (const { location } of stored) expect(await place.datastore.sizeOf(location)).toBe(1000)
   })
 
   test('asks the datastore only for what was put since the last one, with two days to spare', async () => {

@@ -202,7 +202,7 @@ describe('A transfer', () => {
     await rm(lost ?? '')
     const task = await move.transfer()
     expect(task.progress).toMatchObject({ moved: 1, failed: 3 })
-    expect(task.error_message).toMatch(/^1 objects moved, 3 left where they are: /)
+    expect(task.error_message).toMatch(/^1 object moved, 3 left where they are: /)
     const failures = new Map(task.progress.failures.map((each) => [each.sha256, each.error]))
     const [first, second, third] = bytes.map(sha256)
     expect(failures.get(first ?? '')).toContain('they were damaged')

@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
 import { type Header, pack } from 'tar-stream'
+import type { ManifestHead, ManifestMedia } from '../../src/archives/manifest.ts'
 import { findManifest, readEntries } from '../../src/archives/read.ts'
 import { type Answered, eventually, type TestApp } from './app.ts'
 
@@ -41,6 +42,26 @@ export async function tarOf(
   return gzipSync(Buffer.concat(chunks))
 }
 
+const BLOCK = 512
+
+/** What stands before a file in a tar, without any library. */
+export function tarHeader(name: string, size: number): Buffer {
+  const header = Buffer.alloc(BLOCK)
+  header.write(name, 0)
+  header.write('0000644\0', 100)
+  header.write(`${size.toString(8).padStart(11, '0')}\0`, 124)
+  header.write('00000000000\0', 136)
+  header.write('0', 156)
+  header.write('ustar\u000000', 257)
+  header.write('        ', 148)
+  const sum = header.reduce((total, byte) => total + byte, 0)
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
+  return header
+}
+
+/** What fills a file's last block in a tar. */
+export const tarEnd = (size: number): Buffer => Buffer.alloc((BLOCK - (size % BLOCK)) % BLOCK)
+
 /** The files in a file of an archive, by name. */
 export async function filesIn(archive: Buffer): Promise<Map<string, Buffer>> {
   const found = new Map<string, Buffer>()
@@ -52,7 +73,18 @@ export async function filesIn(archive: Buffer): Promise<Map<string, Buffer>> {
   return found
 }
 
-export const manifestOf = async (archive: Buffer) => await findManifest(pieces(archive))
+export interface WholeManifest extends ManifestHead {
+  readonly media: readonly ManifestMedia[]
+}
+
+/** All of a manifest, of a file that has one. */
+export async function wholeManifest(file: AsyncIterable<Uint8Array>): Promise<WholeManifest | undefined> {
+  const media: ManifestMedia[] = []
+  const head = await findManifest(file, (some) => media.push(...some))
+  return head && { ...head, media }
+}
+
+export const manifestOf = async (archive: Buffer) => await wholeManifest(pieces(archive))
 export const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 
 /** Begins an export and waits for its end; gives its id. */

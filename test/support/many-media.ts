@@ -56,7 +56,12 @@ export interface Course {
 /** Imports them into what `configFile` says, and watches. */
 export async function watchImport({ database, mediaFolder }: Many, configFile: string): Promise<Course> {
   const from = ['--database', database, '--media-directory', mediaFolder]
-  const args = ['import', 'synapse', '-c', configFile, ...from]
+  return await watchCommand(['import', 'synapse', ...from], configFile)
+}
+
+/** Runs `cellarium` with these arguments and this configuration, and watches. */
+export async function watchCommand(command: readonly string[], configFile: string): Promise<Course> {
+  const args = [...command, '-c', configFile]
   const began = performance.now()
   await using program = await startCommand('cellarium', args, { folder: dirname(configFile) })
   const memory: number[] = []

@@ -31,6 +31,7 @@ export const SERVICES = [
   'curl',
   'prometheus',
   'promtool',
+  'browser',
 ] as const
 export type Service = (typeof SERVICES)[number]
 
@@ -62,6 +63,8 @@ export const HOW_TO_GET: Readonly<Record<Service, string>> = {
   curl: 'install curl',
   prometheus: 'install Prometheus (Debian: prometheus)',
   promtool: 'comes with Prometheus (Debian: prometheus)',
+  browser:
+    'install Chromium (Debian: chromium-headless-shell, or chromium), or set CELLARIUM_TEST_BROWSER to a browser of its kind',
   ffmpeg: 'install ffmpeg',
   pdftoppm: 'install poppler-utils',
   mount: 'run the tests on Linux as root with the right to mount (CAP_SYS_ADMIN): small disks that can be filled',
@@ -86,6 +89,7 @@ export function findService(service: Service, environment = process.env): string
   if (service === 'synadm') return findSynadm(environment)
   if (service === 'versitygw') return findVersitygw(environment)
   if (service === 'schemathesis') return findSchemathesis(environment)
+  if (service === 'browser') return findBrowser(environment)
   // What is called convert may be anything; these are its names since version 7, and before that on Debian.
   if (service === 'imagemagick') return findProgram('magick') ?? findProgram('convert-im6.q16')
   if (service === 'mount' && !mayMount()) return undefined
@@ -169,6 +173,14 @@ function findSchemathesis(environment: NodeJS.ProcessEnv): string | undefined {
   const folder = join(installedByCi(environment), `schemathesis-${SCHEMATHESIS_VERSION}`)
   // Without this file an installation was broken off, or is under way.
   return existsSync(join(folder, 'complete')) ? join(folder, 'bin', 'st') : findProgram('schemathesis')
+}
+
+function findBrowser(environment: NodeJS.ProcessEnv): string | undefined {
+  const given = environment['CELLARIUM_TEST_BROWSER']
+  if (given) return isExecutable(given) ? given : undefined
+  // The first has no windows at all: the same browser, in less space.
+  const names = ['chromium-headless-shell', 'chromium', 'google-chrome']
+  return names.map((name) => findProgram(name)).find((found) => found !== undefined)
 }
 
 function installedByCi(environment: NodeJS.ProcessEnv): string {

@@ -4,7 +4,7 @@ import type { KnownKey } from '../option.ts'
 import { anywhere, choice, complain, needed, option, text } from '../option.ts'
 import { type OptionProblem, readS3Options } from '../s3-options.ts'
 
-export const DATASTORE_KINDS = ['thumbnails', 'remote_media', 'local_media', 'archives', 'all'] as const
+const DATASTORE_KINDS = ['thumbnails', 'remote_media', 'local_media', 'archives', 'all'] as const
 
 const FILE_OPTIONS: Readonly<Record<string, KnownKey>> = {
   path: { description: 'file: the folder.' },

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promi
 import { openClient, type RedisClient, RedisRefused, type RedisTarget } from './client.ts'
 
 /** How long a command may take, in ms: what a Redis that hangs costs a request, once. */
-export const COMMAND_TIMEOUT_MS = 250
+const COMMAND_TIMEOUT_MS = 250
 const CONNECT_TIMEOUT_MS = 3000
 const FIRST_PAUSE_MS = 250
 const LONGEST_PAUSE_MS = 5000

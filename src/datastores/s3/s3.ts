@@ -78,7 +78,7 @@ class S3Datastore implements Datastore {
 
   /** The bucket makes it last: what waits here needs no sync. */
   stage(source: AsyncIterable<Uint8Array>, options: StageOptions): Promise<StagedFile> {
-    return stage(this.#parts.staging, source, options, { lasting: false })
+    return stage(this.#parts.staging, source, options, { passing: true })
   }
 
   async put(staged: StagedFile, described: ObjectDescription): Promise<string> {

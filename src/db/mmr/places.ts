@@ -21,7 +21,7 @@ export async function placesOfMmr(db: Queryable, datastore: string, locations: r
 }
 
 /** Those that were copied: whatever a record of ours names and one of MMR's does. */
-export async function notedPlaces(db: Queryable, datastore: string, locations: readonly string[]): Promise<string[]> {
+async function notedPlaces(db: Queryable, datastore: string, locations: readonly string[]): Promise<string[]> {
   if (locations.length === 0) return []
   const rows = await db
     .selectFrom('mmr_places')

@@ -19,7 +19,14 @@ export const archiveRoutes: readonly Route[] = [
     who: 'user',
     ...exports.ofServer,
   },
-  { action: 'view_export', methods: GET, paths: own('admin/export/:exportId/view'), who: 'anyone', ...view.view },
+  {
+    action: 'view_export',
+    methods: GET,
+    paths: own('admin/export/:exportId/view'),
+    who: 'anyone',
+    ...view.view,
+    forPeople: true,
+  },
   {
     action: 'get_export_metadata',
     methods: GET,
@@ -33,6 +40,7 @@ export const archiveRoutes: readonly Route[] = [
     paths: own('admin/export/:exportId/part/:part'),
     who: 'anyone',
     ...exports.part,
+    forPeople: true,
   },
   {
     action: 'download_export_file',
@@ -40,6 +48,14 @@ export const archiveRoutes: readonly Route[] = [
     paths: own('admin/export/:exportId/file/:number'),
     who: 'anyone',
     ...view.file,
+    forPeople: true,
+  },
+  {
+    action: 'download_export_picture',
+    methods: GET_HEAD,
+    paths: own('admin/export/:exportId/file/:number/picture'),
+    who: 'anyone',
+    ...view.picture,
   },
   { action: 'delete_export', methods: DELETE, paths: own('admin/export/:exportId'), who: 'anyone', ...exports.remove },
   {
@@ -48,6 +64,7 @@ export const archiveRoutes: readonly Route[] = [
     paths: own('admin/export/:exportId/delete'),
     who: 'anyone',
     ...view.removeFromPage,
+    forPeople: true,
   },
   { action: 'start_import', methods: POST, paths: own('admin/import'), who: 'repository_admin', ...imports.start },
   {

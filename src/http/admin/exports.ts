@@ -1,6 +1,6 @@
 import type { ArchivePart } from '../../db/exports.ts'
 import { exportParts } from '../../db/exports.ts'
-import { countExported, quarantinedParts } from '../../db/export-media.ts'
+import { countExported, isQuarantinedPart } from '../../db/export-media.ts'
 import { ObjectMissing } from '../../datastores/datastore.ts'
 import { Refused } from '../../lib/errors.ts'
 import { exportOf, orderDeletion, orderExport, serverOfEntity } from '../../media/exports/order.ts'
@@ -136,7 +136,7 @@ export const part = described(
     await exportOf(parts, exportId)
     const file = (await exportParts(parts.db.read, exportId)).find((one) => one.part === part)
     if (!file) throw new Refused('not_found', 'There is no such file in the export')
-    if ((await quarantinedParts(parts.db.read, exportId)).has(part)) {
+    if (await isQuarantinedPart(parts.db.read, exportId, part)) {
       throw new Refused('quarantined', 'Something in this file was quarantined since: make a new export')
     }
     return fileAnswer(parts, file)

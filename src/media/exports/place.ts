@@ -101,7 +101,7 @@ function fileOf(media: ExportedMedia): ArchivedFile {
 }
 
 /** How many media an export left out, for which reasons. */
-export async function leftOutOf(
+async function leftOutOf(
   db: Pick<Database, 'read'>,
   exportId: string,
 ): Promise<Readonly<Partial<Record<LeftOut, number>>>> {

@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest'
 import { commitMedia, findMedia } from '../../../src/db/media.ts'
 import { namedLocations } from '../../../src/db/named-locations.ts'
 import {
-  datastoresInUse,
   markDamaged,
   markIntact,
   markLost,
@@ -68,7 +67,6 @@ export function careContract(open: OpenDatabase): void {
       }
       expect(hashes).toHaveLength(24)
       expect(hashes).toEqual(hashes.toSorted())
-      expect(await datastoresInUse(db.read)).toEqual(['another', 'main'])
     })
 
     test('marks an object as lost once, and only at the place that was looked at', async () => {
