@@ -82,11 +82,11 @@ export class ArchiveIndex implements Disposable {
   private constructor(path: string) {
     this.#path = path
     this.#db = new DatabaseSync(path)
+    this.#remove()
     try {
       this.#db.exec(`PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA cache_size = -${CACHE_KIB}`)
       // Never committed, and never needed again: it begins with nothing, so that there is nothing to journal either.
       this.#db.exec(`BEGIN; ${SCHEMA}`)
-      this.#remove()
       this.#statements = statementsOn(this.#db)
     } catch (error) {
       this[Symbol.dispose]()
