@@ -11,7 +11,8 @@ export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     pool: 'forks',
-    // Most tests wait for other processes, for disks and for leases to end: with a worker for each core a third of the cores' time is idle.
+    // Most tests wait for other processes, for disks and for leases to end: with a worker
+    // for each core a third of the cores’ time is idle.
     maxWorkers: availableParallelism() + 2,
     sequence: { sequencer: LongestFirst },
     server: { deps: { external: [/\/build\//] } },
