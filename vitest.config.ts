@@ -13,7 +13,7 @@ export default defineConfig({
     pool: 'forks',
     // Most tests wait for other processes, for disks and for leases to end: with a worker
     // for each core a third of the cores’ time is idle.
-    maxWorkers: availableParallelism() + 2,
+    maxWorkers: availableParallelism() + 1,
     sequence: { sequencer: LongestFirst },
     server: { deps: { external: [/\/build\//] } },
     // Nothing is proven by being quick: busy machines take many times as long.

@@ -11,7 +11,7 @@ const NEIGHBOURS_BY_HASH = 100
 const ENOUGH = 8
 
 /**
- * Refuses to serve with a folder in which none of the objects looked for is: its disk is not mounted, or the path is another one.
+ * Refuses to serve with an empty folder, where records name objects in it: its disk is not mounted, or the path is another one.
  * What was uploaded there would be hidden once the disk is back, and downloads would be taken for lost. Objects that are marked as lost
  * do not count, so a disk that is really gone can be given up. Nor do folders for nothing but thumbnails. Buckets are not asked: they may be away at a start.
  *
@@ -43,10 +43,19 @@ async function problemOf(db: Pick<Database, 'read'>, datastore: Datastore): Prom
     )
     if (!isGone) return undefined
   }
+  if (await hasFiles(datastore)) return undefined
   return (
-    `datastores: ${datastore.id} (${datastore.uri}) has none of ${recorded.length} recorded objects that were looked for: is its disk ` +
+    `datastores: ${datastore.id} (${datastore.uri}) has none of ${recorded.length} recorded objects that were looked for, and no other file: is its disk ` +
     `mounted, is the path right? If they are lost for good: cellarium datastores check ${datastore.id} --repair --force`
   )
+}
+
+/** Then it is no mount point without its disk, whatever happened to what was looked for. */
+async function hasFiles(datastore: Datastore): Promise<boolean> {
+  const files = datastore.list()[Symbol.asyncIterator]()
+  const { done } = await files.next()
+  await files.return?.()
+  return done !== true
 }
 
 /** The locations of some objects that should be there: the first by their places, which may be the oldest, and any. */

@@ -11,6 +11,12 @@ import { temporaryFolder } from '../support/folder.ts'
 import { runProgram } from '../support/processes.ts'
 import { describeWith, freshDatabase } from '../support/services.ts'
 
+const NOTHING = () => Promise.resolve(undefined)
+const NO_FILES = { list: async function* () {} }
+const oneFile = async function* () {
+  yield { location: 'a/b' }
+}
+
 const CELLARIUM = fileURLToPath(new URL('../../bin/cellarium.js', import.meta.url))
 const folder = (path: string, id: string) => ({ id, type: 'file', forKinds: ['all'], opts: { path: join(path, id) } })
 
@@ -154,15 +160,17 @@ describe('A folder in which nothing is that should be there, as where a disk is 
   test('is told from one that cannot be read: that is down, and comes back by itself', async () => {
     await using opened = await openPlace('sqlite')
     for (let number = 0; number < 8; number++) await opened.store()
-    const sizeOf = (answer: () => Promise<undefined>) =>
-      new Proxy(opened.datastore, { get: (of, name) => (name === 'sizeOf' ? answer : Reflect.get(of, name)) })
-    const gone = sizeOf(() => Promise.resolve(undefined))
+    const sizeOf = (answer: () => Promise<undefined>, other: Readonly<Record<string, unknown>> = NO_FILES) =>
+      new Proxy(opened.datastore, {
+        get: (of, name) => (name === 'sizeOf' ? answer : (other[String(name)] ?? Reflect.get(of, name))),
+      })
+    const gone = sizeOf(NOTHING)
     await expect(refuseEmptyDatastores(opened, [gone])).rejects.toThrow('is its disk mounted')
     await refuseEmptyDatastores(opened, [sizeOf(() => Promise.reject(new Error('EIO')))])
     await refuseEmptyDatastores(opened, [opened.datastore])
     // What it had is made anew.
-    const kinds = new Set(['thumbnails'])
-    const emptied = new Proxy(gone, { get: (of, name) => (name === 'kinds' ? kinds : Reflect.get(of, name)) })
-    await refuseEmptyDatastores(opened, [emptied])
+    await refuseEmptyDatastores(opened, [sizeOf(NOTHING, { ...NO_FILES, kinds: new Set(['thumbnails']) })])
+    // With whatever other files in it, it is no disk that is not mounted.
+    await refuseEmptyDatastores(opened, [sizeOf(NOTHING, { list: oneFile })])
   })
 })

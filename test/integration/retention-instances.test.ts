@@ -1,3 +1,4 @@
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
 import { expect, test } from 'vitest'
@@ -46,6 +47,9 @@ describeWith('postgres', 'Retention with two servers on one database', () => {
       await using _ = await start('first', 0)
     }
     await client.query(FETCHED)
+    // No server begins with an empty folder where there should be so much.
+    await mkdir(join(folder, 'media', 'other'))
+    await writeFile(join(folder, 'media', 'other', 'file'), '')
 
     const killed = cleanup.use(await start('killed', 30))
     await eventually(async () => (await left()) < MEDIA, 60_000)

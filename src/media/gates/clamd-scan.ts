@@ -20,14 +20,31 @@ export type ScanResult =
 const CHUNK_BYTES = 64 * 1024
 const LENGTH_BYTES = 4
 const LONGEST_ANSWER = 4096
+const ATTEMPTS = 5
 
 /**
  * Has clamd scan a file, which is sent in chunks through one buffer. Source: clamd(8), INSTREAM.
  *
  * @throws {Error} when clamd gives no answer in time, or one that says nothing of the file
  */
-export async function scan(path: string, { address, timeoutMs, signal }: ScanOptions): Promise<ScanResult> {
-  const late = AbortSignal.timeout(Math.ceil(timeoutMs))
+export async function scan(path: string, options: ScanOptions): Promise<ScanResult> {
+  const late = AbortSignal.timeout(Math.ceil(options.timeoutMs))
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await scanOnce(path, options, late)
+    } catch (error) {
+      // It may have answered before it hung up: a write that fails takes the connection away before that is read.
+      const mayHaveAnswered = ['EPIPE', 'ECONNRESET'].includes((error as NodeJS.ErrnoException).code ?? '')
+      if (!mayHaveAnswered || attempt === ATTEMPTS) throw error
+    }
+  }
+}
+
+async function scanOnce(
+  path: string,
+  { address, timeoutMs, signal }: ScanOptions,
+  late: AbortSignal,
+): Promise<ScanResult> {
   const socket = connect({ ...placeOf(address), allowHalfOpen: true })
   const until = AbortSignal.any([signal, late])
   const stop = () => void socket.destroy(reasonOf(signal, timeoutMs))
