@@ -31,8 +31,11 @@ describe('A large file', () => {
     const prototype = await handlePrototype(under.path)
     const refusal = Object.assign(new Error('EINVAL'), { code: 'EINVAL' })
     vi.spyOn(prototype, 'write').mockRejectedValueOnce(refusal)
-    await using staged = await under.datastore.stage(chunksOf(sent), { maxBytes: 0, expectedBytes: sent.length })
-    expect((await readFile(staged.path)).equals(sent)).toBe(true)
+    {
+      await using staged = await under.datastore.stage(chunksOf(sent), { maxBytes: 0, expectedBytes: sent.length })
+      expect((await readFile(staged.path)).equals(sent)).toBe(true)
+      await staged.sync()
+    }
     await noHandles(under)
   })
 
