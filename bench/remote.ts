@@ -9,7 +9,7 @@ import { LOAD_CORE, pinned, SERVER_CORE } from './cores.ts'
 import type { FetchFigures, FetchJob } from './load/fetcher.ts'
 import { startNginx } from './references/nginx.ts'
 import { MEGABYTE } from './row.ts'
-import { newSeed, openStage, type Stage, type StageOptions, startOnLoadCore } from './stage.ts'
+import { newSeed, openStage, type Stage, type StageOptions, startOnLoadCore, startOnServerCore } from './stage.ts'
 
 type Fetches = Pick<FetchJob, 'bytes' | 'connections' | 'until' | 'same' | 'pauseMs'> & { readonly seed?: string }
 
@@ -22,6 +22,8 @@ export interface RemoteStage extends AsyncDisposable {
   askOrigin(fetches: Fetches): Promise<FetchFigures>
   /** The same with nginx in between, which only passes on what it gets. */
   askThroughNginx(fetches: Fetches): Promise<FetchFigures>
+  /** The same with a few lines of Node in between, which only pass on what they get. */
+  askThroughNode(fetches: Fetches): Promise<FetchFigures>
   /** How many requests the origin got for media IDs that begin so. */
   asked(mediaIds: string): Promise<number>
   /** What undici alone gets onto the same disk, on the server's core. */
@@ -76,6 +78,14 @@ export async function openRemoteStage(
       keepsConnections: connections !== 'new',
     }),
   )
+  const relay = cleanup.use(
+    await startOnServerCore(
+      'references/relay.ts',
+      String(origin.port),
+      tls?.authority ?? '',
+      connections === 'new' ? 'close' : 'keep',
+    ),
+  )
   const path = `/_matrix/client/v1/media/download/${origin.name}/`
   const owned = cleanup.move()
   return {
@@ -85,6 +95,7 @@ export async function openRemoteStage(
       runFetcher({ seed: newSeed(), ...fetches, port: stage.server.port, path, headers: stage.headers }),
     askOrigin: (fetches) => runFetcher({ ...asked(fetches, origin.port), authority: tls?.authority }),
     askThroughNginx: (fetches) => runFetcher(asked(fetches, nginx.port)),
+    askThroughNode: (fetches) => runFetcher(asked(fetches, relay.port)),
     asked: async (mediaIds) => Number(await (await fetch(`http://${origin.name}/asked/${mediaIds}`)).text()),
     undiciAlone: async ({ bytes, connections, seconds }) =>
       await undiciAlone([`http://${origin.name}${SIGNED}`, bytes, connections, seconds, stage.folder]),

@@ -45,6 +45,12 @@ export interface File {
   readonly type: string
 }
 
+/** A program beside the server, ready to be asked. */
+export interface Started extends AsyncDisposable {
+  readonly port: number
+  readonly pid: number
+}
+
 const NAME = 'bench.example'
 const TOKEN = 'bench-token'
 export const UPLOAD_PATH = '/_matrix/media/v3/upload'
@@ -99,11 +105,17 @@ async function startPinned(
 }
 
 /** Starts a program that prints its port, on the load generator's core. */
-export async function startOnLoadCore(
-  file: string,
-  ...args: readonly string[]
-): Promise<{ readonly port: number; readonly pid: number } & AsyncDisposable> {
-  const program = await startProgram({ command: [...pinned(LOAD_CORE), process.execPath, path(file), ...args] })
+export function startOnLoadCore(file: string, ...args: readonly string[]): Promise<Started> {
+  return startOn(LOAD_CORE, file, args)
+}
+
+/** Starts a program that prints its port, on the server's core: instead of the server, not beside it. */
+export function startOnServerCore(file: string, ...args: readonly string[]): Promise<Started> {
+  return startOn(SERVER_CORE, file, args)
+}
+
+async function startOn(core: number, file: string, args: readonly string[]): Promise<Started> {
+  const program = await startProgram({ command: [...pinned(core), process.execPath, path(file), ...args] })
   const port = () => program.lines.map((line) => /^port (\d+)$/.exec(line)?.[1]).find(Boolean)
   await untilReady(program, async () => port() !== undefined)
   return { port: Number(port()), pid: program.pid, [Symbol.asyncDispose]: () => program[Symbol.asyncDispose]() }

@@ -60,8 +60,8 @@ export interface FirstByteRow extends Pick<FetchRow, 'name' | 'bytes' | 'aim'> {
 const OVER = { plain: '', kept: ' over TLS', new: ' over TLS, each on a new connection' } as const
 
 /**
- * From the request to the first byte of a file that has to be fetched, one at a time, next to its origin's own answer. nginx, which
- * only passes it on, says what of the difference is the way through one more process on this machine.
+ * From the request to the first byte of a file that has to be fetched, one at a time, next to its origin's own answer. nginx and a
+ * few lines of Node, which only pass it on, say what of the difference is the way through one more process on this machine.
  */
 export function firstByte({ name, bytes, over, aim }: FirstByteRow): Row {
   return {
@@ -73,20 +73,24 @@ export function firstByte({ name, bytes, over, aim }: FirstByteRow): Row {
     async measure({ seconds, rounds, ...setting }) {
       await using remote = await openRemoteStage(setting, over)
       const fetches = { bytes, connections: 1, pauseMs: PAUSE_MS }
-      await remote.fetchMany({ ...fetches, bytes: 100_000, pauseMs: 1, until: { seconds: 10 } })
+      const warmUp = { ...fetches, bytes: 100_000, pauseMs: 1, until: { seconds: 10 } }
+      await remote.fetchMany(warmUp)
+      await remote.askThroughNode(warmUp)
       const timed = { ...fetches, until: { seconds } }
-      const ratios: number[] = []
+      const through = { nginx: [] as number[], node: [] as number[] }
       const compared = await inTurn({
         rounds,
         ...pidsOf(remote),
         own: async () => firstByteOf(await remote.fetchMany(timed)),
         reference: async () => {
           const { value } = firstByteOf(await remote.askOrigin(timed))
-          ratios.push(firstByteOf(await remote.askThroughNginx(timed)).value / value)
+          through.nginx.push(firstByteOf(await remote.askThroughNginx(timed)).value / value)
+          through.node.push(firstByteOf(await remote.askThroughNode(timed)).value / value)
           return value
         },
       })
-      return { ...compared, note: `through nginx ${median(ratios).toFixed(2)} of its origin` }
+      const [nginx, node] = [median(through.nginx).toFixed(2), median(through.node).toFixed(2)]
+      return { ...compared, note: `passed on only: by nginx ${nginx} of its origin, by Node ${node}` }
     },
   }
 }

@@ -60,6 +60,11 @@ export interface Datastore extends AsyncDisposable {
   check(): Promise<void>
 }
 
+/** Whether everything in it can be made anew. One that takes nothing at all any more may hold anything. */
+export function hasOnlyThumbnails({ kinds }: Pick<Datastore, 'kinds'>): boolean {
+  return kinds.size === 1 && kinds.has('thumbnails')
+}
+
 /** Bytes that are somebody else's: a file of this machine, or the object `key` of the bucket that has this `uri`. */
 export type ForeignBytes = { readonly path: string } | { readonly uri: string; readonly key: string }
 

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { opendir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, opendir, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import {
   type ByteRange,
   type Datastore,
   type ForeignBytes,
+  hasOnlyThumbnails,
   type KeptObject,
   type ListOptions,
   ObjectMissing,
@@ -16,6 +17,7 @@ import { BufferPool } from '../lib/buffers.ts'
 import { makeLastingFolder } from '../lib/durable.ts'
 import { Folders, foldersSince } from './folders.ts'
 import { linkFile } from './link-file.ts'
+import { Mount } from './mount.ts'
 import { type MakeOffload, parseOffload } from './offload.ts'
 import { OpenFiles, type SharedFile } from './open-files.ts'
 import { stage, type StagedFile, type StageOptions, sweepStaging } from './staging.ts'
@@ -44,8 +46,17 @@ export interface FileDatastoreParts {
 export async function openFileDatastore(options: FileDatastoreOptions, parts: FileDatastoreParts): Promise<Datastore> {
   const base = resolve(options.path)
   await makeLastingFolder(base, 0o750)
-  await sweepStaging(join(base, STAGING), ABANDONED_AFTER_MS, parts.now())
-  return new FileDatastore(options, base, parts)
+  const staging = join(base, STAGING)
+  await sweepStaging(staging, ABANDONED_AFTER_MS, parts.now())
+  // Thumbnails are made anew: some delete their folder to have room.
+  const mount = hasOnlyThumbnails(options) ? undefined : await Mount.of(base, staging)
+  return new FileDatastore(options, { base, staging, mount }, parts)
+}
+
+interface Place {
+  readonly base: string
+  readonly staging: string
+  readonly mount: Mount | undefined
 }
 
 class FileDatastore implements Datastore {
@@ -55,24 +66,31 @@ class FileDatastore implements Datastore {
   readonly kinds: ReadonlySet<StoredKind>
   readonly #base: string
   readonly #staging: string
+  readonly #mount: Mount | undefined
   readonly #folders: Folders
   readonly #now: () => number
   readonly #openFiles = new OpenFiles()
   readonly #offload: MakeOffload | undefined
 
-  constructor(options: FileDatastoreOptions, base: string, parts: FileDatastoreParts) {
+  constructor(options: FileDatastoreOptions, { base, staging, mount }: Place, parts: FileDatastoreParts) {
     this.id = options.id
     this.uri = base
     this.kinds = options.kinds
     this.#base = base
-    this.#staging = join(base, STAGING)
+    this.#staging = staging
+    this.#mount = mount
     this.#folders = new Folders(base, parts)
     this.#now = parts.now
     this.#offload = parseOffload(options.offload, options.id)
   }
 
-  stage(source: AsyncIterable<Uint8Array>, options: StageOptions): Promise<StagedFile> {
-    return stage(this.#staging, source, options)
+  async stage(source: AsyncIterable<Uint8Array>, options: StageOptions): Promise<StagedFile> {
+    try {
+      return await stage(this.#staging, source, options)
+    } catch (error) {
+      if (isMissing(error)) await this.#mount?.expect()
+      throw error
+    }
   }
 
   async put(staged: StagedFile): Promise<string> {
@@ -95,6 +113,7 @@ class FileDatastore implements Datastore {
 
   async adopt(bytes: ForeignBytes): Promise<string | undefined> {
     if (!('path' in bytes)) return undefined
+    await this.#mount?.expect()
     const folder = await this.#folders.next()
     const location = `${folder.name}/${randomUUID()}`
     if (!(await linkFile(bytes.path, { to: this.localPath(location), readersOf: this.#base, now: this.#now() })))
@@ -109,7 +128,9 @@ class FileDatastore implements Datastore {
       const file = await this.#openFiles.acquire(path)
       return new OpenFile(file, file.size > SENT_AT_ONCE ? this.#offload?.({ location, path }) : undefined)
     } catch (error) {
-      throw isMissing(error) ? new ObjectMissing(this.id, location, { cause: error }) : error
+      if (!isMissing(error)) throw error
+      await this.#mount?.expect()
+      throw new ObjectMissing(this.id, location, { cause: error })
     }
   }
 
@@ -118,8 +139,9 @@ class FileDatastore implements Datastore {
       const found = await stat(this.localPath(location))
       return found.isFile() ? found.size : undefined
     } catch (error) {
-      if (isMissing(error)) return undefined
-      throw error
+      if (!isMissing(error)) throw error
+      await this.#mount?.expect()
+      return undefined
     }
   }
 
@@ -130,10 +152,16 @@ class FileDatastore implements Datastore {
   async delete(location: string): Promise<void> {
     const path = this.localPath(location)
     this.#openFiles.forget(path)
-    await rm(path, { force: true })
+    try {
+      await unlink(path)
+    } catch (error) {
+      if (!isMissing(error)) throw error
+      await this.#mount?.expect()
+    }
   }
 
   async *list({ since }: ListOptions = {}): AsyncGenerator<KeptObject> {
+    await this.#mount?.expect()
     const folders = since === undefined ? [''] : foldersSince(this.#base, since)
     for await (const folder of folders) yield* this.#listFolder(folder)
   }
@@ -148,12 +176,16 @@ class FileDatastore implements Datastore {
     }
   }
 
-  sweepStaged(): Promise<number> {
-    return sweepStaging(this.#staging, ABANDONED_AFTER_MS, this.#now())
+  async sweepStaged(): Promise<number> {
+    await this.#mount?.expect()
+    return await sweepStaging(this.#staging, ABANDONED_AFTER_MS, this.#now())
   }
 
   /** Writes a block: whether there is room, and whether the disk takes it, is not to be found out otherwise. */
   async check(): Promise<void> {
+    await this.#mount?.expect()
+    // Where somebody deleted it, uploads can go on.
+    await mkdir(this.#staging, { recursive: true, mode: 0o750 })
     const path = join(this.#staging, `check-${randomUUID()}`)
     try {
       await writeFile(path, Buffer.alloc(BLOCK), { flag: 'wx', mode: 0o640 })

@@ -1,6 +1,6 @@
 import type { Database } from '../db/connect.ts'
 import { objectsAfterHash, objectsAfterLocation } from '../db/object-care.ts'
-import type { Datastore } from '../datastores/datastore.ts'
+import { type Datastore, hasOnlyThumbnails } from '../datastores/datastore.ts'
 import { ConfigError } from '../lib/errors.ts'
 import { isMarkedLost } from './lost.ts'
 
@@ -28,9 +28,6 @@ export async function refuseEmptyDatastores(
   const lines = problems.filter((problem) => problem !== undefined)
   if (lines.length > 0) throw new ConfigError(lines, { mayPass: true })
 }
-
-/** They are made anew: some empty their folder to have room. */
-const hasOnlyThumbnails = ({ kinds }: Datastore) => [...kinds].every((kind) => kind === 'thumbnails')
 
 async function problemOf(db: Pick<Database, 'read'>, datastore: Datastore): Promise<string | undefined> {
   const recorded = await someOf(db, datastore.id)

@@ -1,10 +1,24 @@
-import { mkdir, readdir, readFile, readlink, rm, stat, symlink, unlink, utimes, writeFile } from 'node:fs/promises'
+import {
+  cp,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+  symlink,
+  unlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { openFileDatastore } from '../../src/datastores/file.ts'
 import { Folder, Folders } from '../../src/datastores/folders.ts'
 import { temporaryFolder } from '../support/folder.ts'
-import { handlePrototype, NOON, openFolder, optionsOf } from './folder.ts'
+import { UNREACHABLE, outageOf } from '../../src/datastores/outage.ts'
+import { type FolderUnderTest, handlePrototype, NOON, openFolder, optionsOf } from './folder.ts'
 import { datastoreContract, noHandles, PLAIN, put, readWhole } from './datastore.ts'
 import { chunksOf } from '../support/bytes.ts'
 import { growingContract } from './growing-file.ts'
@@ -97,6 +111,72 @@ describe('Objects as files', () => {
   })
 })
 
+describe('A folder whose disk is taken away', () => {
+  test('has no missing objects, but an outage, whatever is asked; nothing is put into the folder in its place', async () => {
+    await using under = await openFolder()
+    await using others = await temporaryFolder({ file: 'theirs' })
+    const location = await put(under.datastore, Buffer.from('hello'))
+    const waiting = await under.datastore.stage(chunksOf(Buffer.from('received before')), { maxBytes: 0 })
+    const mount = await unmount(under)
+    const uses: Record<string, () => Promise<unknown> | undefined> = {
+      open: () => under.datastore.open('2030/03/04/name1/other'),
+      sizeOf: () => under.datastore.sizeOf(location),
+      delete: () => under.datastore.delete(location),
+      list: () => Array.fromAsync(under.datastore.list()),
+      listRecent: () => Array.fromAsync(under.datastore.list({ since: 0 })),
+      stage: () => under.datastore.stage(chunksOf(Buffer.from('new')), { maxBytes: 0 }),
+      put: () => under.datastore.put(waiting, PLAIN),
+      adopt: () => under.datastore.adopt?.({ path: join(others.path, 'file') }),
+      sweep: () => under.datastore.sweepStaged?.(),
+      check: () => under.datastore.check(),
+    }
+    for (const [name, use] of Object.entries(uses)) {
+      const error: unknown = await use()?.then(
+        () => undefined,
+        (failure: unknown) => failure,
+      )
+      expect(error, name).toMatchObject({ name: 'StorageUnavailable', cause: { message: expect.any(String) } })
+      expect(outageOf(error), name).toBe('down')
+      expect(String((error as Error).cause), name).toContain('is its disk mounted?')
+    }
+    expect(await readdir(under.path)).toEqual([])
+    await mount()
+    await under.datastore.check()
+    expect((await readWhole(under.datastore, location)).toString()).toBe('hello')
+    await waiting[Symbol.asyncDispose]()
+  })
+
+  test('is the same when it comes back with another number; a copy in its place will do as well', async () => {
+    await using under = await openFolder()
+    const location = await put(under.datastore, Buffer.from('hello'))
+    await cp(under.path, `${under.path}-copy`, { recursive: true })
+    await rm(under.path, { recursive: true })
+    await expect(under.datastore.sizeOf(location)).rejects.toThrow(UNREACHABLE)
+    await rename(`${under.path}-copy`, under.path)
+    await under.datastore.check()
+    expect(await under.datastore.sizeOf(location)).toBe(5)
+    expect(await under.datastore.sizeOf('none')).toBeUndefined()
+  })
+
+  test('does not matter where there are thumbnails only: they are made anew', async () => {
+    await using under = await openFolder({ kinds: ['thumbnails'] })
+    const location = await put(under.datastore, Buffer.from('small'))
+    await rm(under.path, { recursive: true })
+    expect(await under.datastore.sizeOf(location)).toBeUndefined()
+    await under.datastore.check()
+    expect(await put(under.datastore, Buffer.from('small')).catch(String)).toContain('ENOENT')
+    expect((await readWhole(under.datastore, await put(under.datastore, Buffer.from('new')))).toString()).toBe('new')
+  })
+})
+
+test('A folder whose place for what is being received was deleted is mended by its check', async () => {
+  await using under = await openFolder()
+  await rm(join(under.path, '.staging'), { recursive: true })
+  await expect(put(under.datastore, Buffer.from('x'))).rejects.toMatchObject({ code: 'ENOENT' })
+  await under.datastore.check()
+  expect((await readWhole(under.datastore, await put(under.datastore, Buffer.from('x')))).toString()).toBe('x')
+})
+
 describe('Folders of objects', () => {
   test('take 4,096 files each', async () => {
     await using folder = await temporaryFolder()
@@ -174,6 +254,7 @@ describe('What is put is on disk', () => {
       Array.from({ length: 100 }, () => under.datastore.stage(chunksOf(Buffer.from('x')), { maxBytes: 0 })),
     )
     const locations = await Promise.all(staged.map((file) => under.datastore.put(file, PLAIN)))
+    await Promise.all(staged.map((file) => file[Symbol.asyncDispose]()))
     const folders = synced.filter((path) => path === folderOf(locations[0] ?? ''))
     expect(folders.length).toBeGreaterThan(0)
     expect(folders.length).toBeLessThan(50)
@@ -209,7 +290,7 @@ describe('What is put is on disk', () => {
     await using under = await openFolder()
     await put(under.datastore, Buffer.from('before'))
     const before = await under.kept()
-    const staged = await under.datastore.stage(chunksOf(Buffer.from('x')), { maxBytes: 0 })
+    await using staged = await under.datastore.stage(chunksOf(Buffer.from('x')), { maxBytes: 0 })
     const prototype = await handlePrototype(under.path)
     vi.spyOn(prototype, 'sync').mockRejectedValueOnce(new Error('EIO'))
     await expect(under.datastore.put(staged, PLAIN)).rejects.toThrow('EIO')
@@ -257,12 +338,6 @@ describe('What a crash left in the staging folder', () => {
 })
 
 describe('A folder that cannot be used', () => {
-  test('fails its check when the staging folder is gone', async () => {
-    await using under = await openFolder()
-    await rm(join(under.path, '.staging'), { recursive: true })
-    await expect(under.datastore.check()).rejects.toMatchObject({ code: 'ENOENT' })
-  })
-
   test('is not opened when something else stands there', async () => {
     await using folder = await temporaryFolder()
     await writeFile(join(folder.path, 'media'), 'a file')
@@ -270,6 +345,16 @@ describe('A folder that cannot be used', () => {
     await expect(opening).rejects.toMatchObject({ code: 'EEXIST' })
   })
 })
+
+/** What an unmounted disk leaves: another folder, with nothing in it. */
+async function unmount({ path }: FolderUnderTest): Promise<() => Promise<void>> {
+  await rename(path, `${path}-elsewhere`)
+  await mkdir(path)
+  return async () => {
+    await rm(path, { recursive: true })
+    await rename(`${path}-elsewhere`, path)
+  }
+}
 
 function folderOf(location: string): string {
   return location.split('/').slice(0, -1).join('/')

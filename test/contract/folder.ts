@@ -2,7 +2,7 @@
 import { constants } from 'node:fs'
 import { open, readdir, readlink, truncate, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Datastore } from '../../src/datastores/datastore.ts'
+import type { Datastore, StoredKind } from '../../src/datastores/datastore.ts'
 import { openFileDatastore } from '../../src/datastores/file.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import type { DatastoreUnderTest } from './datastore.ts'
@@ -13,12 +13,17 @@ export interface FolderUnderTest extends DatastoreUnderTest {
   readonly path: string
 }
 
-export async function openFolder({ now = () => NOON }: { readonly now?: () => number } = {}): Promise<FolderUnderTest> {
+export interface FolderOptions {
+  readonly now?: () => number
+  readonly kinds?: readonly StoredKind[]
+}
+
+export async function openFolder({ now = () => NOON, kinds }: FolderOptions = {}): Promise<FolderUnderTest> {
   await using cleanup = new AsyncDisposableStack()
   const { path } = cleanup.use(await temporaryFolder())
   let names = 0
   const datastore: Datastore = cleanup.use(
-    await openFileDatastore(optionsOf(path), { now, newName: () => `name${++names}` }),
+    await openFileDatastore(optionsOf(path, kinds), { now, newName: () => `name${++names}` }),
   )
   const owned = cleanup.move()
   return {
@@ -32,8 +37,8 @@ export async function openFolder({ now = () => NOON }: { readonly now?: () => nu
   }
 }
 
-export function optionsOf(path: string) {
-  return { id: 'media', path, kinds: new Set(['local_media'] as const) }
+export function optionsOf(path: string, kinds: readonly StoredKind[] = ['local_media']) {
+  return { id: 'media', path, kinds: new Set(kinds) }
 }
 
 async function filesBelow(path: string): Promise<string[]> {

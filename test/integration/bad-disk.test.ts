@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { chmod } from 'node:fs/promises'
+import { chmod, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { temporaryFolder } from '../support/folder.ts'
 import { type Place, startPlace } from '../support/place.ts'
+import { runProgram } from '../support/processes.ts'
 import { describeWith, requireService } from '../support/services.ts'
 
 const health = async (place: Place) => {
@@ -100,3 +102,40 @@ test.skipIf(process.platform !== 'linux')(
     expect(await place.objects()).toEqual([path])
   },
 )
+
+describeWith('mount', 'A disk that is taken away while the server runs', () => {
+  test('makes its files 503, not 404, is told with what to look at, and is used again once it is back', async () => {
+    await using disk = await startBoundDisk()
+    const media = { id: 'media', type: 'file', forKinds: ['all'], opts: { path: disk.path } }
+    await using place = await startPlace({ datastores: [media] }, { mediaFolder: disk.path })
+    const bytes = randomBytes(300_000)
+    const { media: stored } = await place.alice.upload(bytes)
+    await disk.takeAway()
+    expect((await place.bob.download(stored)).status).toBe(503)
+    expect((await place.alice.upload(randomBytes(1000))).status).toBe(503)
+    // What is known to be there is not stored a second time, in the folder below.
+    expect((await place.alice.upload(bytes, 'again.bin')).status).toBe(503)
+    expect(await readdir(disk.path)).toEqual([])
+    expect(await health(place)).toMatchObject({ status: 200, body: { datastores: { media: 'down' } } })
+    const complaint = () => place.server.lines.find((line) => line.includes('cannot be used'))
+    await expect.poll(complaint).toContain(`${disk.path} is not the folder that it was`)
+    await disk.giveBack()
+    await expect.poll(async () => (await health(place)).body).toMatchObject({ datastores: { media: 'up' } })
+    expect(await place.bob.download(stored)).toEqual({ status: 200, body: bytes })
+    expect((await place.alice.upload(randomBytes(1000))).status).toBe(200)
+    expect(await place.objects()).toHaveLength(2)
+  })
+})
+
+/** A folder that shows another one, as one does that a disk is mounted on. */
+async function startBoundDisk() {
+  await using cleanup = new AsyncDisposableStack()
+  const [{ path }, disk] = [cleanup.use(await temporaryFolder()), cleanup.use(await temporaryFolder())]
+  const giveBack = () => runProgram({ command: ['mount', '--bind', disk.path, path] })
+  // Lazily: the server keeps files open that it read a moment ago.
+  const takeAway = () => runProgram({ command: ['umount', '-l', path] })
+  await giveBack()
+  cleanup.defer(async () => void (await takeAway().catch(() => {})))
+  const owned = cleanup.move()
+  return { path, giveBack, takeAway, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}

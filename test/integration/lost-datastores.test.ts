@@ -170,6 +170,9 @@ describe('A folder in which nothing is that should be there, as where a disk is 
     await refuseEmptyDatastores(opened, [opened.datastore])
     // What it had is made anew.
     await refuseEmptyDatastores(opened, [sizeOf(NOTHING, { ...NO_FILES, kinds: new Set(['thumbnails']) })])
+    // One that takes nothing new may hold anything.
+    const closed = sizeOf(NOTHING, { ...NO_FILES, kinds: new Set() })
+    await expect(refuseEmptyDatastores(opened, [closed])).rejects.toThrow('is its disk mounted')
     // With whatever other files in it, it is no disk that is not mounted.
     await refuseEmptyDatastores(opened, [sizeOf(NOTHING, { list: oneFile })])
   })
