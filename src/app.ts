@@ -12,7 +12,7 @@ import { startMetricsListener } from './http/metrics-listener.ts'
 import { RequestLimits } from './http/request-limits.ts'
 import { ServerLimits } from './http/server-limits.ts'
 import { type HttpServer, startHttp } from './http/server.ts'
-import { databaseChecked } from './lib/events.ts'
+import { databaseChecked, homeserverChecked } from './lib/events.ts'
 import { type Clock, systemClock } from './lib/clock.ts'
 import type { Log } from './lib/log.ts'
 import { type Metrics, openMetrics } from './lib/metrics.ts'
@@ -21,6 +21,7 @@ import { VERSION } from './lib/version.ts'
 import { type Federation, type FederationParts, openFederation } from './matrix/federation-door.ts'
 import { FederationClient } from './matrix/federation.ts'
 import { type Forgotten, type HomeserversParts, openHomeservers } from './matrix/homeserver.ts'
+import type { OnAnswers } from './matrix/connections.ts'
 import { newMediaId } from './matrix/ids.ts'
 import { OwnKeys } from './matrix/keys/own-keys.ts'
 import { RemoteKeys, type RemoteKeysParts } from './matrix/keys/remote-keys.ts'
@@ -89,7 +90,8 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   await datastores.configure(config.current().datastores)
   await refuseEmptyDatastores({ db }, datastores.all)
   const { redis, notifier } = await openMessages(parts, main, db, events)
-  const homeservers = parts.use(openSharingHomeservers({ notifier, log, clock }))
+  const onAnswers: OnAnswers = (line, problem) => homeserverChecked(events, { ...line, problem })
+  const homeservers = parts.use(openSharingHomeservers({ notifier, log, clock, onAnswers }))
 
   const lost = parts.use(new LostObjects({ db, datastores, clock, events }))
   const cache = new ObjectCache({ datastores, levels: [redis.objects], metrics, clock }, main.downloads.cache)
@@ -118,6 +120,7 @@ export async function openApp(config: ConfigStore, log: Log, options: AppOptions
   parts.defer(
     config.onChange((next) => {
       configureMetrics(metrics, next)
+      homeservers.keepOnly(next.homeservers.map(({ name }) => name))
       federation.configure(next.main.federation)
       configurePreviews(previews, next.homeservers)
       remote.forgetFailures()

@@ -97,6 +97,15 @@ export const others: Row = {
   title: 'Other servers, keys, Redis',
   panels: [
     {
+      title: 'Homeservers that give no answer',
+      help: 'Ours: nobody can be asked whose a token is.',
+      kind: 'lines',
+      unit: 'none',
+      queries: [
+        line(`count(min by (host) (${ofHosts('cellarium_homeserver_up')}) == 0) or vector(0)`, 'without an answer'),
+      ],
+    },
+    {
       title: 'Homeservers without a signing key',
       help: 'They cannot fetch authenticated media of others.',
       kind: 'lines',

@@ -186,6 +186,18 @@ export function datastoreChecked(
   checked(parts.log, parts.metrics.datastoreUp.of(datastore), change)
 }
 
+/** A homeserver that is served here answered a question of `purpose`, or gave no answer. Who asked it logs that. */
+export function homeserverChecked(
+  { metrics }: Pick<EventParts, 'metrics'>,
+  {
+    homeserver,
+    purpose,
+    problem,
+  }: { readonly homeserver: string; readonly purpose: string; readonly problem: unknown },
+): void {
+  metrics.homeserverUp.of(homeserver, purpose).set(problem === undefined ? 1 : 0)
+}
+
 /** The database was used or checked; says so in the log only when its state changes. */
 export function databaseChecked(parts: LogAndMetrics, { problem }: { readonly problem?: unknown }): void {
   checked(parts.log, parts.metrics.databaseUp.of(), { which: {}, what: 'the database', problem })

@@ -93,28 +93,7 @@ function openFamilies() {
       AGE_SECONDS,
     ),
     buildInfo: new CountFamily('gauge', 'cellarium_build_info', 'Always 1; the label is the version', ['version']),
-    datastoreUp: new CountFamily('gauge', 'cellarium_datastore_up', '1 if the datastore could be used, 0 if not', [
-      'datastore',
-    ]),
-    redisUp: new CountFamily(
-      'gauge',
-      'cellarium_redis_up',
-      '1 if the connection to the Redis server stands, 0 if not',
-      ['shard', 'use'],
-    ),
-    redisFailures: counter('cellarium_redis_failures_total', 'Connections to Redis lost, hanging or not to be had', [
-      'shard',
-      'use',
-    ]),
-    redisWrong: counter('cellarium_redis_wrong_values_total', 'Values in Redis that were not what was put there', [
-      'what',
-    ]),
-    sharedRemote: counter(
-      'cellarium_redis_remote_files_total',
-      'Files of other servers left in Redis for other repositories, and taken from it',
-      ['outcome'],
-    ),
-    databaseUp: new CountFamily('gauge', 'cellarium_database_up', '1 if the database could be used, 0 if not'),
+    ...ofParts(),
     uploads: counter('cellarium_uploads_total', 'Uploads stored', ['host']),
     uploadedBytes: counter('cellarium_uploaded_bytes_total', 'Bytes of the uploads stored', ['host']),
     ...ofBackground(),
@@ -148,6 +127,40 @@ function openFamilies() {
       'outcome',
     ]),
     internalErrors: counter('cellarium_internal_errors_total', 'Failures that are defects of this program'),
+  }
+}
+
+/** What the server needs: databases, datastores, homeservers, Redis. */
+function ofParts() {
+  return {
+    datastoreUp: new CountFamily('gauge', 'cellarium_datastore_up', '1 if the datastore could be used, 0 if not', [
+      'datastore',
+    ]),
+    homeserverUp: new CountFamily(
+      'gauge',
+      'cellarium_homeserver_up',
+      '1 if a homeserver that is served here answered, 0 if not',
+      ['host', 'purpose'],
+    ),
+    redisUp: new CountFamily(
+      'gauge',
+      'cellarium_redis_up',
+      '1 if the connection to the Redis server stands, 0 if not',
+      ['shard', 'use'],
+    ),
+    redisFailures: counter('cellarium_redis_failures_total', 'Connections to Redis lost, hanging or not to be had', [
+      'shard',
+      'use',
+    ]),
+    redisWrong: counter('cellarium_redis_wrong_values_total', 'Values in Redis that were not what was put there', [
+      'what',
+    ]),
+    sharedRemote: counter(
+      'cellarium_redis_remote_files_total',
+      'Files of other servers left in Redis for other repositories, and taken from it',
+      ['outcome'],
+    ),
+    databaseUp: new CountFamily('gauge', 'cellarium_database_up', '1 if the database could be used, 0 if not'),
   }
 }
 

@@ -40,26 +40,6 @@ describe('a homeserver that fails backoffAt times in a row', () => {
     ])
   })
 
-  test('is told in the log from its first failure on, with the address that was asked', async () => {
-    await using double = await startHomeserver()
-    await using held = heldHomeservers()
-    const hs = optionsFor(double)
-    double.addUser(alice)
-    const ask = () => held.homeservers.whoami(hs, { token: alice.token }, { address })
-    double.misbehave({ status: 502 })
-    await expect(ask()).rejects.toThrow()
-    await expect(ask()).rejects.toThrow()
-    double.recover()
-    held.wait(2000)
-    await ask()
-    expect(held.log().trim().split('\n')).toEqual([
-      expect.stringMatching(
-        /GET http:\/\/127\.0\.0\.1:\d+\/.*whoami: answered 502.*gives no answer; is its csApi right\?/,
-      ),
-      expect.stringContaining('answers again'),
-    ])
-  })
-
   test('does not keep kept answers from being used', async () => {
     await using double = await startHomeserver()
     await using held = heldHomeservers()
@@ -154,5 +134,46 @@ describe('it is no failure of the homeserver', () => {
     expect(await held.homeservers.whoami(hs, { token: alice.token }, { address })).toMatchObject({
       userId: alice.userId,
     })
+  })
+})
+
+describe('a homeserver that gives no answer', () => {
+  test('is told in the log from its first failure on, with the address that was asked', async () => {
+    await using double = await startHomeserver()
+    await using held = heldHomeservers()
+    const hs = optionsFor(double)
+    double.addUser(alice)
+    const ask = () => held.homeservers.whoami(hs, { token: alice.token }, { address })
+    double.misbehave({ status: 502 })
+    await expect(ask()).rejects.toThrow()
+    await expect(ask()).rejects.toThrow()
+    expect(held.answers).toEqual(['example.org users: yes', 'example.org administrators: yes', 'example.org users: no'])
+    double.recover()
+    held.wait(2000)
+    await ask()
+    expect(held.answers.slice(3)).toEqual(['example.org users: yes'])
+    expect(held.log().trim().split('\n')).toEqual([
+      expect.stringMatching(
+        /GET http:\/\/127\.0\.0\.1:\d+\/.*whoami: answered 502.*gives no answer; is its csApi right\?/,
+      ),
+      expect.stringContaining('answers again'),
+    ])
+  })
+
+  test('is not told of any more, nor held to it, once it is not configured', async () => {
+    await using double = await startHomeserver()
+    await using held = heldHomeservers()
+    const hs = optionsFor(double, { backoffAt: 3 })
+    double.addUser(alice)
+    double.misbehave({ status: 502 })
+    await failThreeTimes(held, hs)
+    double.recover()
+    held.homeservers.keepOnly(['example.org', 'other.example'])
+    expect(held.answers.slice(3)).toEqual([])
+    held.homeservers.keepOnly(['other.example'])
+    expect(held.answers.slice(3)).toEqual(['example.org users: yes', 'example.org administrators: yes'])
+    // Back again, it is asked at once.
+    const who = await held.homeservers.whoami(hs, { token: alice.token }, { address })
+    expect(who).toMatchObject({ userId: alice.userId })
   })
 })

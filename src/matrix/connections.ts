@@ -10,12 +10,16 @@ import type { Answer, Call } from './client.ts'
 import type { HomeserverOptions } from './options.ts'
 
 const CONNECTIONS = 64
+const PURPOSES = ['users', 'administrators'] as const
 
 /**
  * What a call is for. Each purpose has its own back-off: a homeserver that fails at what any user can ask for as often as
  * they like (whether they are an administrator) must still be asked about tokens.
  */
-type Purpose = 'users' | 'administrators'
+export type Purpose = (typeof PURPOSES)[number]
+
+/** Hears of a homeserver's first failure to answer, and of its end: then, and before it is asked for the first time, without a problem. */
+export type OnAnswers = (line: { readonly homeserver: string; readonly purpose: Purpose }, problem?: unknown) => void
 
 /** Whether a homeserver answers questions of one purpose: told at the first failure, and kept from being asked after many. */
 interface Line {
@@ -31,18 +35,35 @@ interface Connection {
   readonly lines: Readonly<Record<Purpose, Line>>
 }
 
+export interface ConnectionsParts {
+  readonly log: Log
+  readonly clock: Clock
+  readonly onAnswers?: OnAnswers
+}
+
 /** The connections to all homeservers: kept alive, bounded, and paused while a homeserver keeps failing. */
 export class Connections implements AsyncDisposable {
   readonly #log: Log
   readonly #clock: Clock
+  readonly #onAnswers: OnAnswers
   #agent: Promise<Agent> | undefined
   readonly #byName = new Map<string, Connection>()
   readonly #fingerprints = new WeakMap<HomeserverOptions, string>()
   #serial = 0
 
-  constructor(parts: { readonly log: Log; readonly clock: Clock }) {
-    this.#log = parts.log
-    this.#clock = parts.clock
+  constructor({ log, clock, onAnswers = () => {} }: ConnectionsParts) {
+    this.#log = log
+    this.#clock = clock
+    this.#onAnswers = onAnswers
+  }
+
+  /** These homeservers are all there are: nothing is said of others any more, nor held against them if they come back. */
+  keepOnly(homeservers: ReadonlySet<string>): void {
+    for (const name of this.#byName.keys()) {
+      if (homeservers.has(name)) continue
+      this.#byName.delete(name)
+      for (const purpose of PURPOSES) this.#onAnswers({ homeserver: name, purpose })
+    }
   }
 
   /**
@@ -107,12 +128,15 @@ export class Connections implements AsyncDisposable {
 
   #newLine(homeserver: string, purpose: Purpose): Line {
     const log = this.#log.child({ homeserver, purpose })
+    const tell = (problem?: unknown) => this.#onAnswers({ homeserver, purpose }, problem)
+    tell()
     const answers = new Availability({
       now: () => this.#clock.now(),
-      onChange: (problem) =>
-        problem === undefined
-          ? log.info('the homeserver answers again')
-          : log.warn({ err: problem }, 'the homeserver gives no answer; is its csApi right?'),
+      onChange: (problem) => {
+        tell(problem)
+        if (problem === undefined) log.info('the homeserver answers again')
+        else log.warn({ err: problem }, 'the homeserver gives no answer; is its csApi right?')
+      },
     })
     const breaker = new Breaker({
       clock: this.#clock,

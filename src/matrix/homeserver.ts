@@ -7,7 +7,7 @@ import type { Credentials } from './appservices.ts'
 import type { Caller, UserCaller } from './caller.ts'
 import { errcodeOf } from './client.ts'
 import type { Answer, Call } from './client.ts'
-import { Connections } from './connections.ts'
+import { Connections, type OnAnswers } from './connections.ts'
 import {
   adminQuestion,
   cannotList,
@@ -37,6 +37,8 @@ export interface HomeserversParts {
   readonly clock: Clock
   /** Told what was forgotten here because of a logout, so that other instances can be told to forget it too. */
   readonly onForgotten?: (forgotten: Forgotten) => void
+  /** Told when a homeserver gives no answer any more, and when it does again. */
+  readonly onAnswers?: OnAnswers
 }
 
 /** What a logout made worthless. It holds no token and can be sent to other instances, for their `forget`. */
@@ -174,6 +176,11 @@ export class Homeservers implements AsyncDisposable {
     const credentials = { token: caller.token, userId: caller.assertedUserId }
     const call: Call = { ...roomMediaQuestion(roomId, credentials), address: asker.address }
     return readRoomMedia(homeserver, await this.#connections.call(homeserver, 'administrators', call))
+  }
+
+  /** After a reload: these homeservers are all there are. Nothing is told of others any more. */
+  keepOnly(homeservers: Iterable<string>): void {
+    this.#connections.keepOnly(new Set(homeservers))
   }
 
   /**

@@ -249,6 +249,18 @@ describe('The metrics', () => {
     }
     expect((await app.ask('/metrics')).status).toBe(404)
   })
+
+  test('say which homeservers give no answer, of those that are configured', async () => {
+    const port = await freePort()
+    const config = { metrics: { enabled: true, port } }
+    await using place = await startApp({ config })
+    const text = async () => await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+    place.homeserver.misbehave({ status: 502 })
+    expect((await place.ask('/_matrix/client/v1/media/config', { token: ALICE.token })).status).toBe(502)
+    expect(await text()).toMatch(/^cellarium_homeserver_up\{host="example\.org",purpose="users"\} 0$/m)
+    await place.reload({ ...config, homeservers: [{ name: 'else.example', csApi: place.homeserver.url }] })
+    expect(await text()).toMatch(/^cellarium_homeserver_up\{host="example\.org",purpose="users"\} 1$/m)
+  })
 })
 
 test('No token of these tests is in the log, nor is anything called an internal error', async () => {

@@ -13,20 +13,26 @@ export interface HeldHomeservers extends AsyncDisposable {
   readonly log: () => string
   /** What other instances would be told to forget. */
   readonly forgotten: readonly Forgotten[]
+  /** What was told of whether they answer: `example.org users: no`. */
+  readonly answers: readonly string[]
 }
 
 export function heldHomeservers(): HeldHomeservers {
   let now = Date.parse('2030-01-01T00:00:00Z')
   let text = ''
   const forgotten: Forgotten[] = []
+  const answers: string[] = []
   const homeservers = openHomeservers({
     log: pino({ level: 'debug' }, { write: (line: string) => void (text += line) }),
     clock: { now: () => now },
     onForgotten: (one) => forgotten.push(one),
+    onAnswers: ({ homeserver, purpose }, problem) =>
+      answers.push(`${homeserver} ${purpose}: ${problem ? 'no' : 'yes'}`),
   })
   return {
     homeservers,
     forgotten,
+    answers,
     wait: (ms) => void (now += ms),
     log: () => text,
     [Symbol.asyncDispose]: () => homeservers[Symbol.asyncDispose](),
