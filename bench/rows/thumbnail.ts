@@ -24,6 +24,8 @@ const WARM_UP_SECONDS = 5
 const agent = new Agent({ keepAlive: true })
 /** A server that has just started makes its first thumbnails more slowly, until its code is compiled. */
 const WARM_UP = 40
+/** The same file each time would stay in the processor's caches. */
+const COPIES_FOR_SHARP = 40
 
 /** A thumbnail that has been made before, against a download of the same bytes from the same server. */
 export function cachedThumbnail({ name, aim }: Pick<Row, 'name' | 'aim'>): Row {
@@ -57,7 +59,7 @@ export function cachedThumbnail({ name, aim }: Pick<Row, 'name' | 'aim'>): Row {
   }
 }
 
-/** Thumbnails of pictures that nobody has asked for before, against sharp alone on the same picture. */
+/** Thumbnails of pictures that nobody has asked for before, against sharp alone, which has as many different ones. */
 export function generatedThumbnail({ name, aim, picture, wanted, clients, perSecond }: GeneratedRow): Row {
   const { width, height, method } = wanted
   const atATime = clients === 1 ? 'one at a time' : `${clients} at a time`
@@ -70,8 +72,7 @@ export function generatedThumbnail({ name, aim, picture, wanted, clients, perSec
     async measure(setting) {
       await using stage = await openStage(setting)
       const bytes = await picture.make()
-      const file = join(stage.folder, 'picture')
-      await writeFile(file, bytes)
+      const files = await writeCopies(stage, picture, bytes)
       const copies = (count: number) => uploadCopies(stage, picture, { bytes, count, query: query(wanted) })
       await generate(stage, await copies(WARM_UP), clients)
       const each = perSecond * setting.seconds
@@ -80,10 +81,16 @@ export function generatedThumbnail({ name, aim, picture, wanted, clients, perSec
         rounds: setting.rounds,
         serverPid: stage.server.pid,
         own: async () => await generate(stage, paths.splice(0, each), clients),
-        reference: () => sharpAlone({ file, type: picture.type, wanted, seconds: setting.seconds }),
+        reference: () => sharpAlone({ files, type: picture.type, wanted, seconds: setting.seconds }),
       })
     },
   }
+}
+
+async function writeCopies({ folder }: Stage, { copy }: Picture, picture: Buffer): Promise<readonly string[]> {
+  const files = Array.from({ length: COPIES_FOR_SHARP }, (_, number) => join(folder, `picture-${number}`))
+  for (const file of files) await writeFile(file, await copy(picture))
+  return files
 }
 
 export function query({ width, height, method }: SharpJob['wanted']): string {

@@ -14,8 +14,8 @@ export interface ByteRange {
  * the text and give it back as it is.
  *
  * The contract, which `test/contract/datastore.ts` holds every implementation to:
- * - `put` is all or nothing, and durable when it resolves: what it stored survives a power cut. Each put makes a location of
- *   its own, so deleting one object never touches another. It uses the staged file up.
+ * - `put` is all or nothing, and durable when it resolves: what it stored survives a power cut, unless it is described as
+ *   `remakeable`. Each put makes a location of its own, so deleting one object never touches another. It uses the staged file up.
  * - `open` throws `ObjectMissing` before anything was read when the object is not there.
  * - `delete` of something that is not there is fine.
  * - Other errors mean that the datastore cannot be used at the moment, and say nothing about the object.
@@ -28,6 +28,8 @@ export interface Datastore extends AsyncDisposable {
   /** Receives bytes into a file of this datastore's own, to be put here. Others may read it meanwhile (`options.growing`). */
   stage(source: AsyncIterable<Uint8Array>, options: StageOptions): Promise<StagedFile>
   put(staged: StagedFile, described: ObjectDescription): Promise<string>
+  /** Makes an object survive a power cut that was put as `remakeable`. Absent: all of them do. */
+  settle?(location: string): Promise<void>
   /**
    * Makes an object of bytes that are somebody else's, without copying them: a hard link to a file on the same disk, or the very
    * object in the same bucket. Durable when it resolves, to its location; undefined where that cannot be done. The bytes must never change;
@@ -72,6 +74,8 @@ export type ForeignBytes = { readonly path: string } | { readonly uri: string; r
 export interface ObjectDescription {
   /** The media type that its uploader, or what made it, gave it. Other names of the same object may have others. */
   readonly contentType: string
+  /** It can be made anew at any time: nothing waits until it is on a disk. */
+  readonly remakeable?: boolean
 }
 
 /** How a linked object is to be answered, so that it looks like our own answer. Datastores that cannot do so have no say. */

@@ -186,6 +186,11 @@ export class Datastores implements AsyncDisposable {
     return await this.#byId.get(place.datastore)?.datastore.sizeOf(place.location)
   }
 
+  /** Makes an object survive a power cut that may have been put as one that can be made anew. */
+  async settle(place: Place): Promise<void> {
+    await this.#at(place).settle?.(place.location)
+  }
+
   /**
    * An address at which a client gets the object without us; undefined, at once, where its datastore gives none, or `allowed`
    * refuses by what the administrator decided for that datastore.

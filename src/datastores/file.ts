@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, opendir, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
+import { mkdir, open, opendir, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
 import {
   type ByteRange,
   type Datastore,
@@ -8,13 +8,14 @@ import {
   hasOnlyThumbnails,
   type KeptObject,
   type ListOptions,
+  type ObjectDescription,
   ObjectMissing,
   type Offload,
   type OpenObject,
   type StoredKind,
 } from './datastore.ts'
 import { BufferPool } from '../lib/buffers.ts'
-import { makeLastingFolder } from '../lib/durable.ts'
+import { makeLastingFolder, syncFolder } from '../lib/durable.ts'
 import { Folders, foldersSince } from './folders.ts'
 import { linkFile } from './link-file.ts'
 import { Mount } from './mount.ts'
@@ -93,12 +94,13 @@ class FileDatastore implements Datastore {
     }
   }
 
-  async put(staged: StagedFile): Promise<string> {
+  async put(staged: StagedFile, { remakeable = false }: ObjectDescription): Promise<string> {
     const folder = await this.#folders.next()
     const location = `${folder.name}/${basename(staged.path)}`
     try {
       await rename(staged.path, this.localPath(location))
       staged.used()
+      if (remakeable) return location
       // Moved first: the file system then writes both down at once.
       await staged.sync()
       await folder.sync()
@@ -109,6 +111,17 @@ class FileDatastore implements Datastore {
       throw error
     }
     return location
+  }
+
+  async settle(location: string): Promise<void> {
+    const path = this.localPath(location)
+    try {
+      await using file = await open(path, 'r')
+      await file.datasync()
+    } catch (error) {
+      throw await this.#asMissing(error, location)
+    }
+    await syncFolder(dirname(path))
   }
 
   async adopt(bytes: ForeignBytes): Promise<string | undefined> {
@@ -128,10 +141,14 @@ class FileDatastore implements Datastore {
       const file = await this.#openFiles.acquire(path)
       return new OpenFile(file, file.size > SENT_AT_ONCE ? this.#offload?.({ location, path }) : undefined)
     } catch (error) {
-      if (!isMissing(error)) throw error
-      await this.#mount?.expect()
-      throw new ObjectMissing(this.id, location, { cause: error })
+      throw await this.#asMissing(error, location)
     }
+  }
+
+  async #asMissing(error: unknown, location: string): Promise<unknown> {
+    if (!isMissing(error)) return error
+    await this.#mount?.expect()
+    return new ObjectMissing(this.id, location, { cause: error })
   }
 
   async sizeOf(location: string): Promise<number | undefined> {

@@ -51,6 +51,7 @@ export class GuardedDatastore implements Datastore {
   readonly adopt?: (bytes: ForeignBytes) => Promise<string | undefined>
   readonly localPath?: (location: string) => string
   readonly link?: (location: string, presented: Presented) => Promise<URL | undefined>
+  readonly settle?: (location: string) => Promise<void>
   readonly listsRecentQuickly: boolean
   readonly sweepStaged?: () => Promise<number>
   readonly #inner: Datastore
@@ -70,6 +71,8 @@ export class GuardedDatastore implements Datastore {
     this.kinds = inner.kinds
     const adopt = inner.adopt?.bind(inner)
     if (adopt) this.adopt = (bytes) => this.#use('write', () => adopt(bytes))
+    const settle = inner.settle?.bind(inner)
+    if (settle) this.settle = (location) => this.#use('write', () => settle(location))
     const localPath = inner.localPath?.bind(inner)
     if (localPath) this.localPath = localPath
     const link = inner.link?.bind(inner)

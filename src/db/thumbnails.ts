@@ -1,5 +1,5 @@
 import { sql } from '#kysely'
-import { compiled, isAnyOf, type Queryable, unit } from './query.ts'
+import { compiled, isAnyOf, passingUnit, type Queryable, unit } from './query.ts'
 import {
   deleteUnusedObject,
   lockObject,
@@ -84,11 +84,24 @@ export type ThumbnailCommitResult =
   /** The content it was made of was deleted meanwhile: nothing was kept. */
   | { readonly outcome: 'source_gone' }
 
+/** Whether these bytes were made, as the thumbnail of others: they may not be on a disk yet. */
+export const isThumbnail = async (db: Queryable, sha256: string): Promise<boolean> =>
+  (await thumbnailWithBytes(db, { sha256 })).length > 0
+
+const thumbnailWithBytes = compiled((db, { sha256 }: { sha256: string }) =>
+  db
+    .selectFrom('thumbnails')
+    .select('width')
+    .where('sha256', '=', sha256)
+    .where('source_sha256', '<>', sha256)
+    .limit(1),
+)
+
 /**
- * Stores a thumbnail's object and row. A thumbnail that another instance stored first is replaced, being the same picture. The
+ * Stores a thumbnail's object and row. A power failure may undo it: the thumbnail is made anew then. A thumbnail that another instance stored first is replaced, being the same picture. The
  * object of one made differently before goes, unless something else refers to it.
  */
-export const commitThumbnail = unit(
+export const commitThumbnail = passingUnit(
   'commitThumbnail',
   async (tx, thumbnail: CommittedThumbnail): Promise<ThumbnailCommitResult> => {
     // Locked, so that a deletion of the source comes before all this or after it, and then takes the thumbnail along.

@@ -3,6 +3,7 @@ import type { HomeserverConfig } from '../config/schema.ts'
 import type { Database } from '../db/connect.ts'
 import { isPlaceOfMmr } from '../db/mmr/places.ts'
 import { findObject, type KnownObject, type OfferedObject } from '../db/objects.ts'
+import { isThumbnail } from '../db/thumbnails.ts'
 import type { Datastore } from '../datastores/datastore.ts'
 import { ConfigError, messagesOf, Unavailable } from '../lib/errors.ts'
 import type { ChooseParts } from '../media/choose.ts'
@@ -148,7 +149,10 @@ async function findKnown(
   if (!known) return {}
   const { datastore, location } = known
   const isSafe = (await isWhole(known, size, datastores)) && !(await isPlaceOfMmr(db.read, known))
-  if (isSafe) return { whole: { sha256, size, datastore, location, fresh: false } }
+  if (isSafe) {
+    if (await isThumbnail(db.read, sha256)) await datastores.settle(known)
+    return { whole: { sha256, size, datastore, location, fresh: false } }
+  }
   return { replaces: { datastore, location } }
 }
 

@@ -1,6 +1,7 @@
 import type { Database } from '../db/connect.ts'
 import { isPlaceOfMmr } from '../db/mmr/places.ts'
 import { findObject, type KnownObject, type OfferedObject, type StoredObject } from '../db/objects.ts'
+import { isThumbnail } from '../db/thumbnails.ts'
 import { deleteLater } from '../db/unused.ts'
 import type { Datastore, ObjectDescription } from '../datastores/datastore.ts'
 import type { StagedFile } from '../datastores/staging.ts'
@@ -40,18 +41,26 @@ export async function storeObject<Result extends { readonly outcome: string; rea
     const offered = await offer(parts, staged, destination)
     const result = await committed(parts, offered, commit)
     // Found bytes may be deleted before the commit locks their row. The staged file is still here: put it this time.
-    if (result.outcome !== 'object_gone' || offered.fresh || attempt === ATTEMPTS) return result
+    if (result.outcome === 'object_gone' && !offered.fresh && attempt < ATTEMPTS) continue
+    if (result.object && !destination.remakeable) await settle(parts, offered, result.object)
+    return result
   }
 }
 
+/** What is stored already may be a thumbnail's, for which nobody has waited. Whoever sends the same bytes is told that they last. */
+async function settle({ db, datastores }: ObjectParts, offered: OfferedObject, stored: StoredObject): Promise<void> {
+  if (offered.fresh && samePlace(offered, stored)) return
+  if (await isThumbnail(db.read, stored.sha256)) await datastores.settle(stored)
+}
+
 async function offer(parts: ObjectParts, staged: StagedFile, destination: Destination): Promise<OfferedObject> {
-  const { datastore, contentType } = destination
+  const { datastore, contentType, remakeable } = destination
   const { sha256, size } = staged
   const found = await findObject(parts.db.read, sha256)
   const state = found && (await stateOf(parts, found, datastore))
   if (found && state === 'whole') return { ...placeOf(found), size, fresh: false }
   if (found && state === 'lost') parts.log.warn(placeOf(found), 'a lost object comes back')
-  const location = await datastore.put(staged, { contentType })
+  const location = await datastore.put(staged, { contentType, ...(remakeable ? { remakeable } : {}) })
   const fresh = { sha256, size, datastore: datastore.id, location, fresh: true }
   if (!found) return fresh
   const outOfReach = state === 'out of reach'

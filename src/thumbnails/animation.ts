@@ -18,13 +18,13 @@ import {
 export const animations = (types: Parameters<typeof pictures>[0], reader: Parameters<typeof pictures>[1]) =>
   pictures(types, reader, generate)
 
-async function generate(job: ThumbnailJob, picture: Picture, timeLimitMs: number): Promise<Generated> {
+async function generate(job: ThumbnailJob, picture: Picture): Promise<Generated> {
   const { width, height, pages: frames = 1, delay: delays = [], orientation = 1 } = await readHeader(picture)
   // libvips does not turn animations upright; those that say that they lie on their side are rare enough to stand still.
-  if (frames === 1 || orientation > 1) return await makeStill(job, picture, timeLimitMs)
+  if (frames === 1 || orientation > 1) return await makeStill(job, picture)
   const animation = { width, height, frames, delays }
   checkPixels(animation, job)
-  const still = () => makeStill(job, { ...picture, options: { page: chooseFrame(animation, job) } }, timeLimitMs)
+  const still = () => makeStill(job, { ...picture, options: { page: chooseFrame(animation, job) } })
   const type = movingType(animation, job)
   if (!type) return { ...(await still()), motion: motionOf(animation, job) }
   const { contentType } = picture
@@ -34,7 +34,7 @@ async function generate(job: ThumbnailJob, picture: Picture, timeLimitMs: number
   }
   const all = open({ ...picture, options: { pages: -1 } }, job.limits.maxPixels)
   const moving = encodeMoving(resize(all, animation, job), type)
-  return await movingOr(still, async () => ({ ...(await write(job, contentType, moving, timeLimitMs)), source }))
+  return await movingOr(still, async () => ({ ...(await write(job, contentType, moving)), source }))
 }
 
 /**

@@ -49,5 +49,5 @@ export async function makeStillElsewhere(
   const input = join(folder, written ?? target)
   // These programs turn pictures upright themselves.
   const picture = { contentType, input, loader: LOADERS[as], opaque: 'jpeg', upright: true } as const
-  return await makeStill(job, picture, timeLimitMs)
+  return await makeStill(job, picture)
 }

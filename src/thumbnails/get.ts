@@ -194,7 +194,7 @@ async function store(
   const source = bytes ? inOnePiece(bytes) : createReadStream(target)
   await using staged = await datastore.stage(source, { maxBytes: 0, expectedBytes: bytes?.length })
   const { contentType } = generated
-  const result = await storeObject(parts, staged, { datastore, contentType }, (object) =>
+  const result = await storeObject(parts, staged, { datastore, contentType, remakeable: true }, (object) =>
     commit(parts, key, generated, object),
   )
   const record = recordOf(parts, key, result, generated)

@@ -111,7 +111,7 @@ export interface Generator {
    * Checks the source's size in pixels, then decodes it and writes the target.
    *
    * @param contentType the type of the source's bytes, one of `types`
-   * @param timeLimitMs when to give up
+   * @param timeLimitMs when to give up on a program; this process is ended then
    * @param outside programs of the machine, for types that need them
    * @throws Refused `too_large`, or `not_thumbnailable` when the file cannot be decoded
    */

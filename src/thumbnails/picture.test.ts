@@ -42,7 +42,7 @@ function make(format: string, loader: Loader) {
     stillFrame: 0,
   }
   const picture = { contentType: `image/${format}`, input: source, loader, opaque: 'png' } as const
-  return makeStill({ ...job, method: 'scale', stillFrame: 0 }, picture, 10_000)
+  return makeStill({ ...job, method: 'scale', stillFrame: 0 }, picture)
 }
 
 test.each(readers)('a picture that is %s is read by %s and by no other reader', async (format, loader) => {

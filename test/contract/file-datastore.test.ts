@@ -3,7 +3,7 @@ import {
   mkdir,
   readdir,
   readFile,
-  readlink,
+ 
   rename,
   rm,
   stat,
@@ -18,7 +18,7 @@ import { openFileDatastore } from '../../src/datastores/file.ts'
 import { Folder, Folders } from '../../src/datastores/folders.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { UNREACHABLE, outageOf } from '../../src/datastores/outage.ts'
-import { type FolderUnderTest, handlePrototype, NOON, openFolder, optionsOf } from './folder.ts'
+import { type FolderUnderTest, handlePrototype, NOON, openFolder, optionsOf, recordSyncs } from './folder.ts'
 import { datastoreContract, noHandles, PLAIN, put, readWhole } from './datastore.ts'
 import { chunksOf } from '../support/bytes.ts'
 import { growingContract } from './growing-file.ts'
@@ -246,6 +246,19 @@ describe('What is put is on disk', () => {
     expect(synced).toEqual(['a/b', 'a', ''])
   })
 
+  test('nothing waits for the disk where the object can be made anew, until it is settled', async () => {
+    await using under = await openFolder()
+    await put(under.datastore, Buffer.from('in the same folder'))
+    const synced = await recordSyncs(under.path)
+    await using staged = await under.datastore.stage(chunksOf(Buffer.from('made')), { maxBytes: 0 })
+    const location = await under.datastore.put(staged, { ...PLAIN, remakeable: true })
+    expect((await readWhole(under.datastore, location)).toString()).toBe('made')
+    expect(synced).toEqual([])
+    await under.datastore.settle?.(location)
+    expect(synced).toEqual([location, folderOf(location)])
+    await expect(under.datastore.settle?.('2030/03/04/name1/none')).rejects.toThrow('has no object')
+  })
+
   test('many uploads at once share syncs of their folder', async () => {
     await using under = await openFolder()
     await put(under.datastore, Buffer.from('x'))
@@ -358,20 +371,6 @@ async function unmount({ path }: FolderUnderTest): Promise<() => Promise<void>> 
 
 function folderOf(location: string): string {
   return location.split('/').slice(0, -1).join('/')
-}
-
-/** Every file and folder that is synced from now on, relative to `base`. */
-async function recordSyncs(base: string): Promise<string[]> {
-  const synced: string[] = []
-  const prototype = await handlePrototype(base)
-  for (const name of ['sync', 'datasync'] as const) {
-    const really = prototype[name]
-    vi.spyOn(prototype, name).mockImplementation(async function (this: { readonly fd: number }) {
-      synced.push((await readlink(`/proc/self/fd/${this.fd}`)).slice(base.length + 1))
-      await really.call(this as never)
-    })
-  }
-  return synced
 }
 
 async function fileOfAge(path: string, at: number): Promise<void> {

@@ -2,6 +2,7 @@
 import { constants } from 'node:fs'
 import { open, readdir, readlink, truncate, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { vi } from 'vitest'
 import type { Datastore, StoredKind } from '../../src/datastores/datastore.ts'
 import { openFileDatastore } from '../../src/datastores/file.ts'
 import { temporaryFolder } from '../support/folder.ts'
@@ -58,4 +59,18 @@ async function handlesBelow(path: string): Promise<number> {
 export async function handlePrototype(folder: string): Promise<Awaited<ReturnType<typeof open>>> {
   await using handle = await open(folder, constants.O_RDONLY)
   return Object.getPrototypeOf(handle)
+}
+
+/** Every file and folder that is synced from now on, relative to `base`. */
+export async function recordSyncs(base: string): Promise<string[]> {
+  const synced: string[] = []
+  const prototype = await handlePrototype(base)
+  for (const name of ['sync', 'datasync'] as const) {
+    const really = prototype[name]
+    vi.spyOn(prototype, name).mockImplementation(async function (this: { readonly fd: number }) {
+      synced.push((await readlink(`/proc/self/fd/${this.fd}`)).slice(base.length + 1))
+      await really.call(this as never)
+    })
+  }
+  return synced
 }

@@ -1,7 +1,9 @@
-import { readFile, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { createHash } from 'node:crypto'
+import { readFile, rm, truncate } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { recordSyncs } from '../contract/folder.ts'
 import { ALICE, eventually, heldClock, startApp, type TestApp } from '../support/app.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { noise } from '../support/images.ts'
@@ -69,6 +71,33 @@ describe('A thumbnail', () => {
     expect((await readFile(await fileOf(media))).equals(before.body)).toBe(true)
     expect((await ask(media)).status).toBe(200)
     expect(generated()).toBe(made + 1)
+  })
+
+  test('waits for no disk; when somebody uploads its bytes, they are on one before the answer', async () => {
+    await using place = await temporaryFolder()
+    await using alone = await startApp({ folder: place.path })
+    const [media, other] = [await alone.upload(await picture()), await alone.upload(await picture())]
+    const asked = (of: string) =>
+      alone.ask(`/_matrix/client/v1/media/thumbnail/${of}?width=32&height=32`, { token: ALICE.token })
+    const synced = await recordSyncs(join(place.path, 'data', 'media'))
+    const made = await asked(media)
+    expect([made.status, (await asked(other)).status]).toEqual([200, 200])
+    expect(synced).toEqual([])
+    await alone.upload(made.body)
+    const hash = createHash('sha256').update(made.body).digest('hex')
+    const [{ location = '' } = {}] = alone.sql('SELECT location FROM objects WHERE sha256 = ?', hash)
+    expect(synced).toEqual([location, dirname(String(location))])
+    vi.restoreAllMocks()
+  })
+
+  test('that a power failure left empty is made anew', async () => {
+    const media = await app.upload(await picture())
+    const before = await ask(media)
+    await truncate(await fileOf(media))
+    await restart()
+    const again = await ask(media)
+    expect([again.status, again.body.equals(before.body)]).toEqual([200, true])
+    expect((await readFile(await fileOf(media))).equals(before.body)).toBe(true)
   })
 
   test('whose file is gone and that now comes out differently is not sent under the old name', async () => {

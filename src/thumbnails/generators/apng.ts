@@ -34,25 +34,25 @@ export const apng: Generator = {
   generate,
 }
 
-async function generate(job: ThumbnailJob, contentType: string, timeLimitMs: number): Promise<Generated> {
+async function generate(job: ThumbnailJob, contentType: string): Promise<Generated> {
   const picture: Picture = { contentType, input: job.source, loader: 'VipsForeignLoadPngFile', opaque: 'png' }
   checkPixels(await readHeader(picture), job)
   const { size } = await stat(job.source)
   const png = size > MOST_BYTES ? undefined : readAnimatedPng(await readFile(job.source))
-  if (!png) return await makeStill(job, picture, timeLimitMs)
+  if (!png) return await makeStill(job, picture)
   readOnlyWith('VipsForeignLoadPngBuffer')
   const { width, height } = png.animation
   const source = { width, height }
   const still = async () => {
     const frame = await decoding(contentType, frameOf(png, job))
     const image = encode(resize(frame, png.animation, job), picture, { hasAlpha: true }, job)
-    return { ...(await write(job, contentType, image, timeLimitMs)), source }
+    return { ...(await write(job, contentType, image)), source }
   }
   const type = movingType(png.animation, job)
   if (!type) return { ...(await still()), motion: motionOf(png.animation, job) }
   return await movingOr(still, async () => {
     const moving = await decoding(contentType, allFrames(png, job, type))
-    return { ...(await write(job, contentType, moving, timeLimitMs)), source }
+    return { ...(await write(job, contentType, moving)), source }
   })
 }
 

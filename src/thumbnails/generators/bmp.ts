@@ -11,10 +11,10 @@ export const bmp: Generator = {
   generate,
 }
 
-async function generate(job: ThumbnailJob, contentType: string, timeLimitMs: number): Promise<Generated> {
+async function generate(job: ThumbnailJob, contentType: string): Promise<Generated> {
   const { data, ...raw } = await decode(job, contentType)
   const picture = { contentType, input: data, loader: 'none', opaque: 'png', options: { raw } } as const
-  return await makeStill(job, picture, timeLimitMs)
+  return await makeStill(job, picture)
 }
 
 async function decode(job: ThumbnailJob, contentType: string): Promise<Pixels> {

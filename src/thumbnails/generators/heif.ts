@@ -25,7 +25,7 @@ async function generate(
 ): Promise<Generated> {
   const picture: Picture = { contentType, input: job.source, loader: 'VipsForeignLoadHeifFile', opaque: 'jpeg' }
   const { width, height, hasAlpha, compression, pages = 1, pagePrimary = 0 } = await readHeader(picture)
-  if (compression === 'av1') return await makeStill(job, picture, timeLimitMs)
+  if (compression === 'av1') return await makeStill(job, picture)
   const as = hasAlpha ? 'png' : 'jpg'
   const foreign = {
     contentType,

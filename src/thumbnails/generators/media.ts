@@ -75,12 +75,12 @@ async function generate(
   const video = contentType.startsWith('audio/') ? undefined : probed.streams.find(({ kind }) => kind === 'video')
   const lasts = probed.duration > 0 ? { durationMs: probed.duration * 1000 } : {}
   if (!video) {
-    return { ...(await drawSound(file, probed, { maxSeconds: longestSeconds, timeLimitMs })), ...lasts }
+    return { ...(await drawSound(file, probed, longestSeconds)), ...lasts }
   }
   checkPixels(video, job)
   const frame = await pickFrame(file, video, probed, ms * shareForExactFrame)
   const picture = { contentType, input: frame, loader: 'VipsForeignLoadPngFile', opaque: 'jpeg' } as const
-  return { ...(await makeStill(job, picture, timeLimitMs)), ...lasts, motion: 'cannot' }
+  return { ...(await makeStill(job, picture)), ...lasts, motion: 'cannot' }
 }
 
 /** The frame that `stillFrame` asks for, else the key frame before it, else the first: files end before they say so. */

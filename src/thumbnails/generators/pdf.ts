@@ -38,7 +38,7 @@ async function generate(
     await runProgram(outside, { program: 'pdftoppm', args: options, folder, maxOutputBytes, signal })
     return { contentType, input: join(folder, `${name}.png`), loader: 'VipsForeignLoadPngFile', opaque: 'png' }
   }
-  return await makeStill(job, await drawPage(draw, job), timeLimitMs)
+  return await makeStill(job, await drawPage(draw, job))
 }
 
 /** Draws the page, or a part of it, which has so many pixels at most. */

@@ -16,11 +16,7 @@ const shareOfCover = 0.66
  * A picture of a recording, as MMR draws it: its cover to the left, its sound to the right, exactly as large as asked. Without
  * a cover there is a note in its place.
  */
-export async function drawSound(
-  file: MediaFile,
-  { streams }: Probed,
-  { maxSeconds, timeLimitMs }: { readonly maxSeconds: number; readonly timeLimitMs: number },
-): Promise<Generated> {
+export async function drawSound(file: MediaFile, { streams }: Probed, maxSeconds: number): Promise<Generated> {
   const sound = streams.find(({ kind }) => kind === 'audio')
   if (!sound)
     throw new Refused('not_thumbnailable', 'Cannot make a thumbnail: there is neither picture nor sound in it')
@@ -37,7 +33,7 @@ export async function drawSound(
   const parts: readonly OverlayOptions[] = cover
     ? [{ input: cover, raw: { width: side, height: side, channels: 3 }, left, top }]
     : []
-  const drawn = await write(file.job, 'audio', draw(canvas, parts, file.job), timeLimitMs)
+  const drawn = await write(file.job, 'audio', draw(canvas, parts, file.job))
   return file.job.sound ? { ...drawn, sound: describe(sound, heard) } : drawn
 }
 

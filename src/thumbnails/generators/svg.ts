@@ -20,7 +20,7 @@ export const svg: Generator = {
   generate,
 }
 
-async function generate(job: ThumbnailJob, contentType: string, timeLimitMs: number): Promise<Generated> {
+async function generate(job: ThumbnailJob, contentType: string): Promise<Generated> {
   const drawing: Picture = {
     contentType,
     input: await read(job.source),
@@ -30,7 +30,7 @@ async function generate(job: ThumbnailJob, contentType: string, timeLimitMs: num
   // width and height if it has them, else its viewBox.
   const { width, height } = await readHeader(drawing)
   const size = { width, height }
-  return await makeStill(job, { ...drawing, size, options: { density: densityFor(size, job) } }, timeLimitMs)
+  return await makeStill(job, { ...drawing, size, options: { density: densityFor(size, job) } })
 }
 
 /** Drawn as small as the thumbnail needs, rather than drawn large and made small; never larger than it says it is. */
