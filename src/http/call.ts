@@ -6,7 +6,7 @@ import { CallerGone, Refused } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { anonymous, type Caller } from '../matrix/caller.ts'
 import type { Context } from '../media/context.ts'
-import type { Queries, Query } from './queries.ts'
+import { type Queries, Query } from './queries.ts'
 
 type CallOptions = Pick<
   Call,
@@ -19,7 +19,7 @@ type CallOptions = Pick<
 /** What a caller of a route for administrators administers: everything, or the homeserver addressed. */
 export type Administers = 'repository' | 'homeserver'
 
-const NO_QUERY: Query = new URLSearchParams()
+const NO_QUERY = new Query('')
 
 /** One request, as handlers see it. What costs something is made when it is first asked for. */
 export class Call implements Context {
@@ -65,11 +65,14 @@ export class Call implements Context {
   }
 
   get query(): Query {
+    this.#query ??= this.#readQuery()
+    return this.#query
+  }
+
+  #readQuery(): Query {
     const { url = '' } = this.request
     const mark = url.indexOf('?')
-    if (mark < 0) return NO_QUERY
-    this.#query ??= this.queries.read(url.slice(mark + 1))
-    return this.#query
+    return mark < 0 ? NO_QUERY : this.queries.read(url.slice(mark + 1))
   }
 
   /** Aborts when the connection ends before the answer is out. */

@@ -1,17 +1,4 @@
-import {
-  cp,
-  mkdir,
-  readdir,
-  readFile,
- 
-  rename,
-  rm,
-  stat,
-  symlink,
-  unlink,
-  utimes,
-  writeFile,
-} from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rename, rm, stat, symlink, unlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { openFileDatastore } from '../../src/datastores/file.ts'

@@ -20,7 +20,7 @@ const DOWNLOADS = { capacityBytes: 1000, drainBytesPerMinute: 600, overflowLimit
 
 /** Charges the caller as a fetch does: `?announced=` is a length told before, `?came=` what came without one. */
 async function handler(_: HttpParts, call: Call) {
-  const announced = call.query.has('announced') ? call.integer('announced', 0) : undefined
+  const announced = call.query.get('announced') !== null ? call.integer('announced', 0) : undefined
   const charged = await chargeFetch({ byteBuckets, config, events: { log, metrics } }, call, announced)
   charged.charge(call.integer('came', 0))
   return json({})
