@@ -60,7 +60,8 @@ async function offer(parts: ObjectParts, staged: StagedFile, destination: Destin
   const state = found && (await stateOf(parts, found, datastore))
   if (found && state === 'whole') return { ...placeOf(found), size, fresh: false }
   if (found && state === 'lost') parts.log.warn(placeOf(found), 'a lost object comes back')
-  const location = await datastore.put(staged, { contentType, ...(remakeable ? { remakeable } : {}) })
+  // What takes the place of bytes that others point at is theirs as well.
+  const location = await datastore.put(staged, { contentType, ...(remakeable && !found ? { remakeable } : {}) })
   const fresh = { sha256, size, datastore: datastore.id, location, fresh: true }
   if (!found) return fresh
   const outOfReach = state === 'out of reach'

@@ -2,7 +2,9 @@
 import { Buffer } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
 import { readFile, rename } from 'node:fs/promises'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { recordSyncs } from '../contract/folder.ts'
 import { ALICE, BOB, eventually, startApp, type TestApp } from '../support/app.ts'
 import {
   BASE,
@@ -15,6 +17,7 @@ import {
   tarOf,
   uploadArchive,
 } from '../support/archives.ts'
+import { noise } from '../support/images.ts'
 
 const ADMIN = { token: 'syt_admin_Ag5h', userId: '@admin:example.org', admin: true }
 const MMR = new URL('../fixtures/mmr-archive/', import.meta.url)
@@ -103,6 +106,19 @@ const addTo = async (importId: string, body: Buffer) =>
 
 const stateOf = (id: string | undefined) =>
   to.sql('SELECT sha256, created_at, quarantined_at IS NOT NULL AS blocked FROM media WHERE media_id = ?', id ?? '')[0]
+
+test('What a thumbnail had already is on a disk once an import has brought it', async () => {
+  const folder = join(to.folder, 'data', 'media')
+  const media = await to.upload(await noise({ width: 400, height: 300 }).png().toBuffer())
+  const path = `/_matrix/client/v1/media/thumbnail/${media}?width=32&height=32`
+  const { body } = await to.ask(path, { token: ALICE.token })
+  const synced = await recordSyncs(folder)
+  expect(await importInto(to, [await archiveOf([one(0, { body })])])).toMatchObject({ error_message: '' })
+  vi.restoreAllMocks()
+  const [{ location = 'none' } = {}] = to.sql('SELECT location FROM objects WHERE sha256 = ?', sha256(body))
+  expect(synced).toContain(location)
+  expect((await downloaded(to, `example.org/${ids[0]}`)).body.equals(body)).toBe(true)
+})
 
 describe('An export that is imported elsewhere', () => {
   test('brings every file, byte by byte, under its name, with its owner and time; again, and nothing happens', async () => {
