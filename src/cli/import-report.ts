@@ -16,7 +16,7 @@ const WORDS: Readonly<Record<Outcome, string>> = {
   pending: 'passed over: reserved, never uploaded',
   preview: 'passed over: pictures of URL previews',
   ours: 'passed over: of another homeserver of ours, which brings its own',
-  invalid: 'passed over: no media ids or server names',
+  invalid: 'passed over: nobody could ask for them by their names',
   missing: 'missing: their files are nowhere',
   damaged: 'damaged: their files are not what the records say',
   unreadable: 'unreadable',

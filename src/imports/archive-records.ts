@@ -4,7 +4,7 @@ import { bareFileName } from '../lib/file-name.ts'
 import { mediaTypeOf } from '../lib/media-type.ts'
 import { isUserId, serverOf } from '../matrix/ids.ts'
 import type { ArchivePlan } from './archive-plan.ts'
-import type { ImportedRecord, Passed, RecordSource, SourceRow } from './records.ts'
+import { invalidRow, type PassedRow, type ReadRow, type RecordSource, type SourceRow } from './records.ts'
 
 export interface ArchiveOwners {
   /** Whether a server is a homeserver of ours. */
@@ -45,15 +45,14 @@ function placeOf(after: string | undefined): IndexPlace | undefined {
 const isOf = ({ uploader, origin }: IndexedMedia, only: string | undefined) =>
   only === undefined || only === uploader || only === origin
 
-function readMedia(
-  media: IndexedMedia,
-  { isOurs, isFrozen }: ArchiveOwners,
-): { readonly record: ImportedRecord } | { readonly passed: Passed } {
+function readMedia(media: IndexedMedia, { isOurs, isFrozen }: ArchiveOwners): ReadRow | PassedRow {
   // `@sharedsecret` is nobody of a server.
   const uploader = /^@[^:\0]+$/.test(media.uploader) || isUserId(media.uploader) ? media.uploader : null
   const server = serverOf(uploader ?? '')
   // As MMR: nobody uploads to a server that is not theirs.
-  if (server !== undefined && server !== media.origin) return { passed: 'invalid' }
+  if (server !== undefined && server !== media.origin) {
+    return invalidRow(media.origin, media.mediaId, `uploaded by ${media.uploader}, of another server`)
+  }
   return {
     record: {
       origin: media.origin,

@@ -27,7 +27,11 @@ export async function checkImport(parts: LookingParts, source: RecordSource): Pr
     if (page.length === 0) return tally
     after = page.at(-1)?.at
     const records = page.flatMap((row) => ('record' in row ? [row.record] : []))
-    for (const row of page) if ('passed' in row) tally = counted(tally, row.passed)
+    for (const row of page) {
+      if (!('passed' in row)) continue
+      tally = counted(tally, row.passed)
+      if (row.problem) parts.onProblem(row.problem)
+    }
     const here = new Map((await findKnownNames(parts.db.read, records)).map((known) => [nameOf(known), known]))
     const missing = records.filter((record) => !here.has(nameOf(record)))
     const refused = new Set(

@@ -12,7 +12,7 @@ import {
 import { bareFileName } from '../lib/file-name.ts'
 import { mediaTypeOf } from '../lib/media-type.ts'
 import { isMediaId, isServerName } from '../matrix/ids.ts'
-import type { ImportedRecord, Passed, RecordSource } from './records.ts'
+import { invalidRow, type PassedRow, type ReadRow, type RecordSource } from './records.ts'
 import type { HomeserverNames } from './synapse-records.ts'
 
 /**
@@ -32,14 +32,13 @@ export async function dendriteRecords(db: ForeignDatabase, names: HomeserverName
   }
 }
 
-function readRow(
-  media: DendriteMedia,
-  { serverName, isOurs }: HomeserverNames,
-): { readonly record: ImportedRecord } | { readonly passed: Passed } {
+function readRow(media: DendriteMedia, { serverName, isOurs }: HomeserverNames): ReadRow | PassedRow {
   const { origin, mediaId } = media
   const isLocal = origin === serverName
   if (!isLocal && isOurs(origin)) return { passed: 'ours' }
-  if (!isMediaId(mediaId) || !isServerName(origin) || media.size < 0) return { passed: 'invalid' }
+  if (!isMediaId(mediaId)) return invalidRow(origin, mediaId, 'no media id')
+  if (!isServerName(origin)) return invalidRow(origin, mediaId, 'no server name')
+  if (media.size < 0) return invalidRow(origin, mediaId, 'no length')
   return {
     record: {
       origin,

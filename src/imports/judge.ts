@@ -30,7 +30,7 @@ export async function judge(
   const known = byName(await findKnownNames(db.read, records))
   const deleted = byName(await findDeletedNames(db.read, records))
   const judged = rows.map((row): JudgedRow => {
-    if ('passed' in row) return { outcome: row.passed }
+    if ('passed' in row) return { outcome: row.passed, ...(row.problem ? { problem: row.problem } : {}) }
     const name = nameOf(row.record)
     const here = known.get(name)
     if (here) return judgeKnown(row.record, here)

@@ -1,3 +1,4 @@
+import type { ImportProblem } from '../db/import-problems.ts'
 import type { ImportedName } from '../db/imports.ts'
 
 /** A file of a homeserver, as its records have it. */
@@ -14,7 +15,23 @@ export interface ImportedRecord extends ImportedName {
 export type Passed = 'pending' | 'preview' | 'ours' | 'invalid'
 
 /** `at` is where the row is: what comes behind it comes later. */
-export type SourceRow = { readonly at: string } & ({ readonly record: ImportedRecord } | { readonly passed: Passed })
+export type SourceRow = { readonly at: string } & (ReadRow | PassedRow)
+
+export interface ReadRow {
+  readonly record: ImportedRecord
+}
+
+export interface PassedRow {
+  readonly passed: Passed
+  /** What somebody might miss is listed. */
+  readonly problem?: ImportProblem
+}
+
+/** A row that has no name under which anybody could ask for it here. */
+export function invalidRow(origin: string, mediaId: string, details: string): PassedRow {
+  const [server, id] = [origin, mediaId].map((text) => text.replaceAll('\0', '\uFFFD'))
+  return { passed: 'invalid', problem: { origin: server ?? '', mediaId: id ?? '', problem: 'invalid', details } }
+}
 
 /** The records of another program, in an order that stays the same. */
 export interface RecordSource {

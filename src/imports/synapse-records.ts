@@ -12,7 +12,7 @@ import {
   synapseTables,
 } from '../interop/synapse/rows.ts'
 import { isMediaId, isServerName } from '../matrix/ids.ts'
-import type { ImportedRecord, Passed, RecordSource } from './records.ts'
+import { invalidRow, type PassedRow, type ReadRow, type RecordSource } from './records.ts'
 
 export interface HomeserverNames {
   /** The homeserver whose database it is. */
@@ -35,17 +35,16 @@ export async function synapseRecords(db: ForeignDatabase, names: HomeserverNames
   }
 }
 
-function readRow(
-  media: SynapseMedia,
-  { serverName, isOurs }: HomeserverNames,
-): { readonly record: ImportedRecord } | { readonly passed: Passed } {
+function readRow(media: SynapseMedia, { serverName, isOurs }: HomeserverNames): ReadRow | PassedRow {
   const { mediaId, length } = media
   const origin = media.origin ?? serverName
   if (media.isPreview) return { passed: 'preview' }
   if (length === null) return { passed: 'pending' }
   // Another homeserver of ours brings its own.
   if (media.origin !== null && isOurs(media.origin)) return { passed: 'ours' }
-  if (!isMediaId(mediaId) || !isServerName(origin) || length < 0) return { passed: 'invalid' }
+  if (!isMediaId(mediaId)) return invalidRow(origin, mediaId, 'no media id')
+  if (!isServerName(origin)) return invalidRow(origin, mediaId, 'no server name')
+  if (length < 0) return invalidRow(origin, mediaId, 'no length')
   return {
     record: {
       origin,

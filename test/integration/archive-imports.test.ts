@@ -107,19 +107,6 @@ const addTo = async (importId: string, body: Buffer) =>
 const stateOf = (id: string | undefined) =>
   to.sql('SELECT sha256, created_at, quarantined_at IS NOT NULL AS blocked FROM media WHERE media_id = ?', id ?? '')[0]
 
-test('What a thumbnail had already is on a disk once an import has brought it', async () => {
-  const folder = join(to.folder, 'data', 'media')
-  const media = await to.upload(await noise({ width: 400, height: 300 }).png().toBuffer())
-  const path = `/_matrix/client/v1/media/thumbnail/${media}?width=32&height=32`
-  const { body } = await to.ask(path, { token: ALICE.token })
-  const synced = await recordSyncs(folder)
-  expect(await importInto(to, [await archiveOf([one(0, { body })])])).toMatchObject({ error_message: '' })
-  vi.restoreAllMocks()
-  const [{ location = 'none' } = {}] = to.sql('SELECT location FROM objects WHERE sha256 = ?', sha256(body))
-  expect(synced).toContain(location)
-  expect((await downloaded(to, `example.org/${ids[0]}`)).body.equals(body)).toBe(true)
-})
-
 describe('An export that is imported elsewhere', () => {
   test('brings every file, byte by byte, under its name, with its owner and time; again, and nothing happens', async () => {
     const sent = new Map<string, Buffer>()
@@ -317,4 +304,17 @@ describe('An import', () => {
     const [line] = to.sql('SELECT actor, action FROM audit WHERE subject = ?', importId)
     expect(line).toEqual({ actor: ADMIN.userId, action: 'start_import' })
   })
+})
+
+test('What a thumbnail had already is on a disk once an import has brought it', async () => {
+  const folder = join(to.folder, 'data', 'media')
+  const media = await to.upload(await noise({ width: 400, height: 300 }).png().toBuffer())
+  const path = `/_matrix/client/v1/media/thumbnail/${media}?width=32&height=32`
+  const { body } = await to.ask(path, { token: ALICE.token })
+  const synced = await recordSyncs(folder)
+  expect(await importInto(to, [await archiveOf([one(0, { body })])])).toMatchObject({ error_message: '' })
+  vi.restoreAllMocks()
+  const [{ location = 'none' } = {}] = to.sql('SELECT location FROM objects WHERE sha256 = ?', sha256(body))
+  expect(synced).toContain(location)
+  expect((await downloaded(to, `example.org/${ids[0]}`)).body.equals(body)).toBe(true)
 })

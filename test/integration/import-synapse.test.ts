@@ -87,8 +87,13 @@ describe('cellarium import synapse', () => {
     const { code, text: said } = await importInto(place, 'synapse', ...from(there))
     expect([code, countsIn(said)]).toEqual([
       0,
-      { [ADOPTED]: 1, 'missing: their files are nowhere': 1, 'passed over: no media ids or server names': 1 },
+      {
+        [ADOPTED]: 1,
+        'missing: their files are nowhere': 1,
+        'passed over: nobody could ask for them by their names': 1,
+      },
     ])
+    expect(said).toContain('mxc://../../evil2  invalid  no server name\n')
     await using db = await databaseOf(place)
     const kept = await findMedia(db.read, 'example.org', id(1))
     expect(kept).toMatchObject({ contentType: 'application/octet-stream', uploadName: 'passwd' })
