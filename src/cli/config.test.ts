@@ -74,6 +74,24 @@ describe('cellarium config check', () => {
     ])
   })
 
+  test('warns of types that no thumbnails are made of, once for all homeservers, and of keys that cannot be used', async () => {
+    const more = 'signingKeyPath: none.key'
+    await using folder = await temporaryFolder({
+      'a.yaml':
+        `homeservers: [{name: a.org, csApi: "http://x", ${more}}, {name: b.org, csApi: "http://y"}]\n` +
+        'thumbnails: {types: [image/jpeg, image/jpge, application/pdf]}\n',
+      'b.yaml': 'homeserver: b.org\nthumbnails: {types: [image/png, image/*]}\n',
+    })
+    const { out, status } = await run('check', '--config', folder.path)
+    expect(status).toBe(0)
+    expect(out.replaceAll(`${folder.path}/`, '').split('\n')).toEqual([
+      'warning: a.yaml:2: thumbnails.types[1]: "image/jpge" is no type that thumbnails are made of; docs/thumbnails.md has all that are',
+      'warning: b.org: thumbnails.types: "image/*" is no type that thumbnails are made of; docs/thumbnails.md has all that are',
+      expect.stringMatching(/^warning: a\.org: .*none\.key.*, so that authenticated media of other servers cannot be/),
+      'The configuration can be used: 2 homeservers, 1 datastore.',
+    ])
+  })
+
   test('reads REPO_CONFIG, and --config wins over it', async () => {
     await using folder = await temporaryFolder({ 'a.yaml': 'foo: 1', 'b.yaml': 'bar: 1' })
     vi.stubEnv('REPO_CONFIG', `${folder.path}/a.yaml`)

@@ -4,7 +4,9 @@ import type { WithoutEffect } from '../config/keys.ts'
 import { loadConfig } from '../config/load.ts'
 import { printConfig } from '../config/print.ts'
 import { sampleConfig } from '../config/sample.ts'
+import type { HomeserverConfig } from '../config/schema.ts'
 import type { Snapshot } from '../config/snapshot.ts'
+import { KeyFileError, readKeyFile } from '../matrix/keys/key-files.ts'
 import { configSource, reportUnusable, type SourceOptions } from './config-source.ts'
 
 /** `cellarium config check | print | schema | sample`. */
@@ -18,7 +20,7 @@ export function configCommand(): Command {
       .option('--data <path>', "folder of the server's own files (else CELLARIUM_DATA)")
   withSource('check', 'name every problem; exit status 2 when it cannot be used').action(
     async (options: SourceOptions) => {
-      await withConfig(options, (snapshot) => console.log(checkReport(snapshot).join('\n')))
+      await withConfig(options, async (snapshot) => console.log((await checkReport(snapshot)).join('\n')))
     },
   )
   withSource('print', 'print what is in force, secrets masked').action(async (options: SourceOptions) => {
@@ -35,21 +37,33 @@ export function configCommand(): Command {
   return command
 }
 
-async function withConfig(options: SourceOptions, use: (snapshot: Snapshot) => void): Promise<void> {
+async function withConfig(options: SourceOptions, use: (snapshot: Snapshot) => void | Promise<void>): Promise<void> {
   try {
-    use(await loadConfig(configSource(options, process.env)))
+    await use(await loadConfig(configSource(options, process.env)))
   } catch (error) {
     reportUnusable(error)
   }
 }
 
-function checkReport(snapshot: Snapshot): string[] {
+async function checkReport(snapshot: Snapshot): Promise<string[]> {
   const { homeservers, datastores } = snapshot
+  const keys = await Promise.all(homeservers.map(unusableKey))
   return [
-    ...snapshot.warnings.map((warning) => `warning: ${warning}`),
+    ...[...snapshot.warnings, ...keys.filter((problem) => problem !== undefined)].map((text) => `warning: ${text}`),
     ...withoutEffectLines(snapshot.withoutEffect).map((line) => `note: ${line}`),
     `The configuration can be used: ${count(homeservers.length, 'homeserver')}, ${count(datastores.length, 'datastore')}.`,
   ]
+}
+
+/** A server starts without its keys, and says so in its log. */
+async function unusableKey({ name, signingKeyPath }: HomeserverConfig): Promise<string | undefined> {
+  try {
+    if (signingKeyPath !== '') await readKeyFile(signingKeyPath)
+    return undefined
+  } catch (error) {
+    if (!(error instanceof KeyFileError)) throw error
+    return `${name}: ${error.message}, so that authenticated media of other servers cannot be fetched`
+  }
 }
 
 /** One line a section and reason; templates that write out every option would fill screens otherwise. */

@@ -1,3 +1,4 @@
+import { THUMBNAIL_TYPES } from './sections/thumbnails.ts'
 import type { DatastoreConfig, HomeserverConfig, MainConfig } from './schema.ts'
 import type { Node, Path } from './tree.ts'
 import { located, placeOf } from './tree.ts'
@@ -13,8 +14,24 @@ export function slips(main: MainConfig, homeservers: readonly HomeserverConfig[]
     ...(main.sentry.enabled && main.sentry.dsn === ''
       ? [at(['sentry', 'dsn'], 'is empty, so that nothing is reported although Sentry is enabled')]
       : []),
+    ...strangeTypes(main.thumbnails.types).map(([index, why]) => at(['thumbnails', 'types', index], why)),
     ...homeservers.flatMap(slipsOfHomeserver),
+    ...homeservers.flatMap((homeserver) => ownStrangeTypes(homeserver, main)),
   ]
+}
+
+/** What would be taken for a type that is made, and is none. */
+function strangeTypes(types: readonly string[]): [number, string][] {
+  return types.flatMap((type, index): [number, string][] => {
+    const why = `${JSON.stringify(type)} is no type that thumbnails are made of; docs/thumbnails.md has all that are`
+    return THUMBNAIL_TYPES.has(type) ? [] : [[index, why]]
+  })
+}
+
+/** Those that are said for all homeservers are told once. */
+function ownStrangeTypes({ name, thumbnails }: HomeserverConfig, main: MainConfig): string[] {
+  const own = thumbnails.types.filter((type) => !main.thumbnails.types.includes(type))
+  return strangeTypes(own).map(([, why]) => `${name}: thumbnails.types: ${why}`)
 }
 
 /** Who can never be recognised: tokens are only ever those of users of the homeservers served here. */

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { asAnimatedPng, noise, pngBomb, quarters } from '../../test/support/images.ts'
-import { generateThumbnail } from './generators.ts'
+import { THUMBNAIL_TYPES } from '../config/sections/thumbnails.ts'
+import { generateThumbnail, typeNames } from './generators.ts'
 import type { Generated, ThumbnailJob } from './job.ts'
 
 const types = ['image/jpeg', 'image/png', 'image/gif', 'image/webp']
@@ -256,4 +257,8 @@ describe('no thumbnail is made', () => {
     expect(failure).toEqual(refusal('not_thumbnailable', /image\/png/))
     expect(String(failure)).not.toContain(folder)
   })
+})
+
+test('Every name that enables a generator is one that the configuration takes, and the other way round', () => {
+  expect([...typeNames()].toSorted()).toEqual([...THUMBNAIL_TYPES].toSorted())
 })

@@ -22,6 +22,10 @@ import { sniff } from './sniff.ts'
 /** Everything that can make thumbnails. A new type is one file in `generators/` and one entry here. */
 const generators: readonly Generator[] = [jpeg, png, apng, gif, webp, avif, tiff, bmp, heif, jxl, svg, media, pdf]
 
+/** The names in `thumbnails.types` that enable something. */
+export const typeNames = (): ReadonlySet<string> =>
+  new Set(generators.flatMap(({ types }) => [...types.values()].flat()))
+
 /** Makes this process ready to decode; for worker processes, as it blocks decoders for the whole process. */
 export function prepareGenerators(): void {
   for (const generator of generators) generator.prepare()

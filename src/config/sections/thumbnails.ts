@@ -33,6 +33,25 @@ const TYPES = [
   'audio/flac',
 ]
 
+/** Types besides, which are made for who lists them. */
+const MORE_TYPES = [
+  'image/x-bmp',
+  'image/svg+xml',
+  'video/mp4',
+  'video/x-m4v',
+  'video/quicktime',
+  'video/3gpp',
+  'video/webm',
+  'video/ogg',
+  'audio/mp4',
+  'audio/x-m4a',
+  'audio/opus',
+  'application/pdf',
+]
+
+/** Every name that means something in `thumbnails.types`. */
+export const THUMBNAIL_TYPES: ReadonlySet<string> = new Set([...TYPES, ...MORE_TYPES])
+
 const SIZES = [
   { width: 32, height: 32 },
   { width: 96, height: 96 },
