@@ -67,7 +67,8 @@ test('Nothing is marked while a whole folder is not there, and everything is ser
     clock.wait(MINUTE)
   }
   await rm(folder, { recursive: true })
-  expect((await download(app, media)).status).toBe(404)
+  // Not even the folder: nobody can tell what is in it.
+  expect((await download(app, media)).status).toBe(503)
   await rename(`${folder}-elsewhere`, folder)
   expect((await download(app, media)).body).toEqual(bytes)
   expect(lostIn(app)).toEqual([])
